@@ -1,0 +1,1 @@
+"""Pyro guides: posteriors for training and for test time."""

@@ -1,0 +1,1 @@
+"""Sound: files, short-time Fourier transform, mixing."""

@@ -1,0 +1,1 @@
+"""Evaluation: scores, mixtures, tables."""

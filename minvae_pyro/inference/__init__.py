@@ -1,0 +1,1 @@
+"""Inference at test time: engines and the noise update that they share."""

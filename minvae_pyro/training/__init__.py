@@ -1,0 +1,1 @@
+"""Training of speech priors on clean audio-visual speech."""

@@ -1,0 +1,1 @@
+"""Video: frames, faces, mouth crops, alignment with sound."""

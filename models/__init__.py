@@ -1,0 +1,1 @@
+"""Pyro models: speech priors, noise models, the noisy mixture."""
