@@ -1,0 +1,51 @@
+# Everything runs in .venv, which the first target that needs it creates. `make help` lists the targets.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format typecheck clean
+
+help:  ## list the targets
+	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+install: $(INSTALLED)  ## create .venv and install the package with all it needs
+
+# The stamp is newer than the requirements as long as nothing has to be installed.
+$(INSTALLED): setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11)' \
+	  || { echo "minvae_pyro needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing into .venv (the first time a few minutes, mostly PyTorch)"
+	@$(BIN)/python -m pip install --quiet --editable '.[test,dev]'
+	@touch $@
+
+demo: $(INSTALLED)  ## train on a synthetic talking mouth, enhance it, write sound and figure into demo/
+	$(BIN)/minvae demo --output demo
+
+test: $(INSTALLED)  ## run the tests, two at a time
+	$(BIN)/pytest -n 2 --dist loadfile
+
+lint: $(INSTALLED)  ## check style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(MAKE) --no-print-directory typecheck
+
+format: $(INSTALLED)  ## mend style and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# mypy finds modules by folder alone, so it reads a tree of links laid out as the package installs. Run from
+# within, it prints paths that need no more than the two moved packages put back.
+typecheck: $(INSTALLED)
+	@rm -rf build/typecheck && mkdir -p build/typecheck/minvae_pyro
+	@ln -s $(CURDIR)/minvae_pyro/* $(CURDIR)/models $(CURDIR)/guides build/typecheck/minvae_pyro
+	@ln -s $(CURDIR)/examples build/typecheck
+	@cd build/typecheck && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml \
+	  --cache-dir $(CURDIR)/.mypy_cache minvae_pyro $(wildcard examples/*.py) | sed -E 's#^minvae_pyro/(models|guides)/#\1/#'
+
+clean:  ## remove what make has built, .venv included
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
