@@ -1,0 +1,158 @@
+"""Read and write sound files."""
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import soundfile
+import soxr  # type: ignore[import-untyped]
+import torch
+from torch import Tensor
+
+from minvae_pyro.audio.tracks import read_track
+from minvae_pyro.errors import UserError
+
+_FORMATS = {".wav": "WAV", ".flac": "FLAC"}
+# libsndfile takes some MPEG program streams for MP3, so containers go to FFmpeg by their suffix.
+_CONTAINERS = {".mp4", ".m4v", ".m4a", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".avi", ".ts", ".3gp"}
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A waveform and its sample rate, which never travel apart.
+
+    Attributes:
+        waveform: (channels, samples) float32.
+        sample_rate: in Hz.
+    """
+
+    waveform: Tensor
+    sample_rate: int
+
+    @property
+    def seconds(self) -> float:
+        """Duration in seconds."""
+        return self.waveform.shape[-1] / self.sample_rate
+
+    def mono(self) -> Tensor:
+        """Mean of the channels, (samples,)."""
+        return self.waveform.mean(dim=0)
+
+    def resample(self, sample_rate: int) -> "Sound":
+        """The same sound at another rate, ``round(samples * new / old)`` samples long (within one).
+
+        Args:
+            sample_rate: the new rate in Hz. Any ratio goes: the filter of libsoxr, unlike a table of
+                polyphase kernels, does not grow with the smallest common multiple of the two rates.
+
+        Returns:
+            A new sound; this one when the rate is the same already.
+        """
+        if sample_rate == self.sample_rate:
+            return self
+        samples = soxr.resample(self.waveform.T.cpu().numpy(), self.sample_rate, sample_rate, quality="VHQ")
+        return Sound(torch.from_numpy(samples).T.contiguous(), sample_rate)
+
+
+def read_sound(path: str | os.PathLike[str]) -> Sound:
+    """Read a sound file, or the sound track of a video.
+
+    Args:
+        path: WAV, FLAC, MP3 or OGG; or a container that FFmpeg reads (MP4, MKV, MPG, MOV ...), whose sound is
+            placed on the container's clock (see :mod:`minvae_pyro.audio.tracks`).
+
+    Returns:
+        All channels at the file's own rate.
+
+    Raises:
+        UserError: missing, a folder, unreadable, no sound track, damaged, empty, or samples that are not finite.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: give a sound or video file.")
+    if not path.is_file():
+        raise UserError(f"{path} does not exist: give a sound or video file.")
+    if path.stat().st_size == 0:
+        raise UserError(f"{path} is empty (0 bytes): give a sound or video file.")
+    sound = None if path.suffix.lower() in _CONTAINERS else _read_plain(path)
+    if sound is None:
+        samples, rate = read_track(path)
+        sound = Sound(torch.from_numpy(samples), rate)
+    if sound.waveform.shape[-1] == 0:
+        raise UserError(f"{path} holds no samples: there is no sound to read.")
+    bad = int((~torch.isfinite(sound.waveform)).sum())
+    if bad:
+        raise UserError(f"{path} has {bad} samples that are NaN or infinite: export it again.")
+    return sound
+
+
+def _read_plain(path: Path) -> Sound | None:
+    """Read by libsndfile; None when it does not know the format."""
+    try:
+        file = soundfile.SoundFile(path)
+    except soundfile.LibsndfileError:
+        return None
+    with file:
+        try:
+            samples = file.read(dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise UserError(f"{path} is damaged: {error.error_string} Use a complete copy.") from error
+        if len(samples) < file.frames:
+            raise UserError(f"{path} is cut short: {len(samples)} of its {file.frames} samples are there.")
+        return Sound(torch.from_numpy(samples).T.contiguous(), file.samplerate)
+
+
+def write_sound(path: str | os.PathLike[str], sound: Sound, *, overwrite: bool = False) -> None:
+    """Write a WAV or FLAC file, whole or not at all.
+
+    24-bit samples: unlike 16-bit ones they keep a quiet recording intact (rounding at -144 dB), and unlike
+    float ones every player takes them. A sound whose peak passes 1 is scaled down, for it would clip.
+
+    Args:
+        path: ends in ``.wav`` or ``.flac``.
+        sound: what to write, (channels, samples).
+        overwrite: replace an existing file.
+
+    Raises:
+        UserError: another suffix, an existing file, a missing or unwritable folder.
+        ValueError: the sound has NaN or infinite samples.
+    """
+    path = Path(path)
+    file_format = _FORMATS.get(path.suffix.lower())
+    if file_format is None:
+        raise UserError(f"Cannot write {path}: the name must end in .wav or .flac.")
+    if path.is_dir():
+        raise UserError(f"Cannot write {path}: it is a folder.")
+    if path.exists() and not overwrite:
+        raise UserError(f"{path} exists already and is kept: choose another name, or ask to overwrite.")
+    if not path.parent.is_dir():
+        raise UserError(f"Cannot write {path}: the folder {path.parent} does not exist.")
+    waveform = sound.waveform.detach().to("cpu", torch.float32)
+    if not torch.isfinite(waveform).all():
+        raise ValueError("the sound to write has NaN or infinite samples")
+    if waveform.numel():
+        waveform = waveform / waveform.abs().max().clamp(min=1.0)
+    try:
+        _write_whole(path, waveform, sound.sample_rate, file_format)
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise UserError(f"Cannot write {path}: {error}") from error
+
+
+def _write_whole(path: Path, waveform: Tensor, sample_rate: int, file_format: str) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            soundfile.write(file, waveform.T.numpy(), sample_rate, "PCM_24", format=file_format)
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    """The process's umask, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,109 @@
+"""Short-time Fourier transform with centred frames and perfect reconstruction."""
+
+import math
+
+import torch
+import torchaudio.functional
+from torch import Tensor
+
+
+class STFT(torch.nn.Module):
+    """Short-time Fourier transform under a sine window, and its inverse.
+
+    Frame ``n`` is centred at sample ``n * hop``. A signal of ``T`` samples has ``ceil(T / hop) + 1`` frames:
+    its end is padded with zeros to the next frame centre, since with a hop above half a window the last
+    samples would otherwise lie under no frame and could not be reconstructed. Zeros on both sides (no
+    reflection) also let signals shorter than a window through.
+
+    Args:
+        n_fft: window and transform length in samples; gives ``n_fft // 2 + 1`` frequencies.
+        hop: samples from one frame to the next, at most ``3 * n_fft // 4``.
+        sample_rate: in Hz; only :meth:`frame_times` depends on it.
+    """
+
+    window: Tensor
+
+    def __init__(self, n_fft: int = 1024, hop: int = 533, sample_rate: int = 16000) -> None:
+        super().__init__()
+        if not 1 <= hop <= 3 * n_fft // 4:
+            raise ValueError(f"hop must lie in 1 .. {3 * n_fft // 4} for a window of {n_fft}, not {hop}")
+        self.n_fft = n_fft
+        self.hop = hop
+        self.sample_rate = sample_rate
+        # Half a sample off zero, so that the window is symmetric and nowhere zero.
+        phase = (torch.arange(n_fft, dtype=torch.float64) + 0.5) * (math.pi / n_fft)
+        self.register_buffer("window", phase.sin().float(), persistent=False)
+
+    def extra_repr(self) -> str:
+        """Settings, for ``print``."""
+        return f"n_fft={self.n_fft}, hop={self.hop}, sample_rate={self.sample_rate}"
+
+    @property
+    def frequencies(self) -> int:
+        """Number of frequency bins."""
+        return self.n_fft // 2 + 1
+
+    def frames(self, samples: int) -> int:
+        """Number of frames of a signal of ``samples`` samples."""
+        return math.ceil(samples / self.hop) + 1
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Transform.
+
+        Args:
+            waveform: (..., samples) real, float32 or float64, at least one sample.
+
+        Returns:
+            (..., frames, frequencies) complex of the same precision.
+        """
+        samples = waveform.shape[-1]
+        if samples == 0:
+            raise ValueError("a waveform without samples has no spectrum")
+        padded = torch.nn.functional.pad(waveform, (0, self._covered(self.frames(samples)) - samples))
+        spectrum = torchaudio.functional.spectrogram(
+            padded,
+            pad=0,
+            window=self.window.to(waveform.dtype),
+            n_fft=self.n_fft,
+            hop_length=self.hop,
+            win_length=self.n_fft,
+            power=None,
+            normalized=False,
+            pad_mode="constant",
+        )
+        return spectrum.mT
+
+    def inverse(self, spectrum: Tensor, samples: int) -> Tensor:
+        """Inverse by overlap-add; of a changed spectrum, the least-squares one (Griffin & Lim 1984, eq. 6).
+
+        Args:
+            spectrum: (..., frames, frequencies) complex.
+            samples: length of the signal it came from.
+
+        Returns:
+            (..., samples) real.
+        """
+        if spectrum.shape[-2] != self.frames(samples):
+            raise ValueError(
+                f"{samples} samples have {self.frames(samples)} frames, not {spectrum.shape[-2]}"
+            )
+        waveform = torchaudio.functional.inverse_spectrogram(
+            spectrum.mT,
+            length=self._covered(spectrum.shape[-2]),
+            pad=0,
+            window=self.window.to(spectrum.real.dtype),
+            n_fft=self.n_fft,
+            hop_length=self.hop,
+            win_length=self.n_fft,
+            normalized=False,
+        )
+        return waveform[..., :samples]
+
+    def frame_times(self, frames: int) -> Tensor:
+        """Centre of each frame in seconds, (frames,) float64."""
+        number = torch.arange(frames, dtype=torch.float64, device=self.window.device)
+        return number * (self.hop / self.sample_rate)
+
+    def _covered(self, frames: int) -> int:
+        """Samples from the centre of the first frame to that of the last."""
+        return (frames - 1) * self.hop
