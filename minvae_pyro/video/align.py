@@ -1,0 +1,51 @@
+"""Mouth pictures at the times of sound frames."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from minvae_pyro.video.mouth import MOUTH_SIDE, MouthTrack
+
+_REACH = 1.5  # video frame periods
+_ONE_FRAME_PERIOD = 0.04  # seconds, for a video of a single frame
+_BLOCK = 4096  # sound frames blended at a time: 70 MB of floating point however long the recording
+
+
+def align_mouth(track: MouthTrack, frame_times: Tensor) -> tuple[Tensor, Tensor]:
+    """Resample a mouth track to the times of STFT frames.
+
+    Each sound frame gets the two found video frames around it, blended linearly by time: lips move through 25
+    pictures a second into 30 sound frames a second without repeating every fifth one. A sound frame that has only one
+    found video frame within one and a half video periods gets that one; with none it has no mouth.
+
+    Args:
+        track: T video frames.
+        frame_times: (N,) seconds on the same clock, the centres of the sound frames.
+
+    Returns:
+        mouth: (N, 67, 67) uint8, zeros where there is none.
+        mouth_seen: (N,) bool.
+    """
+    count = len(frame_times)
+    mouth = torch.zeros(count, MOUTH_SIDE, MOUTH_SIDE, dtype=torch.uint8)
+    times = track.times[track.found]
+    if len(times) == 0 or count == 0:
+        return mouth, torch.zeros(count, dtype=torch.bool)
+    rows = track.found.nonzero().squeeze(1)
+    period = track.times.diff().median() if len(track.times) > 1 else torch.tensor(_ONE_FRAME_PERIOD)
+    now = frame_times.to(times)
+    right = torch.searchsorted(times, now)
+    left = right - 1
+    wait = torch.where(right < len(times), times[right.clamp(max=len(times) - 1)] - now, torch.inf)
+    since = torch.where(left >= 0, now - times[left.clamp(min=0)], torch.inf)
+    reach = _REACH * float(period) + 1e-9
+    left_ok, right_ok = since <= reach, wait <= reach
+    # Times strictly increase, so since + wait is positive wherever both are finite.
+    share = torch.where(left_ok & right_ok, since / (since + wait), right_ok.to(times)).to(torch.float32)
+    seen = left_ok | right_ok
+    left, right = rows[left.clamp(min=0)], rows[right.clamp(max=len(times) - 1)]
+    for block in seen.nonzero().squeeze(1).split(_BLOCK):
+        before, after = track.crops[left[block]].float(), track.crops[right[block]].float()
+        mouth[block] = before.lerp(after, share[block, None, None]).round().to(torch.uint8)
+    return mouth, seen

@@ -1,0 +1,106 @@
+"""Pictures of a video file, one after the other, with the time at which each is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from minvae_pyro.errors import UserError
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a video.
+
+    Attributes:
+        time: seconds on the container's clock, the same clock that its sound track runs on.
+        picture: (height, width) uint8 grey, upright and with square pixels.
+    """
+
+    time: float
+    picture: NDArray[np.uint8]
+
+
+def read_frames(path: str | PathLike[str]) -> Iterator[Frame]:
+    """Decode the video track of a file, one frame at a time, so that memory does not grow with its length.
+
+    Times strictly increase: a frame that repeats the time of the one before, or goes back, is left out. Damaged
+    packets are skipped, and a file that was cut short ends where it stops being readable.
+
+    Args:
+        path: a video file in any container and codec that FFmpeg reads.
+
+    Yields:
+        Frames in the order in which they are shown.
+
+    Raises:
+        UserError: the file is missing, is a folder, is no video, has no video track (cover art of a song does
+            not count), or holds no picture that can be decoded.
+    """
+    path = Path(path)
+    with _open(path) as container:
+        stream = _video_stream(container, path)
+        stream.thread_type = "AUTO"
+        period = 1.0 / float(stream.average_rate or 25)
+        last = -np.inf
+        for raw in _decode(container, stream):
+            # A stream without time stamps (raw MPEG) is shown at its nominal rate.
+            time = raw.time if raw.time is not None else max(last + period, 0.0)
+            if time > last:
+                last = time
+                yield Frame(time, _upright_grey(raw))
+    if not np.isfinite(last):
+        raise UserError(f"no picture can be decoded from {path}: the file is damaged or was cut short; copy it again")
+
+
+def _open(path: Path) -> InputContainer:
+    if not path.exists():
+        raise UserError(f"no such video file: {path}")
+    if path.is_dir():
+        raise UserError(f"{path} is a folder: name one video file in it")
+    try:
+        return av.open(str(path), metadata_errors="replace")
+    except (av.FFmpegError, OSError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"cannot read {path} as video ({reason}): convert it to MP4 or MKV") from error
+
+
+def _video_stream(container: InputContainer, path: Path) -> VideoStream:
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic:
+            return stream
+    raise UserError(f"{path} has no video track: give the file that shows the talker")
+
+
+def _decode(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    packets = container.demux(stream)
+    while True:
+        try:
+            # The last packet of demux is empty and flushes the frames that the decoder still holds.
+            packet = next(packets, None)
+            if packet is None:
+                return
+        except av.FFmpegError:
+            return
+        try:
+            yield from packet.decode()
+        except av.FFmpegError:
+            continue
+
+
+def _upright_grey(raw: VideoFrame) -> NDArray[np.uint8]:
+    aspect = raw.sample_aspect_ratio if hasattr(raw, "sample_aspect_ratio") else None
+    width = round(raw.width * float(aspect)) if aspect else raw.width
+    grey = raw.to_ndarray(format="gray", width=width, height=raw.height)
+    # Phones store the turn beside the pixels; FFmpeg gives it counterclockwise, as rot90 wants it.
+    return np.ascontiguousarray(np.rot90(grey, round(raw.rotation / 90)))
