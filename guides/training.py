@@ -1,0 +1,129 @@
+"""Guides for training on clean speech: audio, visual, and the mixture of both encoders."""
+
+from __future__ import annotations
+
+import pyro
+import pyro.distributions as dist
+import torch
+from pyro.nn import PyroModule
+from torch import Tensor, nn
+from torch.distributions import kl_divergence
+
+from minvae_pyro.distributions import DrawnNormal
+from minvae_pyro.guides.posteriors import HeardPosterior, SeenPosterior
+from minvae_pyro.guides.responsibility import CollapsedResponsibility
+from minvae_pyro.models.min_vae import MinVAE
+from minvae_pyro.models.speech_prior import spectral_likelihood
+from minvae_pyro.networks import Gaussian
+from minvae_pyro.utterances import Utterances
+
+
+class AudioGuide(PyroModule):
+    """q(z) = N(audio encoder(heard)): the posterior of A-VAE.
+
+    Args:
+        audio: maps utterances to mean and scale of z.
+    """
+
+    def __init__(self, audio: nn.Module | None = None) -> None:
+        super().__init__()
+        self.audio = HeardPosterior() if audio is None else audio
+
+    def posterior(self, utterances: Utterances) -> Gaussian:
+        """Mean and scale of q(z), each (B, N, L)."""
+        return self.audio(utterances)
+
+    def forward(self, utterances: Utterances) -> None:
+        """Sample ``z``."""
+        with utterances.plates().every_frame():
+            pyro.sample("z", dist.Normal(*self.posterior(utterances)).to_event(1))
+
+
+class VisualGuide(AudioGuide):
+    """q(z) = N(visual encoder(mouth)): the posterior of V-VAE.
+
+    Args:
+        visual: maps utterances to mean and scale of z.
+    """
+
+    def __init__(self, visual: nn.Module | None = None) -> None:
+        PyroModule.__init__(self)
+        self.visual = SeenPosterior() if visual is None else visual
+
+    def posterior(self, utterances: Utterances) -> Gaussian:
+        """Mean and scale of q(z), each (B, N, L)."""
+        return self.visual(utterances)
+
+
+class MixtureGuide(PyroModule):
+    """The mixture of inference networks, q(alpha) q(z | alpha) (arXiv 1912.10647, eq. 13).
+
+    ::
+
+        for n in frames:
+            alpha[n] ~ Bernoulli(r[n])                          # responsibility; enumerated, never sampled
+            z[n] | alpha[n] = 1 ~ N(audio encoder(heard[n]))
+            z[n] | alpha[n] = 0 ~ N(visual encoder(mouth))
+
+    Args:
+        model: the prior that is trained; its conditionals give the bounds L_a and L_v.
+        audio: maps utterances to mean and scale under alpha = 1.
+        visual: maps utterances to mean and scale under alpha = 0.
+        responsibility: the rule for r; collapsed when omitted.
+    """
+
+    def __init__(
+        self,
+        model: MinVAE,
+        audio: nn.Module | None = None,
+        visual: nn.Module | None = None,
+        responsibility: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        # in a list, so that the model's weights are not the guide's as well
+        self._model = [model]
+        self.audio = HeardPosterior() if audio is None else audio
+        self.visual = SeenPosterior() if visual is None else visual
+        self.responsibility = CollapsedResponsibility() if responsibility is None else responsibility
+
+    def posteriors(self, utterances: Utterances) -> Gaussian:
+        """Mean and scale of q(z | alpha), each (2, B, N, L); axis 0 is alpha, so visual comes first."""
+        audio_mean, audio_scale = self.audio(utterances)
+        visual_mean, visual_scale = self.visual(utterances)
+        mean = torch.stack(torch.broadcast_tensors(visual_mean, audio_mean))
+        return mean, torch.stack(torch.broadcast_tensors(visual_scale, audio_scale))
+
+    def forward(self, utterances: Utterances) -> None:
+        """Sample ``alpha`` (to be enumerated) and ``z``."""
+        posterior = dist.Normal(*self.posteriors(utterances))
+        draw = posterior.rsample()
+        logit = self.responsibility(utterances, lambda: self.bounds(utterances, posterior, draw))
+        with utterances.plates().every_frame():
+            alpha = pyro.sample("alpha", dist.Bernoulli(logits=logit), infer={"enumerate": "parallel"})
+            if alpha.dim() == 3:  # enumerated: (2, 1, 1), in the order of the stacked axis
+                chosen = posterior.loc, posterior.scale, draw
+            else:
+                audio = (alpha == 1)[..., None]
+                chosen = tuple(torch.where(audio, v[1], v[0]) for v in (posterior.loc, posterior.scale, draw))
+            pyro.sample("z", DrawnNormal(*chosen).to_event(1))
+
+    def bounds(
+        self, utterances: Utterances, posterior: dist.Normal, draw: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-odds of pi and the two bounds ``E_q[log p(s | z)] - KL(q || p(z | alpha))`` at a draw.
+
+        Args:
+            utterances: the batch.
+            posterior: q(z | alpha), parameters (2, B, N, L).
+            draw: z drawn from it, (2, B, N, L).
+
+        Returns:
+            tuple: log-odds, L_a, L_v, each (B, N).
+        """
+        model = self._model[0]
+        variance = model.speech_variance(draw, utterances)
+        likelihood = spectral_likelihood(utterances.spectrum, variance).log_prob(utterances.spectrum).sum(-1)
+        alpha = torch.arange(2, device=draw.device)[:, None, None]
+        divergence = kl_divergence(posterior.to_event(1), model.z_prior(alpha, utterances))
+        bound = likelihood - divergence
+        return model.mixing(utterances), bound[1], bound[0]

@@ -1,0 +1,122 @@
+"""Distributions that Pyro lacks: the circular complex normal of STFT coefficients, and a draw known beforehand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from pyro.distributions import Normal, TorchDistribution
+from torch import Tensor
+from torch.distributions import constraints
+
+VARIANCE_FLOOR = 1e-10
+"""Smallest variance that a likelihood accepts; a digital zero at zero variance has no density."""
+
+
+class _MeanPower(TorchDistribution):
+    """What the two likelihoods share: one positive parameter, v = E|x|^2."""
+
+    arg_constraints = {"mean_power": constraints.positive}
+
+    def __init__(self, mean_power: Tensor, validate_args: bool | None = None) -> None:
+        self.mean_power = mean_power.clamp_min(VARIANCE_FLOOR)
+        super().__init__(mean_power.shape, validate_args=validate_args)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> TorchDistribution:
+        new = self._get_checked_instance(type(self), _instance)
+        new.mean_power = self.mean_power.expand(batch_shape)
+        super(_MeanPower, new).__init__(torch.Size(batch_shape), validate_args=False)
+        new._validate_args = self._validate_args
+        return new
+
+
+class ComplexNormal(_MeanPower):
+    """Zero-mean circular complex normal, ``log p(x) = -log(pi v) - |x|^2 / v`` (arXiv 1912.10647, eq. 1).
+
+    Args:
+        mean_power: v > 0, any shape; clamped at :data:`VARIANCE_FLOOR`.
+        validate_args: as in every torch distribution.
+    """
+
+    support = constraints.independent(
+        constraints._Dependent(), 0
+    )  # the complex plane: every value is allowed
+
+    def _validate_sample(self, value: Tensor) -> None:
+        if not value.is_complex():
+            raise ValueError(f"ComplexNormal scores complex values, got {value.dtype}")
+        if not torch.isfinite(value).all():
+            raise ValueError("ComplexNormal scores finite values, got NaN or infinity")
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log-density of complex values; real tensor of the broadcast shape."""
+        if self._validate_args:
+            self._validate_sample(value)
+        power = value.real.square() + value.imag.square()
+        return -(torch.pi * self.mean_power).log() - power / self.mean_power
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """Draw complex values; real and imaginary part each carry half of the variance."""
+        shape = torch.Size(sample_shape) + self.batch_shape
+        scale = (self.mean_power.detach() / 2).sqrt().expand(shape)
+        return torch.complex(torch.randn_like(scale) * scale, torch.randn_like(scale) * scale)
+
+
+class PowerExponential(_MeanPower):
+    """The same likelihood read on power: ``|x|^2`` is exponential with mean v.
+
+    Differs from :class:`ComplexNormal` by the constant log(pi), so every parameter gradient is identical.
+
+    Args:
+        mean_power: v > 0, any shape; clamped at :data:`VARIANCE_FLOOR`.
+        validate_args: as in every torch distribution.
+    """
+
+    support = constraints.nonnegative
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log-density of non-negative power."""
+        if self._validate_args:
+            self._validate_sample(value)
+        return -self.mean_power.log() - value / self.mean_power
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """Draw power values."""
+        shape = torch.Size(sample_shape) + self.batch_shape
+        return torch.empty(shape, dtype=self.mean_power.dtype, device=self.mean_power.device).exponential_() * (
+            self.mean_power.detach()
+        )
+
+
+class DrawnNormal(Normal):
+    """A normal whose next reparameterised draw was made beforehand.
+
+    A guide that derives a discrete posterior from a draw (the closed-form responsibility needs the likelihood
+    of z) can so hand the very same draw to ``pyro.sample``: bound and responsibility then belong together.
+
+    Args:
+        loc: mean, any shape.
+        scale: standard deviation > 0, any shape.
+        draw: the value that ``rsample`` returns, shape of the broadcast parameters.
+        validate_args: as in every torch distribution.
+    """
+
+    def __init__(self, loc: Tensor, scale: Tensor, draw: Tensor, validate_args: bool | None = None) -> None:
+        self.draw = draw
+        super().__init__(loc, scale, validate_args=validate_args)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> DrawnNormal:
+        """Expand parameters and draw alike."""
+        return DrawnNormal(
+            self.loc.expand(batch_shape), self.scale.expand(batch_shape), self.draw.expand(batch_shape)
+        )
+
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        """Return the draw made beforehand.
+
+        Raises:
+            ValueError: when more than that one draw is asked for.
+        """
+        if len(torch.Size(sample_shape)):
+            raise ValueError("a DrawnNormal holds exactly one draw")
+        return self.draw

@@ -1,0 +1,147 @@
+"""The one batch type that models, guides, training and inference read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import pyro
+import torch
+from pyro import poutine
+from torch import Tensor
+
+MOUTH_SIZE = 67
+"""Side of a mouth crop in pixels, as in NTCD-TIMIT."""
+
+
+@dataclass(frozen=True)
+class Plates:
+    """The plates that one run of a model or guide lives in.
+
+    Attributes:
+        utterances: dim -2.
+        frames: dim -1. A prior with dynamics opens only ``utterances`` around its latent chain.
+        mask: (B, N) bool, False in padding.
+    """
+
+    utterances: Any
+    frames: Any
+    mask: Tensor
+
+    @contextmanager
+    def every_frame(self) -> Iterator[None]:
+        """Both plates and the padding mask: sites inside are independent over utterances and frames."""
+        with self.utterances, self.frames, poutine.mask(mask=self.mask):
+            yield
+
+
+@dataclass
+class Utterances:
+    """A batch of B utterances, padded to N frames of F frequency bins.
+
+    Attributes:
+        spectrum: (B, N, F) what the likelihood scores: power (real) or STFT coefficients (complex).
+        heard: (B, N, F) power that the audio encoder hears; equals the power of ``spectrum`` unless noise
+            was injected in training.
+        mouth: (B, N, 67, 67) grey crops in [0, 1], zeros where unseen.
+        mouth_seen: (B, N) bool, False where no mouth was found.
+        mask: (B, N) bool, False in padding.
+        index: (B,) row of each utterance in its corpus; the responsibility table is addressed by it.
+    """
+
+    spectrum: Tensor
+    heard: Tensor
+    mouth: Tensor
+    mouth_seen: Tensor
+    mask: Tensor
+    index: Tensor
+
+    @classmethod
+    def from_spectrum(
+        cls, spectrum: Tensor, mouth: Tensor | None = None, mouth_seen: Tensor | None = None
+    ) -> Utterances:
+        """Wrap full-length utterances that need no padding.
+
+        Args:
+            spectrum: (B, N, F) or (N, F), power or complex coefficients.
+            mouth: (B, N, 67, 67) or (N, 67, 67), in [0, 1] or uint8; None when there is no video.
+            mouth_seen: (B, N) or (N,); all seen when omitted with a mouth given.
+        """
+        if spectrum.dim() == 2:
+            spectrum = spectrum[None]
+            mouth = None if mouth is None else mouth[None]
+            mouth_seen = None if mouth_seen is None else mouth_seen[None]
+        size, frames, _ = spectrum.shape
+        power = spectrum.abs().square() if spectrum.is_complex() else spectrum
+        if mouth is None:
+            # an expanded scalar: absent video costs no memory
+            mouth = power.new_zeros(()).expand(size, frames, MOUTH_SIZE, MOUTH_SIZE)
+            mouth_seen = torch.zeros(size, frames, dtype=torch.bool, device=power.device)
+        elif mouth_seen is None:
+            mouth_seen = torch.ones(size, frames, dtype=torch.bool, device=power.device)
+        if mouth.dtype == torch.uint8:
+            mouth = mouth.to(power.dtype) / 255
+        assert mouth_seen is not None
+        mask = torch.ones(size, frames, dtype=torch.bool, device=power.device)
+        return cls(spectrum, power, mouth, mouth_seen, mask, torch.arange(size, device=power.device))
+
+    @property
+    def power(self) -> Tensor:
+        """(B, N, F) power of ``spectrum``."""
+        return self.spectrum.abs().square() if self.spectrum.is_complex() else self.spectrum
+
+    def __len__(self) -> int:
+        return self.spectrum.shape[0]
+
+    @property
+    def frames(self) -> int:
+        """N, padding included."""
+        return self.spectrum.shape[1]
+
+    def replace(self, **changes: Any) -> Utterances:
+        """Return a copy with some fields replaced."""
+        return replace(self, **changes)
+
+    def to(self, target: torch.device | torch.dtype | str) -> Utterances:
+        """Move to a device, or change the precision of every floating-point field."""
+        if not isinstance(target, torch.dtype):
+            return replace(self, **{f.name: getattr(self, f.name).to(target) for f in fields(self)})
+        spectrum = self.spectrum.to(target.to_complex() if self.spectrum.is_complex() else target)
+        return replace(self, spectrum=spectrum, heard=self.heard.to(target), mouth=self.mouth.to(target))
+
+    def without_mouth(self) -> Utterances:
+        """The same sound with every mouth frame unseen."""
+        return replace(
+            self,
+            mouth=self.mouth.new_zeros(()).expand_as(self.mouth),
+            mouth_seen=torch.zeros_like(self.mouth_seen),
+        )
+
+    def plates(self) -> Plates:
+        """The two Pyro plates of this batch; make them once per run of a model or guide."""
+        size, frames = self.mask.shape
+        return Plates(pyro.plate("utterances", size, dim=-2), pyro.plate("frames", frames, dim=-1), self.mask)
+
+
+def concatenate(batches: Sequence[Utterances]) -> Utterances:
+    """Join batches along the utterances, padding the frames of the shorter ones.
+
+    Args:
+        batches: at least one batch; all of the same F, dtype and device.
+    """
+    frames = max(batch.frames for batch in batches)
+
+    def padded(tensor: Tensor, axis: int = 1) -> Tensor:
+        missing = frames - tensor.shape[axis]
+        if missing == 0:
+            return tensor
+        return torch.nn.functional.pad(tensor, (0, 0) * (tensor.dim() - 1 - axis) + (0, missing))
+
+    joined = {
+        f.name: torch.cat([padded(getattr(batch, f.name)) for batch in batches])
+        for f in fields(Utterances)
+        if f.name != "index"
+    }
+    return Utterances(**joined, index=torch.cat([batch.index for batch in batches]))

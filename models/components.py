@@ -1,0 +1,85 @@
+"""Priors of z under one value of the mixture variable alpha."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from minvae_pyro.networks import Gaussian, MouthConvolution
+from minvae_pyro.utterances import Utterances
+
+
+class ConstantComponent(nn.Module):
+    """The published component: one learnt normal for every frame, N(mu, var I) (arXiv 1912.10647, eq. 12).
+
+    Args:
+        latent_dim: L.
+    """
+
+    def __init__(self, latent_dim: int = 32) -> None:
+        super().__init__()
+        self.mean = nn.Parameter(torch.zeros(latent_dim))
+        self.log_scale = nn.Parameter(torch.zeros(()))
+
+    def forward(self, utterances: Utterances) -> Gaussian:
+        """Mean and scale, each (L,)."""
+        return self.mean, self.log_scale.exp().expand_as(self.mean)
+
+
+class StandardComponent(nn.Module):
+    """The standard normal, N(0, I): the prior of every VAE.
+
+    Args:
+        latent_dim: L.
+    """
+
+    mean: Tensor
+
+    def __init__(self, latent_dim: int = 32) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(latent_dim), persistent=False)
+
+    def forward(self, utterances: Utterances) -> Gaussian:
+        """Mean and scale, each (L,)."""
+        return self.mean, torch.ones_like(self.mean)
+
+
+class ConditionalComponent(nn.Module):
+    """A component that depends on the mouth, N(mu(mouth), var(mouth)): AV-CVAE's prior (arXiv 1908.02590, eq. 10).
+
+    Frames without a mouth fall back to the standard normal.
+
+    Args:
+        network: maps crops (B, N, 67, 67) and ``mouth_seen`` (B, N) to mean and scale, each (B, N, L).
+    """
+
+    def __init__(self, network: nn.Module | None = None) -> None:
+        super().__init__()
+        self.network = MouthConvolution() if network is None else network
+
+    def forward(self, utterances: Utterances) -> Gaussian:
+        """Mean and scale, each (B, N, L)."""
+        seen = utterances.mouth_seen[..., None]
+        mean, scale = self.network(utterances.mouth, utterances.mouth_seen)
+        return torch.where(seen, mean, 0.0), torch.where(seen, scale, 1.0)
+
+
+class GivenComponent(nn.Module):
+    """A component worked out beforehand for one batch.
+
+    Args:
+        mean: (B, N, L) or (L,).
+        scale: of the same shape, > 0.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, mean: Tensor, scale: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("scale", scale)
+
+    def forward(self, utterances: Utterances) -> Gaussian:
+        """Mean and scale as given."""
+        return self.mean, self.scale

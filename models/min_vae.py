@@ -1,0 +1,125 @@
+"""MIN-VAE: a mixture of inference networks (Sadeghi & Alameda-Pineda, IEEE TSP 69, 2021, arXiv 1912.10647)."""
+
+from __future__ import annotations
+
+import copy
+from typing import Self
+
+import pyro
+import pyro.distributions as dist
+import torch
+from torch import Tensor, nn
+
+from minvae_pyro.models.components import (
+    ConditionalComponent,
+    ConstantComponent,
+    GivenComponent,
+    StandardComponent,
+)
+from minvae_pyro.models.mixing import LearntMixing
+from minvae_pyro.models.speech_prior import SpeechPrior
+from minvae_pyro.networks import SpectrumDecoder
+from minvae_pyro.utterances import Plates, Utterances
+
+
+class MinVAE(SpeechPrior):
+    """MIN-VAE v1: each frame is explained by the audio or by the visual component.
+
+    ::
+
+        for n in frames:
+            alpha[n] ~ Bernoulli(pi)                            # alpha_prior; 1 audio, 0 visual
+            z[n] | alpha[n] = 1 ~ N(mu_a, var_a I)              # z_prior
+            z[n] | alpha[n] = 0 ~ N(mu_v, var_v I)
+            s[n] | z[n] ~ N_c(0, diag variance(z[n]))           # speech_variance
+
+    Args:
+        latent_dim: L.
+        decoder: maps z (..., L) to variance (..., F); a perceptron with 128 tanh units when omitted.
+        audio_component: prior of z under alpha = 1, a constant normal when omitted.
+        visual_component: prior of z under alpha = 0, a constant normal when omitted (the published model).
+        mixing: log-odds of alpha = 1 per frame; one learnt pi when omitted.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int = 32,
+        decoder: nn.Module | None = None,
+        audio_component: nn.Module | None = None,
+        visual_component: nn.Module | None = None,
+        mixing: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+        self.decoder = SpectrumDecoder(latent_dim) if decoder is None else decoder
+        self.audio_component = ConstantComponent(latent_dim) if audio_component is None else audio_component
+        self.visual_component = (
+            ConstantComponent(latent_dim) if visual_component is None else visual_component
+        )
+        self.mixing = LearntMixing() if mixing is None else mixing
+
+    def alpha_prior(self, utterances: Utterances) -> dist.Distribution:
+        """p(alpha), batch shape (B, N)."""
+        return dist.Bernoulli(logits=self.mixing(utterances))
+
+    def z_prior(self, alpha: Tensor, utterances: Utterances) -> dist.Distribution:
+        """p(z | alpha), event shape (L,); the component is picked by broadcasting, so alpha may be enumerated.
+
+        Args:
+            alpha: (..., B, N), or anything that broadcasts to it.
+            utterances: the batch.
+        """
+        audio = alpha[..., None] == 1
+        audio_mean, audio_scale = self.audio_component(utterances)
+        visual_mean, visual_scale = self.visual_component(utterances)
+        mean = torch.where(audio, audio_mean, visual_mean)
+        return dist.Normal(mean, torch.where(audio, audio_scale, visual_scale)).to_event(1)
+
+    def latent(self, utterances: Utterances, plates: Plates) -> Tensor:
+        """Sample ``alpha`` and ``z``; z is (..., B, N, L)."""
+        with plates.every_frame():
+            alpha = pyro.sample("alpha", self.alpha_prior(utterances))
+            return pyro.sample("z", self.z_prior(alpha, utterances))
+
+    def speech_variance(self, z: Tensor, utterances: Utterances) -> Tensor:
+        """Variance of speech (..., B, N, F) from z (..., B, N, L)."""
+        return self.decoder(z)
+
+    def given(self, utterances: Utterances) -> Self:
+        """The same prior with the visual component worked out for these utterances."""
+        prior = copy.copy(self)
+        prior._modules = dict(self._modules)
+        with torch.no_grad():
+            prior.visual_component = GivenComponent(*self.visual_component(utterances))
+        return prior
+
+
+class ConditionalMinVAE(MinVAE):
+    """MIN-VAE whose visual component depends on the mouth.
+
+    ::
+
+        for n in frames:
+            alpha[n] ~ Bernoulli(pi)                            # 1 audio, 0 visual
+            z[n] | alpha[n] = 1 ~ N(0, I)
+            z[n] | alpha[n] = 0 ~ N(mu_v(mouth), var_v(mouth))  # AV-CVAE's prior, arXiv 1908.02590
+            s[n] | z[n] ~ N_c(0, diag variance(z[n]))
+
+    With constant components that nearly coincide the mixture variable decides almost nothing at test time;
+    here alpha says, frame by frame, whether the eyes can be trusted.
+
+    Args:
+        latent_dim: L.
+        network: maps crops to mean and scale of z; a small convolutional network when omitted.
+        mixing: log-odds of alpha = 1 per frame; one learnt pi when omitted.
+    """
+
+    def __init__(
+        self, latent_dim: int = 32, network: nn.Module | None = None, mixing: nn.Module | None = None
+    ) -> None:
+        super().__init__(
+            latent_dim,
+            audio_component=StandardComponent(latent_dim),
+            visual_component=ConditionalComponent(network),
+            mixing=mixing,
+        )

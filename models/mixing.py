@@ -1,0 +1,79 @@
+"""Priors of the mixture variable: P(alpha = 1) of every frame, as log-odds."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from minvae_pyro.utterances import Utterances
+
+LOGIT_BOUND = 30.0
+"""Log-odds are kept within this bound, as in the published recipe; frames without a mouth sit on it."""
+
+
+def audio_where_unseen(logit: Tensor, utterances: Utterances) -> Tensor:
+    """Clamp log-odds and decide frames without a mouth for the audio component.
+
+    Args:
+        logit: log-odds of alpha = 1, broadcasting to (B, N).
+        utterances: the batch.
+
+    Returns:
+        Tensor: (B, N).
+    """
+    logit = logit.clamp(-LOGIT_BOUND, LOGIT_BOUND)
+    return torch.where(utterances.mouth_seen, logit, LOGIT_BOUND)
+
+
+class LearntMixing(nn.Module):
+    """One learnt weight pi for all frames (arXiv 1912.10647, eq. 11).
+
+    Args:
+        weight: start value of pi in (0, 1).
+    """
+
+    def __init__(self, weight: float = 0.5) -> None:
+        super().__init__()
+        self.logit = nn.Parameter(torch.tensor(math.log(weight / (1 - weight))))
+
+    def forward(self, utterances: Utterances) -> Tensor:
+        """Log-odds of alpha = 1, (B, N)."""
+        return audio_where_unseen(self.logit, utterances)
+
+
+class FixedMixing(nn.Module):
+    """A weight pi that is not learnt.
+
+    Args:
+        weight: pi in (0, 1).
+    """
+
+    logit: Tensor
+
+    def __init__(self, weight: float = 0.5) -> None:
+        super().__init__()
+        self.register_buffer("logit", torch.tensor(math.log(weight / (1 - weight))), persistent=False)
+
+    def forward(self, utterances: Utterances) -> Tensor:
+        """Log-odds of alpha = 1, (B, N)."""
+        return audio_where_unseen(self.logit, utterances)
+
+
+class UtteranceMixing(nn.Module):
+    """Log-odds set per utterance or frame, re-estimated at test time by the M-step.
+
+    Args:
+        logit: (B, N) or (B, 1).
+    """
+
+    logit: Tensor
+
+    def __init__(self, logit: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("logit", logit)
+
+    def forward(self, utterances: Utterances) -> Tensor:
+        """Log-odds of alpha = 1, (B, N)."""
+        return audio_where_unseen(self.logit, utterances)

@@ -1,0 +1,73 @@
+"""What every speech prior is: a Pyro model of clean speech whose conditionals are named methods."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import pyro
+import torch
+from pyro.nn import PyroModule
+from torch import Tensor
+
+from minvae_pyro.distributions import ComplexNormal, PowerExponential
+from minvae_pyro.utterances import Plates, Utterances
+
+
+def spectral_likelihood(spectrum: Tensor, variance: Tensor) -> PowerExponential | ComplexNormal:
+    """The zero-mean likelihood that scores this kind of spectrum, complex coefficients or power.
+
+    Args:
+        spectrum: (B, N, F), what will be scored.
+        variance: (..., B, N, F) > 0.
+    """
+    return ComplexNormal(variance) if spectrum.is_complex() else PowerExponential(variance)
+
+
+class SpeechPrior(PyroModule):
+    """A prior over clean speech.
+
+    A subclass says how latent variables come about (:meth:`latent`) and how they set the variance of speech
+    (:meth:`speech_variance`). Nothing else is asked of it: training, the noisy mixture and every inference
+    engine work through these two.
+    """
+
+    latent_dim: int
+
+    def latent(self, utterances: Utterances, plates: Plates) -> Tensor:
+        """Sample the latent sites, opening the plates they live in.
+
+        Args:
+            utterances: the batch.
+            plates: its plates; ``plates.every_frame()`` where frames are independent.
+
+        Returns:
+            Tensor: z, (..., B, N, L); leading axes are enumerated ones.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must say how its latent variables come about")
+
+    def speech_variance(self, z: Tensor, utterances: Utterances) -> Tensor:
+        """Variance of clean speech, (..., B, N, F) > 0, from z (..., B, N, L)."""
+        raise NotImplementedError(f"{type(self).__name__} must say how z sets the variance of speech")
+
+    def forward(self, utterances: Utterances) -> Tensor:
+        """Run the generative story and observe clean speech at site ``s``."""
+        plates = utterances.plates()
+        z = self.latent(utterances, plates)
+        variance = self.speech_variance(z, utterances)
+        with plates.every_frame():
+            likelihood = spectral_likelihood(utterances.spectrum, variance).to_event(1)
+            return pyro.sample("s", likelihood, obs=utterances.spectrum)
+
+    def given(self, utterances: Utterances) -> Self:
+        """The same prior with whatever depends on the mouth alone worked out once for these utterances.
+
+        Inference evaluates a prior hundreds of times on one batch; a prior that runs a network on the mouth
+        overrides this. The default has nothing to work out.
+        """
+        return self
+
+
+def standard_normal(like: Tensor, latent_dim: int) -> tuple[Tensor, Tensor]:
+    """Mean zeros and scale ones, (L,), with dtype and device of ``like``."""
+    real = like.real if like.is_complex() else like
+    return real.new_zeros(latent_dim), torch.ones_like(real.new_zeros(latent_dim))

@@ -1,0 +1,53 @@
+"""The two plain priors that MIN-VAE starts from."""
+
+from __future__ import annotations
+
+import pyro
+import pyro.distributions as dist
+from torch import Tensor, nn
+
+from minvae_pyro.models.speech_prior import SpeechPrior, standard_normal
+from minvae_pyro.networks import SpectrumDecoder
+from minvae_pyro.utterances import Plates, Utterances
+
+
+class AudioVAE(SpeechPrior):
+    """A-VAE: speech from a standard normal code (Leglaive et al., MLSP 2018, arXiv 1902.01605).
+
+    ::
+
+        for n in frames:
+            z[n] ~ N(0, I)                            # z_prior
+            s[n] ~ N_c(0, diag variance(z[n]))        # speech_variance
+
+    Args:
+        latent_dim: L.
+        decoder: maps z (..., L) to variance (..., F); a perceptron with 128 tanh units when omitted.
+    """
+
+    def __init__(self, latent_dim: int = 32, decoder: nn.Module | None = None) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+        self.decoder = SpectrumDecoder(latent_dim) if decoder is None else decoder
+
+    def z_prior(self, utterances: Utterances) -> dist.Distribution:
+        """p(z), event shape (L,)."""
+        loc, scale = standard_normal(utterances.spectrum, self.latent_dim)
+        return dist.Normal(loc, scale).to_event(1)
+
+    def latent(self, utterances: Utterances, plates: Plates) -> Tensor:
+        """Sample ``z``, (B, N, L)."""
+        with plates.every_frame():
+            return pyro.sample("z", self.z_prior(utterances))
+
+    def speech_variance(self, z: Tensor, utterances: Utterances) -> Tensor:
+        """Variance of speech (..., B, N, F) from z (..., B, N, L)."""
+        return self.decoder(z)
+
+
+class VisualVAE(AudioVAE):
+    """V-VAE: the same generative story as :class:`AudioVAE`, trained with a guide that sees only the mouth.
+
+    What tells the two apart is the posterior (arXiv 1908.02590, sec. III): see
+    :class:`minvae_pyro.guides.VisualGuide`.
+    """
