@@ -14,8 +14,8 @@ from minvae_pyro.audio.tracks import read_track
 from minvae_pyro.errors import UserError
 
 _FORMATS = {".wav": "WAV", ".flac": "FLAC"}
-# libsndfile takes some MPEG program streams for MP3, so containers go to FFmpeg by their suffix.
-_CONTAINERS = {".mp4", ".m4v", ".m4a", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".avi", ".ts", ".3gp"}
+# To FFmpeg at once: libsndfile could take an MPEG stream for MP3, and its MP3 reader prints to stderr.
+_MEDIA = {".mp3", ".mp4", ".m4v", ".m4a", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".avi", ".ts", ".3gp"}
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def read_sound(path: str | os.PathLike[str]) -> Sound:
         All channels at the file's own rate.
 
     Raises:
-        UserError: missing, a folder, unreadable, no sound track, damaged, empty, or samples that are not finite.
+        UserError: missing, a folder, unreadable, without sound, damaged, empty, or with non-finite samples.
     """
     path = Path(path)
     if path.is_dir():
@@ -75,7 +75,7 @@ def read_sound(path: str | os.PathLike[str]) -> Sound:
         raise UserError(f"{path} does not exist: give a sound or video file.")
     if path.stat().st_size == 0:
         raise UserError(f"{path} is empty (0 bytes): give a sound or video file.")
-    sound = None if path.suffix.lower() in _CONTAINERS else _read_plain(path)
+    sound = None if path.suffix.lower() in _MEDIA else _read_plain(path)
     if sound is None:
         samples, rate = read_track(path)
         sound = Sound(torch.from_numpy(samples), rate)
@@ -97,7 +97,7 @@ def _read_plain(path: Path) -> Sound | None:
         try:
             samples = file.read(dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
-            raise UserError(f"{path} is damaged: {error.error_string} Use a complete copy.") from error
+            raise UserError(f"{path} is damaged and cannot be read: use a complete copy.") from error
         if len(samples) < file.frames:
             raise UserError(f"{path} is cut short: {len(samples)} of its {file.frames} samples are there.")
         return Sound(torch.from_numpy(samples).T.contiguous(), file.samplerate)
