@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, median_filter
 
+from minvae_pyro.video.detect import FaceDetector, usual_lips
 from minvae_pyro.video.frames import Frame
+from minvae_pyro.video.motion import face_shift
 
-# Haar cascades need 20 pixels or so of face; more than this many pixels of picture only cost time.
-_SEARCH_SIDE = 480
-_SMALLEST_FACE = 1 / 10  # of the picture's longer side
 # A gap between two sightings is bridged up to here, so that no frame is further than 0.2 s from a sighting.
 _LONGEST_GAP = 0.4  # seconds
 _FORGET_AFTER = 1.0  # seconds after which a face that comes back starts a new track
 _SAME_FACE = 0.3  # intersection over union of two boxes
+_CENTRE_WINDOW, _SIDE_WINDOW = 2.0, 3.0  # seconds of smoothing
 _OTHER_SIZE = 1.6  # a face of another size than the talker's by this factor is somebody else, or no face
 
 
@@ -29,12 +29,31 @@ class FaceTrack:
     Attributes:
         times: (T,) float64 seconds, one per frame of the video.
         boxes: (T, 3) float64: centre x, centre y and side of a square face box in pixels; NaN where not found.
+        lips: (T, 2) float64: the middle of the lips, x and y in pixels; NaN where not found.
         found: (T,) bool.
     """
 
     times: NDArray[np.float64]
     boxes: NDArray[np.float64]
+    lips: NDArray[np.float64]
     found: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _Looks:
+    """What one pass over the video saw.
+
+    Attributes:
+        times: (T,) seconds.
+        faces: for those frames that were looked at, the (faces, 5) rows of `FaceDetector`.
+        shifts: (T, 2) pixels by which the largest face moved since the frame before.
+        shifted: (T, 3) the box of the face that this was measured on, NaN where there was none.
+    """
+
+    times: NDArray[np.float64]
+    faces: dict[int, NDArray[np.float64]]
+    shifts: NDArray[np.float64]
+    shifted: NDArray[np.float64]
 
 
 @dataclass
@@ -48,29 +67,6 @@ class _Sightings:
     def weight(self) -> float:
         """Seen area summed over time: large and persistent faces win."""
         return float(sum(box[2] ** 2 for box in self.boxes))
-
-
-class FaceDetector:
-    """OpenCV's Haar cascade for frontal faces, run on a picture that is made small first."""
-
-    def __init__(self) -> None:
-        self._cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
-
-    def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Find faces in a (height, width) grey picture.
-
-        Returns:
-            (faces, 3) centre x, centre y and side in pixels of the picture, the largest face first.
-        """
-        longest = max(picture.shape)
-        shrink = min(1.0, _SEARCH_SIDE / longest)
-        if shrink < 1.0:
-            picture = np.asarray(cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA))
-        smallest = max(24, round(_SMALLEST_FACE * longest * shrink))
-        found = self._cascade.detectMultiScale(picture, 1.1, 5, minSize=(smallest, smallest))
-        boxes = np.array(found, dtype=np.float64).reshape(-1, 4) / shrink
-        faces = np.stack([boxes[:, 0] + boxes[:, 2] / 2, boxes[:, 1] + boxes[:, 3] / 2, boxes[:, 2]], axis=1)
-        return faces[np.argsort(-faces[:, 2])]
 
 
 def follow_face(frames: Iterable[Frame], *, detect_every: int = 5) -> FaceTrack:
@@ -91,53 +87,62 @@ def follow_face(frames: Iterable[Frame], *, detect_every: int = 5) -> FaceTrack:
     Returns:
         The track, with one row for each frame; all rows not found when no face is ever seen.
     """
-    times, looks = _look(frames, detect_every)
-    boxes = np.full((len(times), 3), np.nan)
-    tracks = sorted(_link(looks, times), key=lambda track: track.weight, reverse=True)
-    enough = min(3, len(looks))
+    looks = _look(frames, detect_every)
+    path = np.full((len(looks.times), 5), np.nan)
+    tracks = sorted(_link(looks), key=lambda track: track.weight, reverse=True)
+    enough = min(3, len(looks.faces))
     tracks = [track for track in tracks if len(track.frames) >= enough]
     for track in tracks:
         ratio = np.median(np.array(track.boxes)[:, 2]) / np.median(np.array(tracks[0].boxes)[:, 2])
         if 1 / _OTHER_SIZE < ratio < _OTHER_SIZE:
-            path = _fill(track, times, detect_every)
-            boxes = np.where(np.isnan(boxes), path, boxes)
-    return FaceTrack(times, boxes, ~np.isnan(boxes[:, 0]))
+            path = np.where(np.isnan(path), _fill(track, looks, detect_every), path)
+    boxes, offsets = path[:, :3], path[:, 3:]
+    return FaceTrack(looks.times, boxes, boxes[:, :2] + offsets * boxes[:, 2:], ~np.isnan(boxes[:, 0]))
 
 
-def _look(
-    frames: Iterable[Frame], detect_every: int
-) -> tuple[NDArray[np.float64], dict[int, NDArray[np.float64]]]:
-    """Return the times of all frames, and the faces of those frames that were looked at."""
+def _look(frames: Iterable[Frame], detect_every: int) -> _Looks:
     detect = FaceDetector()
     times: list[float] = []
-    looks: dict[int, NDArray[np.float64]] = {}
-    waiting: list[tuple[int, NDArray[np.uint8]]] = []
-    before = 0
+    faces: dict[int, NDArray[np.float64]] = {}
+    shifts: list[NDArray[np.float64]] = []
+    shifted: list[NDArray[np.float64]] = []
+    recent: list[NDArray[np.uint8]] = []  # the last frame that was looked at, and those after it
+
+    def look_at_recent() -> None:
+        """Look at the newest frame, and at those since the last look where faces came or went."""
+        last = len(times) - 1
+        first = last - len(recent) + 1
+        faces[last] = detect(recent[-1])
+        if first in faces and len(faces[first]) != len(faces[last]):
+            faces.update((first + i, detect(recent[i])) for i in range(1, len(recent) - 1))
+        largest = next((boxes[0] for boxes in (faces[last], faces[first]) if len(boxes)), None)
+        for before, after in itertools.pairwise(recent):
+            shifts.append(np.zeros(2) if largest is None else face_shift(before, after, largest[:3]))
+            shifted.append(np.full(3, np.nan) if largest is None else largest[:3])
+        del recent[:-1]
+
     for index, frame in enumerate(frames):
         times.append(frame.time)
-        if index % detect_every:
-            waiting.append((index, frame.picture))
-            continue
-        looks[index] = detect(frame.picture)
-        if len(looks[index]) != before and waiting:
-            looks.update((other, detect(picture)) for other, picture in waiting)
-        before = len(looks[index])
-        waiting.clear()
-    if waiting:
+        recent.append(frame.picture)
+        if index == 0:
+            shifts.append(np.zeros(2))
+            shifted.append(np.full(3, np.nan))
+        if index % detect_every == 0:
+            look_at_recent()
+    if len(recent) > 1:
         # Without a look at the last frame the track would end up to one interval early.
-        index, picture = waiting[-1]
-        looks[index] = detect(picture)
-    return np.array(times), dict(sorted(looks.items()))
+        look_at_recent()
+    return _Looks(np.array(times), dict(sorted(faces.items())), np.array(shifts), np.array(shifted))
 
 
-def _link(looks: dict[int, NDArray[np.float64]], times: NDArray[np.float64]) -> list[_Sightings]:
+def _link(looks: _Looks) -> list[_Sightings]:
     tracks: list[_Sightings] = []
-    for index, faces in looks.items():
+    for index, faces in looks.faces.items():
         taken: set[int] = set()
         for face in faces:
             overlaps = [
                 0.0
-                if number in taken or times[index] - times[track.frames[-1]] > _FORGET_AFTER
+                if number in taken or looks.times[index] - looks.times[track.frames[-1]] > _FORGET_AFTER
                 else _overlap(face, track.boxes[-1])
                 for number, track in enumerate(tracks)
             ]
@@ -160,22 +165,43 @@ def _overlap(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     return shared / float(one[2] ** 2 + other[2] ** 2 - shared)
 
 
-def _fill(track: _Sightings, times: NDArray[np.float64], detect_every: int) -> NDArray[np.float64]:
-    """Interpolate and smooth one face to all frames: (T, 3), NaN where the face was not there."""
+def _fill(track: _Sightings, looks: _Looks, detect_every: int) -> NDArray[np.float64]:
+    """Interpolate and smooth one face to all frames: (T, 5) box and lip offset, NaN where the face was not there.
+
+    The cascade is unbiased but trembles by some pixels; the optical flow is exact from frame to frame but drifts. So
+    the difference between the two is smoothed, and the flow added back: no tremble, and no lag behind a head
+    that moves.
+    """
+    times = looks.times
     seen = np.array(track.frames)
+    sightings = np.array(track.boxes)
     period = float(np.median(np.diff(times))) if len(times) > 1 else 0.04
     within = np.arange(seen[0], seen[-1] + 1)
-    path = np.stack([np.interp(times[within], times[seen], column) for column in np.array(track.boxes).T], axis=1)
-    path[:, :2] = _smooth(path[:, :2], 1.0 / period)
-    path[:, 2:] = _smooth(path[:, 2:], 3.0 / period)
+
+    def spread(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.stack([np.interp(times[within], times[seen], column) for column in values.T], axis=1)
+
+    path = spread(sightings[:, :3])
+    own = np.array([_overlap(*pair) > _SAME_FACE for pair in zip(path, looks.shifted[within], strict=True)])
+    flow = np.cumsum(np.where(own[:, None], looks.shifts[within], 0.0), axis=0)
+    drift = spread(sightings[:, :2] - flow[seen - seen[0]])
+    lips_seen = ~np.isnan(sightings[:, 3])
+    if lips_seen.sum() >= min(3, len(seen)):
+        # Constant over the track: the cascade takes a chin for a mouth now and then, and the place is the talker's.
+        lips = np.median(sightings[lips_seen, 3:], axis=0)
+    else:
+        lips = usual_lips()
+    centre = flow + _smooth(drift, _CENTRE_WINDOW / period)
+    side = _smooth(path[:, 2:], _SIDE_WINDOW / period)
+    path = np.concatenate([centre, side, np.broadcast_to(lips, (len(within), 2))], axis=1)
     # The sighting at or after each frame, and the one before it.
     after = np.searchsorted(seen, within)
     before = np.where(seen[after] == within, after, after - 1)
     gap = times[seen[after]] - times[seen[before]]
     path[gap > max(_LONGEST_GAP, 2 * detect_every * period) + period / 2] = np.nan
-    boxes = np.full((len(times), 3), np.nan)
-    boxes[within] = path
-    return boxes
+    whole = np.full((len(times), 5), np.nan)
+    whole[within] = path
+    return whole
 
 
 def _smooth(path: NDArray[np.float64], frames: float) -> NDArray[np.float64]:

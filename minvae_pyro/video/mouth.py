@@ -18,11 +18,7 @@ from minvae_pyro.video.frames import Frame, read_frames
 
 MOUTH_SIDE = 67  # pixels, the size that NTCD-TIMIT is distributed in
 
-# In units of the side of the Haar face box, measured against facial landmarks on 13 talkers: the middle of the
-# lips lies this far from the centre of the box (spread over talkers 0.02 and 0.03), lips are 0.24 to 0.30 wide.
-_MOUTH_RIGHT = 0.012
-_MOUTH_DOWN = 0.33
-_CROP_SIDE = 0.45
+_CROP_SIDE = 0.45  # of the side of the face box, in which lips at rest are 0.24 to 0.30 wide
 # A video without any face whose picture is at most this large, and about square, shows a mouth only.
 _CROPPED_SIDE = 200
 _CROPPED_ASPECT = 1.5
@@ -109,11 +105,9 @@ def _whole_picture(frames: Iterator[Frame]) -> MouthTrack:
 def _cut_all(frames: Iterator[Frame], track: FaceTrack) -> MouthTrack:
     crops = np.zeros((len(track.times), MOUTH_SIDE, MOUTH_SIDE), dtype=np.uint8)
     if track.found.any():
-        for index, (frame, (x, y, side)) in enumerate(zip(frames, track.boxes, strict=False)):
+        for index, (frame, (x, y), side) in enumerate(zip(frames, track.lips, track.boxes[:, 2], strict=False)):
             if track.found[index]:
-                crops[index] = _cut(
-                    frame.picture, x + _MOUTH_RIGHT * side, y + _MOUTH_DOWN * side, _CROP_SIDE * side
-                )
+                crops[index] = _cut(frame.picture, x, y, _CROP_SIDE * side)
     return MouthTrack(torch.from_numpy(crops), torch.from_numpy(track.times), torch.from_numpy(track.found))
 
 

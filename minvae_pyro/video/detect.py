@@ -1,0 +1,68 @@
+"""Faces and lips in a single picture, by the Haar cascades that come with OpenCV."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+# More than this many pixels of picture only cost time: the cascade needs 24 pixels of face.
+_SEARCH_SIDE = 480
+_SMALLEST_FACE = 1 / 10  # of the picture's longer side
+
+# All below in units of the side of the face box. Measured against facial landmarks on 13 talkers: the middle of
+# the lips lies at _LIPS from the centre of the face box, with a spread over talkers of 0.015 and 0.025. The smile
+# cascade, which fires on most mouths, sees half of that spread; its own height is regressed to the mean.
+_LIPS = np.array([0.012, 0.331])
+_SMILE = np.array([0.019, 0.337])
+_TRUST = np.array([1.0, 0.6])
+_FACE_PIXELS = 160  # side of the face box when lips are looked for
+_LEFT, _TOP, _WIDTH, _HEIGHT = -0.35, 0.08, 0.7, 0.5  # where
+
+
+class FaceDetector:
+    """Frontal faces, and the lips of each."""
+
+    def __init__(self) -> None:
+        self._faces = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
+        self._smiles = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_smile.xml")
+
+    def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Find faces in a (height, width) grey picture.
+
+        Returns:
+            (faces, 5), the largest face first: centre x, centre y and side of a square face box in pixels, then
+            the offset x, y from there to the lips in units of the side (NaN where lips were not recognised).
+        """
+        longest = max(picture.shape)
+        shrink = min(1.0, _SEARCH_SIDE / longest)
+        small = picture
+        if shrink < 1.0:
+            small = np.asarray(cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA))
+        smallest = max(24, round(_SMALLEST_FACE * longest * shrink))
+        found = self._faces.detectMultiScale(small, 1.1, 5, minSize=(smallest, smallest))
+        corners = np.array(found, dtype=np.float64).reshape(-1, 4) / shrink
+        boxes = np.column_stack([corners[:, :2] + corners[:, 2:] / 2, corners[:, 2]])
+        boxes = boxes[np.argsort(-boxes[:, 2])]
+        lips = np.array([self._find_lips(picture, box) for box in boxes]).reshape(-1, 2)
+        return np.concatenate([boxes, lips], axis=1)
+
+    def _find_lips(self, picture: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.float64]:
+        x, y, side = box
+        scale = _FACE_PIXELS / side
+        look = np.array([[scale, 0.0, -scale * (x + _LEFT * side)], [0.0, scale, -scale * (y + _TOP * side)]])
+        size = round(_WIDTH * _FACE_PIXELS), round(_HEIGHT * _FACE_PIXELS)
+        lower = cv2.warpAffine(picture, look, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        found, _, weights = self._smiles.detectMultiScale3(
+            lower, 1.05, 6, minSize=(36, 18), maxSize=(90, 45), outputRejectLevels=True
+        )
+        if len(found) == 0:
+            return np.full(2, np.nan)
+        left, top, width, height = found[int(np.argmax(weights))]
+        smile = np.array([left + width / 2, top + height / 2]) / _FACE_PIXELS + np.array([_LEFT, _TOP])
+        return _LIPS + _TRUST * (smile - _SMILE)
+
+
+def usual_lips() -> NDArray[np.float64]:
+    """Where lips are in a face box when they were not recognised: (2,) offset in units of its side."""
+    return _LIPS.copy()
