@@ -1,6 +1,7 @@
 """Read and write sound files."""
 
 import os
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,11 +70,14 @@ def read_sound(path: str | os.PathLike[str]) -> Sound:
         UserError: missing, a folder, unreadable, without sound, damaged, empty, or with non-finite samples.
     """
     path = Path(path)
-    if path.is_dir():
-        raise UserError(f"{path} is a folder: give a sound or video file.")
-    if not path.is_file():
-        raise UserError(f"{path} does not exist: give a sound or video file.")
-    if path.stat().st_size == 0:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}. Give a sound or video file.") from error
+    if not stat.S_ISREG(status.st_mode):
+        what = "folder" if stat.S_ISDIR(status.st_mode) else "device or pipe"
+        raise UserError(f"{path} is a {what}: give a sound or video file.")
+    if status.st_size == 0:
         raise UserError(f"{path} is empty (0 bytes): give a sound or video file.")
     sound = None if path.suffix.lower() in _MEDIA else _read_plain(path)
     if sound is None:

@@ -33,23 +33,29 @@ def clock_zero(container: Any) -> float:
 
 
 class _Tape:
-    """Collects decoded frames, each at its time: gaps become silence, overlaps are dropped."""
+    """Collects decoded frames, each at its time: gaps become silence, overlaps are dropped.
+
+    Attributes:
+        exact: the next frame goes where its time says; otherwise small leaps count as rounding.
+    """
 
     def __init__(self, rate: int, longest: float | None) -> None:
         self.rate = rate
         self.longest = longest
         self.pieces: list[NDArray[np.float32]] = []
         self.samples = 0
+        self.exact = True
 
     def append(self, piece: NDArray[np.float32], time: float | None) -> None:
         """Add ``piece``, (channels, samples), that starts at ``time`` seconds after zero if known."""
         leap = round(time * self.rate) - self.samples if time is not None else 0
-        tolerance = _JITTER * self.rate if self.pieces else 0
+        tolerance = 0 if self.exact else _JITTER * self.rate
         # A timestamp beyond the end of the recording is a wrong timestamp: it must not cost gigabytes.
         wild = time is not None and self.longest is not None and time > self.longest
         if leap > tolerance and not wild:
             self._push(np.zeros((piece.shape[0], leap), np.float32))
         self._push(piece[:, -leap:] if leap < -tolerance else piece)
+        self.exact = False
 
     def _push(self, piece: NDArray[np.float32]) -> None:
         self.pieces.append(piece)
@@ -69,7 +75,7 @@ def read_track(path: Path) -> tuple[NDArray[np.float32], int]:
         UserError: no readable media, no sound track, or a damaged or cut-short one.
     """
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             return _decode(container, path)
     except av.error.FFmpegError as error:
         reason = error.strerror or type(error).__name__
@@ -88,7 +94,7 @@ def _decode(container: Any, path: Path) -> tuple[NDArray[np.float32], int]:
     last = 0.0
     for packet in container.demux():
         if packet.pts is not None:
-            last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base) - zero)
+            last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
         if packet.stream is not stream:
             continue
         packets += 1
@@ -96,6 +102,7 @@ def _decode(container: Any, path: Path) -> tuple[NDArray[np.float32], int]:
             frames = packet.decode()
         except av.error.FFmpegError:
             undecodable += 1
+            tape.exact = True  # what was lost leaves a gap
             continue
         for frame in frames:
             time = None if frame.time is None else frame.time - zero
@@ -108,6 +115,7 @@ def _decode(container: Any, path: Path) -> tuple[NDArray[np.float32], int]:
         raise UserError(
             f"The sound of {path} is damaged: {undecodable} of {packets} packets cannot be decoded."
         )
+    # Matroska counts its duration from time 0, others from their start: give the benefit of the doubt.
     if duration is not None and duration - last > _CUT_SHORT:
         raise UserError(
             f"{path} is cut short: {last:.1f} of its {duration:.1f} s are there. Use a complete copy."
