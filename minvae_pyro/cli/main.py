@@ -1,0 +1,69 @@
+"""The command ``minvae``: finds the subcommand and turns errors of the user into one line and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from minvae_pyro.errors import UserError
+from minvae_pyro.version import __version__
+
+# name: (module with ``main(arguments) -> int``, what it does). Modules are imported when called, for a command
+# that needs no network should not wait for one to load.
+COMMANDS = {
+    "prepare": ("minvae_pyro.cli.prepare", "turn a folder of recordings into features for training"),
+    "train": ("minvae_pyro.cli.train", "train a model from a configuration"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``minvae``.
+
+    Args:
+        arguments: command line without the program's name; that of this process when omitted.
+
+    Returns:
+        Exit code: 0, 2 for an error of the user, 130 after Ctrl-C.
+    """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if not arguments or arguments[0] in {"-h", "--help"}:
+        print(_usage())
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        print(f"minvae_pyro {__version__}")
+        return 0
+    name, *rest = arguments
+    if name not in COMMANDS:
+        return _complain(f"minvae: there is no command {name!r}; there are {', '.join(COMMANDS)}", 2)
+    try:
+        return int(importlib.import_module(COMMANDS[name][0]).main(rest))
+    except UserError as error:
+        return _complain(f"minvae {name}: {error}", 2)
+    except KeyboardInterrupt as interrupt:
+        return _complain(f"minvae {name}: interrupted{f'; {interrupt}' if str(interrupt) else ''}", 130)
+
+
+def _complain(text: str, code: int) -> int:
+    print(" ".join(text.split()), file=sys.stderr)
+    return code
+
+
+def _usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {what}" for name, (_, what) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: minvae COMMAND ...",
+            "",
+            "Audio-visual speech enhancement with mixtures of inference networks.",
+            "",
+            *lines,
+            "",
+            "`minvae COMMAND --help` explains a command.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""``minvae prepare``: recordings in, features out."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from minvae_pyro.audio.stft import STFT
+from minvae_pyro.corpora.prepare import prepare
+from minvae_pyro.corpora.sources import KINDS
+from minvae_pyro.errors import UserError
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments of the command."""
+    parser = argparse.ArgumentParser(
+        prog="minvae prepare",
+        description="Turn a folder of recordings into a folder of features for training: power spectrograms and "
+        "mouth crops, with a manifest. Finished clips are kept, so the same command continues after Ctrl-C.",
+    )
+    parser.add_argument(
+        "kind",
+        choices=KINDS,
+        help="grid: videos with sound; ntcd-timit: audio/*_s.wav beside lips/*.mat; folder: any sounds and videos",
+    )
+    parser.add_argument("source", type=Path, help="folder with the recordings, searched with all below it")
+    parser.add_argument("destination", type=Path, help="folder for the features, made when missing")
+    parser.add_argument("--n-fft", type=int, default=1024, help="samples of an STFT window (default: %(default)s)")
+    parser.add_argument(
+        "--hop", type=int, default=533, help="samples between STFT frames at 16 kHz (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a core, %(default)s)"
+    )
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command.
+
+    Returns:
+        0; clips that cannot be used are listed on standard error.
+
+    Raises:
+        UserError: nothing could be prepared.
+    """
+    given = parser().parse_args(arguments)
+    try:
+        stft = STFT(given.n_fft, given.hop)
+    except ValueError as error:
+        raise UserError(f"{error}: choose another --hop.") from error
+    columns = TextColumn("prepare"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("prepare", total=None)
+        result = prepare(
+            given.kind,
+            given.source,
+            given.destination,
+            stft,
+            workers=given.workers,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    for name, reason in result.failed:
+        print(f"left out {name}: {' '.join(reason.split())}", file=sys.stderr)
+    seconds = sum(entry.seconds for entry in result.entries)
+    mouths = sum(entry.has_mouth for entry in result.entries)
+    print(
+        f"{given.destination}: {len(result.entries)} clips ({mouths} with a mouth), {seconds / 60:.1f} minutes of "
+        f"sound; {result.kept} were there before, {len(result.failed)} left out"
+    )
+    return 0

@@ -1,0 +1,323 @@
+"""Corpora of utterances, and batches of them in an order that a seed decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from lightning.pytorch import LightningDataModule
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from minvae_pyro.audio.stft import STFT
+from minvae_pyro.corpora.manifest import Entry, read_manifest, read_stft, stft_settings
+from minvae_pyro.errors import UserError
+from minvae_pyro.utterances import Utterances, concatenate
+
+
+class Corpus(Protocol):
+    """Utterances by number.
+
+    Attributes:
+        stft: the transform that its power comes from.
+        lengths: frames of every utterance.
+    """
+
+    stft: STFT
+    lengths: list[int]
+
+    def load(self, row: int, start: int = 0, stop: int | None = None) -> Utterances:
+        """Frames ``start`` to ``stop`` of one utterance; its ``index`` is ``row``."""
+        ...
+
+    def load_power(self, row: int, start: int, stop: int) -> Tensor:
+        """Power (frames, F) alone."""
+        ...
+
+
+Transform = Callable[[Utterances, torch.Generator, Corpus], Utterances]
+"""Changes a batch for training, with random numbers from the generator and perhaps other clips of the corpus."""
+
+
+class PreparedCorpus:
+    """The clips of one or several prepared folders, read when asked for.
+
+    Args:
+        folders: made by ``minvae prepare``, all with the same transform.
+
+    Raises:
+        UserError: a folder is missing or not prepared, or two have different transforms.
+    """
+
+    def __init__(self, folders: Sequence[str | Path]) -> None:
+        if not folders:
+            raise UserError("no prepared folder is given: name at least one.")
+        transforms = [read_stft(Path(folder)) for folder in folders]
+        for folder, stft in zip(folders, transforms, strict=True):
+            if stft_settings(stft) != stft_settings(transforms[0]):
+                raise UserError(
+                    f"{folder} was prepared with {stft_settings(stft)}, {folders[0]} with "
+                    f"{stft_settings(transforms[0])}: prepare them alike."
+                )
+        self.stft = transforms[0]
+        self.clips: list[tuple[Path, Entry]] = [
+            (Path(folder) / entry.file, entry) for folder in folders for entry in read_manifest(Path(folder))
+        ]
+        self.lengths = [entry.frames for _, entry in self.clips]
+
+    def load(self, row: int, start: int = 0, stop: int | None = None) -> Utterances:
+        """Read frames ``start`` to ``stop`` of clip ``row``, and nothing else of its file.
+
+        Raises:
+            UserError: the features are missing or damaged.
+        """
+        names = ["power", "mouth", "mouth_seen"] if self.clips[row][1].has_mouth else ["power"]
+        tensors = self._read(row, names, start, stop)
+        return Utterances.from_spectrum(*tensors).replace(index=torch.tensor([row]))
+
+    def load_power(self, row: int, start: int, stop: int) -> Tensor:
+        """Power (frames, F) alone, (N, F)."""
+        return self._read(row, ["power"], start, stop)[0]
+
+    def _read(self, row: int, names: Sequence[str], start: int, stop: int | None) -> list[Tensor]:
+        path = self.clips[row][0]
+        try:
+            with safe_open(path, framework="pt") as features:
+                return [features.get_slice(name)[start:stop] for name in names]
+        except (OSError, SafetensorError) as error:
+            raise UserError(
+                f"{path} is missing or damaged: remove it and run `minvae prepare` again."
+            ) from error
+
+
+class MemoryCorpus:
+    """Utterances that are in memory already.
+
+    Args:
+        utterances: each a batch of one, all of one transform.
+        stft: that transform.
+    """
+
+    def __init__(self, utterances: Sequence[Utterances], stft: STFT) -> None:
+        self.stft = stft
+        self.utterances = list(utterances)
+        self.lengths = [utterance.frames for utterance in self.utterances]
+
+    def load(self, row: int, start: int = 0, stop: int | None = None) -> Utterances:
+        """Frames ``start`` to ``stop`` of utterance ``row``."""
+        whole = self.utterances[row]
+        return Utterances(
+            spectrum=whole.spectrum[:, start:stop],
+            heard=whole.heard[:, start:stop],
+            mouth=whole.mouth[:, start:stop],
+            mouth_seen=whole.mouth_seen[:, start:stop],
+            mask=whole.mask[:, start:stop],
+            index=torch.tensor([row]),
+        )
+
+    def load_power(self, row: int, start: int, stop: int) -> Tensor:
+        """Power (frames, F) alone."""
+        return self.utterances[row].power[0, start:stop]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Frames ``start`` to ``stop`` of the utterance ``row`` of a corpus."""
+
+    row: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What to load as one batch, and the seed of whatever is random in it."""
+
+    pieces: tuple[Piece, ...]
+    seed: int
+
+
+class BatchOrder(Sampler[Batch]):
+    """The batches of every epoch: a pure function of seed and epoch, whoever loads them.
+
+    Utterances are cut into pieces at a place drawn anew each epoch, all pieces are shuffled, and pieces of like
+    length share a batch, so that little is padded.
+
+    Args:
+        lengths: frames of every utterance.
+        batch_size: pieces in a batch.
+        crop_frames: length of a piece; whole utterances when None.
+        shuffle: False keeps the order of the corpus, and the same batches in every epoch.
+        seed: of the run.
+    """
+
+    _POOL = 32  # batches among which pieces are sorted by length
+
+    def __init__(
+        self, lengths: Sequence[int], batch_size: int, crop_frames: int | None, shuffle: bool, seed: int
+    ) -> None:
+        self.lengths = list(lengths)
+        self.batch_size = batch_size
+        self.crop_frames = crop_frames
+        self.shuffle = shuffle
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch; Lightning calls this."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        pieces = sum(self._count(length) for length in self.lengths)
+        return -(-pieces // self.batch_size)
+
+    def _count(self, length: int) -> int:
+        return 1 if self.crop_frames is None else max(1, length // self.crop_frames)
+
+    def __iter__(self) -> Iterator[Batch]:
+        epoch = self.epoch if self.shuffle else 0
+        generator = torch.Generator().manual_seed(_mix(self.seed, epoch))
+        pieces = self._pieces(generator)
+        if self.shuffle:
+            order = torch.randperm(len(pieces), generator=generator).tolist()
+            pool = self._POOL * self.batch_size
+            pools = [order[i : i + pool] for i in range(0, len(order), pool)]
+            order = [p for some in pools for p in sorted(some, key=lambda p: pieces[p].stop - pieces[p].start)]
+            pieces = [pieces[p] for p in order]
+        batches = [tuple(pieces[i : i + self.batch_size]) for i in range(0, len(pieces), self.batch_size)]
+        if self.shuffle:
+            batches = [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+        for number, batch in enumerate(batches):
+            yield Batch(batch, _mix(self.seed, epoch, number))
+
+    def _pieces(self, generator: torch.Generator) -> list[Piece]:
+        pieces = []
+        for row, length in enumerate(self.lengths):
+            count = self._count(length)
+            size = length if self.crop_frames is None else min(length, self.crop_frames)
+            slack = length - count * size
+            first = (
+                int(torch.randint(slack + 1, (), generator=generator)) if self.shuffle and slack else slack // 2
+            )
+            pieces += [Piece(row, first + k * size, first + (k + 1) * size) for k in range(count)]
+        return pieces
+
+
+def _mix(*numbers: int) -> int:
+    """One seed from several numbers, none of whose simple relations carry over."""
+    seed = 0
+    for number in numbers:
+        seed = (seed * 6364136223846793005 + number + 1442695040888963407) % 2**63
+        seed ^= seed >> 29
+    return seed
+
+
+class BatchDataset(Dataset[Utterances]):
+    """Loads batches of a corpus and applies transforms.
+
+    Args:
+        corpus: where the pieces come from.
+        transforms: applied in this order.
+    """
+
+    def __init__(self, corpus: Corpus, transforms: Sequence[Transform] = ()) -> None:
+        self.corpus = corpus
+        self.transforms = list(transforms)
+
+    def __getitem__(self, batch: Batch) -> Utterances:
+        """Load one batch, padded to its longest piece."""
+        utterances = concatenate([self.corpus.load(p.row, p.start, p.stop) for p in batch.pieces])
+        generator = torch.Generator().manual_seed(batch.seed)
+        for transform in self.transforms:
+            utterances = transform(utterances, generator, self.corpus)
+        return utterances
+
+
+def _as_it_is(batch: Utterances) -> Utterances:
+    return batch
+
+
+class CorpusData(LightningDataModule):
+    """Training and validation batches.
+
+    Args:
+        train: prepared folders, or a corpus.
+        validation: prepared folders, or a corpus.
+        batch_size: utterances (or pieces of them) in a batch.
+        crop_frames: cut training utterances into pieces of so many frames, at a place drawn anew each epoch; whole
+            utterances when omitted. Validation takes whole utterances.
+        noise: injects noise into what the audio encoder hears, in training and, drawn once and for all, in
+            validation.
+        augmentation: changes the mouth, in training only.
+        workers: processes that load; 0 loads in the training process. Batches do not depend on it.
+        seed: decides order and random numbers.
+
+    Raises:
+        UserError: folders that cannot be used, or two transforms that differ.
+    """
+
+    def __init__(
+        self,
+        train: list[str] | Corpus,
+        validation: list[str] | Corpus,
+        batch_size: int = 16,
+        crop_frames: int | None = None,
+        noise: Transform | None = None,
+        augmentation: Transform | None = None,
+        workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.train = _corpus(train)
+        self.validation = _corpus(validation)
+        if stft_settings(self.train.stft) != stft_settings(self.validation.stft):
+            raise UserError(
+                f"training data have the transform {stft_settings(self.train.stft)}, validation data "
+                f"{stft_settings(self.validation.stft)}: prepare them alike."
+            )
+        if batch_size < 1 or (crop_frames is not None and crop_frames < 1):
+            raise UserError("batch_size and crop_frames must be at least 1.")
+        self.batch_size = batch_size
+        self.crop_frames = crop_frames
+        self.noise = noise
+        self.augmentation = augmentation
+        self.workers = workers
+        self.seed = seed
+
+    @property
+    def stft(self) -> STFT:
+        """The transform that the power comes from."""
+        return self.train.stft
+
+    def train_dataloader(self) -> DataLoader[Utterances]:
+        """Batches of the current epoch."""
+        transforms = [t for t in (self.noise, self.augmentation) if t is not None]
+        return self._loader(self.train, transforms, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Utterances]:
+        """The same batches in every epoch."""
+        transforms = [] if self.noise is None else [self.noise]
+        return self._loader(self.validation, transforms, shuffle=False)
+
+    def _loader(
+        self, corpus: Corpus, transforms: Sequence[Transform], shuffle: bool
+    ) -> DataLoader[Utterances]:
+        crop = self.crop_frames if shuffle else None
+        order = BatchOrder(corpus.lengths, self.batch_size, crop, shuffle, self.seed if shuffle else 0)
+        return DataLoader(
+            BatchDataset(corpus, transforms),
+            batch_size=None,
+            sampler=order,  # type: ignore[arg-type]
+            collate_fn=_as_it_is,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            multiprocessing_context="spawn" if self.workers else None,
+        )
+
+
+def _corpus(source: list[str] | Corpus) -> Corpus:
+    return PreparedCorpus(source) if isinstance(source, list) else source

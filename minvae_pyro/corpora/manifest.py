@@ -1,0 +1,123 @@
+"""A prepared folder: ``settings.json``, ``manifest.csv`` and ``features/<id>.safetensors``."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from minvae_pyro.audio.stft import STFT
+from minvae_pyro.errors import UserError
+from minvae_pyro.writing import write_whole
+
+FORMAT = 1
+"""Version of the layout of prepared folders."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a manifest.
+
+    Attributes:
+        id: name of the clip, unique in its folder.
+        file: its features, relative to the prepared folder.
+        frames: N, STFT frames.
+        seconds: length of the sound.
+        has_mouth: a mouth is seen in at least one frame.
+        faces_found: fraction of frames with a mouth.
+        speaker: who talks.
+        source: the recording, relative to the source folder.
+    """
+
+    id: str
+    file: str
+    frames: int
+    seconds: float
+    has_mouth: bool
+    faces_found: float
+    speaker: str
+    source: str
+
+
+def stft_settings(stft: STFT) -> dict[str, int]:
+    """The three numbers from which an :class:`STFT` is made again."""
+    return {"n_fft": stft.n_fft, "hop": stft.hop, "sample_rate": stft.sample_rate}
+
+
+def write_manifest(folder: Path, entries: Iterable[Entry]) -> None:
+    """Write ``manifest.csv`` whole or not at all."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, [field.name for field in fields(Entry)])
+    writer.writeheader()
+    writer.writerows(asdict(entry) for entry in entries)
+    write_whole(folder / "manifest.csv", text.getvalue().encode(), overwrite=True)
+
+
+def read_manifest(folder: Path) -> list[Entry]:
+    """Read the entries of a prepared folder.
+
+    Raises:
+        UserError: no manifest, or one that is damaged or empty.
+    """
+    path = folder / "manifest.csv"
+    if not path.is_file():
+        raise UserError(f"{folder} has no manifest.csv: prepare it with `minvae prepare`, to its end.")
+    with path.open(encoding="utf-8", newline="") as file:
+        try:
+            entries = [_entry(row) for row in csv.DictReader(file)]
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{path} is damaged: remove it and run `minvae prepare` again.") from error
+    if not entries:
+        raise UserError(f"{path} lists no clips: prepare the folder again.")
+    return entries
+
+
+def _entry(row: dict[str, str]) -> Entry:
+    return Entry(
+        id=row["id"],
+        file=row["file"],
+        frames=int(row["frames"]),
+        seconds=float(row["seconds"]),
+        has_mouth={"True": True, "False": False}[row["has_mouth"]],
+        faces_found=float(row["faces_found"]),
+        speaker=row["speaker"],
+        source=row["source"],
+    )
+
+
+def read_settings(folder: Path) -> dict[str, object] | None:
+    """The content of ``settings.json``; None where a folder has none.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    path = folder / "settings.json"
+    if not path.is_file():
+        return None
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        assert isinstance(settings["stft"], dict)
+    except (ValueError, KeyError, TypeError, AssertionError) as error:
+        raise UserError(f"{path} is damaged: remove the folder and prepare it again.") from error
+    if settings.get("format") != FORMAT:
+        raise UserError(
+            f"{path} has format {settings.get('format')}, this version reads {FORMAT}: prepare the folder again."
+        )
+    return dict(settings)
+
+
+def read_stft(folder: Path) -> STFT:
+    """The transform that a prepared folder was made with.
+
+    Raises:
+        UserError: the folder is missing or was not prepared.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder} does not exist: name a folder made by `minvae prepare`.")
+    settings = read_settings(folder)
+    if settings is None:
+        raise UserError(f"{folder} has no settings.json: name a folder made by `minvae prepare`.")
+    return STFT(**settings["stft"])  # type: ignore[arg-type]

@@ -1,0 +1,117 @@
+"""Which recordings a corpus consists of: GRID, NTCD-TIMIT, or any folder."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from minvae_pyro.errors import UserError
+
+SOUND_SUFFIXES = {".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aac"}
+VIDEO_SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".avi", ".ts", ".3gp"}
+_SPLITS = {"train", "validation", "test"}
+_CONTENTS = {"audio", "video", "lips"}
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Where the sound and the mouth of one utterance are.
+
+    Attributes:
+        id: unique in its corpus, and a file name.
+        sound: file with the clean sound.
+        video: file that shows the talker; None for sound only.
+        lips: file with mouth pictures ready made; None where they have to be cut from a video.
+        speaker: who talks, by the folder.
+    """
+
+    id: str
+    sound: Path
+    video: Path | None
+    lips: Path | None
+    speaker: str
+
+
+def find_clips(kind: str, source: Path) -> list[Clip]:
+    """List the clips of a corpus, sorted by id.
+
+    Args:
+        kind: ``grid`` (videos with their sound track), ``ntcd-timit`` (``audio/*_s.wav`` beside ``lips/*.mat``)
+            or ``folder`` (any sound and video files; a sound and a video of one name belong together).
+        source: top of the corpus; searched with all folders below.
+
+    Raises:
+        UserError: the folder is missing or holds nothing of that kind.
+    """
+    if not source.is_dir():
+        raise UserError(f"{source} is not a folder: name the folder that holds the recordings.")
+    finder, wanted = _KINDS[kind]
+    files = sorted(p for p in source.rglob("*") if p.is_file() and not p.name.startswith("."))
+    clips = finder(source, files)
+    if not clips:
+        raise UserError(f"{source} holds no {wanted}: name another folder or another kind of corpus.")
+    return sorted(_unique(clips), key=lambda clip: clip.id)
+
+
+def _grid(source: Path, files: list[Path]) -> list[Clip]:
+    videos = [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
+    return [Clip(_name(source, path), path, path, None, _speaker(path)) for path in videos]
+
+
+def _ntcd_timit(source: Path, files: list[Path]) -> list[Clip]:
+    clips = []
+    for path in files:
+        # `_s` is the clean speech; `_n` and `_x` are noise and mixture
+        if path.parent.name == "audio" and path.name.endswith("_s.wav"):
+            stem = path.name.removesuffix("_s.wav")
+            lips = path.parent.parent / "lips" / f"{stem}.mat"
+            name = _name(source, path.parent.parent / stem)
+            clips.append(Clip(name, path, None, lips, _speaker(path)))
+    return clips
+
+
+def _folder(source: Path, files: list[Path]) -> list[Clip]:
+    sounds = [path for path in files if path.suffix.lower() in SOUND_SUFFIXES]
+    videos = {p.with_suffix(""): p for p in files if p.suffix.lower() in VIDEO_SUFFIXES}
+    clips = []
+    for path in sounds:
+        video = videos.pop(path.with_suffix(""), None)
+        clips.append(Clip(_name(source, path), path, video, None, _speaker(path)))
+    clips += [Clip(_name(source, path), path, path, None, _speaker(path)) for path in videos.values()]
+    return clips
+
+
+_KINDS: dict[str, tuple[Callable[[Path, list[Path]], list[Clip]], str]] = {
+    "grid": (_grid, "video files"),
+    "ntcd-timit": (_ntcd_timit, "audio/*_s.wav"),
+    "folder": (_folder, "sound or video files"),
+}
+
+KINDS = tuple(_KINDS)
+"""Names of the kinds of corpora."""
+
+
+def _name(source: Path, path: Path) -> str:
+    """A file name that says where below the source a recording is."""
+    return "_".join(path.relative_to(source).with_suffix("").parts)
+
+
+def _speaker(path: Path) -> str:
+    """The nearest folder that is named neither after a split nor after what it holds."""
+    names = [parent.name for parent in path.resolve().parents]
+    return next((name for name in names if name not in _SPLITS | _CONTENTS), "")
+
+
+def _unique(clips: list[Clip]) -> list[Clip]:
+    """Add the suffix to the id of recordings that differ by nothing else, and a number where even that agrees."""
+    count = Counter(clip.id for clip in clips)
+    clips = [replace(c, id=c.id + c.sound.suffix.replace(".", "_")) if count[c.id] > 1 else c for c in clips]
+    seen: Counter[str] = Counter()
+    unique = []
+    for clip in clips:
+        seen[clip.id] += 1
+        number = seen[clip.id]
+        unique.append(clip if number == 1 else replace(clip, id=f"{clip.id}-{number}"))
+    return unique

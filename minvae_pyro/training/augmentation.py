@@ -1,0 +1,119 @@
+"""Changes of the mouth video in training, so that the visual encoder learns lips and not a recording session."""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor
+
+from minvae_pyro.corpora.data import Corpus
+from minvae_pyro.utterances import Utterances
+
+
+class MouthAugmentation:
+    """Moves, lights, covers and interrupts the mouth video of every utterance at random.
+
+    A shift, zoom, flip, light and covered rectangle hold for a whole utterance, as they would in a recording. In a
+    share of utterances a span of the video is replaced: blanked, frozen, or taken from another utterance of the
+    batch. ``mouth_seen`` stays as it is: nothing at test time tells such frames from good ones either.
+
+    Args:
+        shift: largest shift in pixels, each way.
+        zoom: largest change of size, as a fraction.
+        flip: share of utterances that are mirrored.
+        brightness: largest change of brightness, of the grey range.
+        contrast: largest change of contrast, as a fraction.
+        cover: share of utterances with a covered rectangle.
+        interrupt: share of utterances in which a span is blanked, frozen or swapped, in equal parts.
+    """
+
+    def __init__(
+        self,
+        shift: float = 3.0,
+        zoom: float = 0.08,
+        flip: float = 0.5,
+        brightness: float = 0.1,
+        contrast: float = 0.2,
+        cover: float = 0.2,
+        interrupt: float = 0.3,
+    ) -> None:
+        self.shift = shift
+        self.zoom = zoom
+        self.flip = flip
+        self.brightness = brightness
+        self.contrast = contrast
+        self.cover = cover
+        self.interrupt = interrupt
+
+    def __call__(self, utterances: Utterances, generator: Generator, corpus: Corpus) -> Utterances:
+        """Change ``mouth``; frames without one stay zero."""
+        rows = utterances.mouth_seen.any(1).nonzero().squeeze(1)
+        if len(rows) == 0:
+            return utterances
+        mouth = self._move(utterances.mouth[rows], generator)
+        mouth = self._light(mouth, generator)
+        mouth = self._cover(mouth, generator)
+        mouth = self._interrupt(mouth, utterances.mask[rows].sum(1), generator)
+        mouth = mouth * utterances.mouth_seen[rows][..., None, None]
+        if len(rows) < len(utterances):
+            whole = torch.zeros_like(utterances.mouth, memory_format=torch.contiguous_format)
+            whole[rows] = mouth
+            mouth = whole
+        return utterances.replace(mouth=mouth)
+
+    def _move(self, mouth: Tensor, generator: Generator) -> Tensor:
+        size, _, side, _ = mouth.shape
+        matrix = torch.zeros(size, 2, 3)
+        scale = 1 + self.zoom * _symmetric(size, generator)
+        mirror = torch.where(torch.rand(size, generator=generator) < self.flip, -1.0, 1.0)
+        matrix[:, 0, 0], matrix[:, 1, 1] = scale * mirror, scale
+        # grid_sample measures positions in half sides
+        matrix[:, 0, 2] = self.shift * _symmetric(size, generator) * 2 / side
+        matrix[:, 1, 2] = self.shift * _symmetric(size, generator) * 2 / side
+        # frames ride as channels, so that one grid per utterance serves them all
+        grid = torch.nn.functional.affine_grid(matrix, [size, 1, side, side], align_corners=False)
+        return torch.nn.functional.grid_sample(
+            mouth, grid.to(mouth.dtype), padding_mode="border", align_corners=False
+        )
+
+    def _light(self, mouth: Tensor, generator: Generator) -> Tensor:
+        size = len(mouth)
+        contrast = (1 + self.contrast * _symmetric(size, generator))[:, None, None, None]
+        offset = (0.5 + self.brightness * _symmetric(size, generator))[:, None, None, None]
+        return ((mouth - 0.5) * contrast + offset).clamp(0, 1)
+
+    def _cover(self, mouth: Tensor, generator: Generator) -> Tensor:
+        size, _, side, _ = mouth.shape
+        extent = torch.randint(side // 6, side // 2, (size, 2), generator=generator)
+        corner = (torch.rand(size, 2, generator=generator) * (side - extent)).long()
+        pixel = torch.arange(side)
+        inside = (pixel >= corner[..., None]) & (pixel < (corner + extent)[..., None])
+        chosen = torch.rand(size, generator=generator) < self.cover
+        covered = inside[:, 0, :, None] & inside[:, 1, None, :] & chosen[:, None, None]
+        grey = torch.rand(size, 1, 1, 1, generator=generator, dtype=mouth.dtype)
+        return torch.where(covered[:, None], grey, mouth)
+
+    def _interrupt(self, mouth: Tensor, lengths: Tensor, generator: Generator) -> Tensor:
+        size, frames = mouth.shape[:2]
+        chosen = torch.rand(size, generator=generator) < self.interrupt
+        kind = torch.randint(3, (size,), generator=generator)
+        # a span of a tenth of the utterance up to all of it
+        span = ((0.1 + 0.9 * torch.rand(size, generator=generator)) * lengths).long().clamp_min(1)
+        start = (torch.rand(size, generator=generator) * (lengths - span + 1)).long()
+        grey = torch.rand(size, 1, 1, 1, generator=generator, dtype=mouth.dtype)
+        frame = torch.arange(frames)
+        within = (frame >= start[:, None]) & (frame < (start + span)[:, None]) & chosen[:, None]
+        if not within.any():
+            return mouth
+        freeze, swap = within & (kind == 1)[:, None], within & (kind == 2)[:, None]
+        time = torch.where(freeze, start[:, None], frame)
+        row = torch.arange(size)[:, None]
+        row = torch.where(swap, row.roll(1, 0), row)
+        # a shorter neighbour is read again from its start
+        time = torch.where(swap, time % lengths.roll(1, 0)[:, None].clamp_min(1), time)
+        mouth = mouth[row, time]
+        return torch.where((within & (kind == 0)[:, None])[..., None, None], grey, mouth)
+
+
+def _symmetric(size: int, generator: Generator) -> Tensor:
+    """Uniform numbers in [-1, 1), (size,)."""
+    return 2 * torch.rand(size, generator=generator) - 1

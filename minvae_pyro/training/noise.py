@@ -1,0 +1,121 @@
+"""Noise for the audio encoder: what it hears differs from the clean power that the likelihood scores."""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor
+
+from minvae_pyro.corpora.data import Corpus
+from minvae_pyro.utterances import Utterances
+
+
+class NoNoise:
+    """The audio encoder hears the clean speech."""
+
+    def __call__(self, utterances: Utterances, generator: Generator, corpus: Corpus) -> Utterances:
+        """Return the batch as it is."""
+        return utterances
+
+
+class UniformNoise:
+    """The published recipe: uniform power is added in half of the frames (arXiv 1912.10647, sec. VI).
+
+    Args:
+        highest: largest power added to a bin; the smallest is 0.
+        share: of frames that get noise.
+    """
+
+    def __init__(self, highest: float = 50.0, share: float = 0.5) -> None:
+        self.highest = highest
+        self.share = share
+
+    def __call__(self, utterances: Utterances, generator: Generator, corpus: Corpus) -> Utterances:
+        """Add noise to ``heard`` in frames drawn at random."""
+        heard = utterances.heard
+        noise = self.highest * torch.rand(heard.shape, generator=generator, dtype=heard.dtype)
+        chosen = torch.rand(heard.shape[:2], generator=generator) < self.share
+        chosen &= utterances.mask
+        return utterances.replace(heard=heard + noise * chosen[..., None])
+
+
+class RealisticNoise:
+    """Talkers of the corpus, stationary noise or modulated noise, at a random signal-to-noise ratio.
+
+    Noise and speech are added as complex numbers with a phase between them drawn per bin, of which only the power
+    is kept: power alone would never show speech cancelled by noise.
+
+    Args:
+        share: of utterances that get noise.
+        snr_db: lowest and highest signal-to-noise ratio over the piece, drawn uniformly, in decibels.
+        talkers: share of noises that are one or two other talkers; of the rest, half are stationary and half
+            modulated.
+    """
+
+    def __init__(
+        self, share: float = 0.5, snr_db: tuple[float, float] = (-10.0, 10.0), talkers: float = 0.4
+    ) -> None:
+        self.share = share
+        self.snr_db = snr_db
+        self.talkers = talkers
+
+    def __call__(self, utterances: Utterances, generator: Generator, corpus: Corpus) -> Utterances:
+        """Add noise to ``heard`` in utterances drawn at random."""
+        size = len(utterances)
+        chosen = (torch.rand(size, generator=generator) < self.share).nonzero().squeeze(1)
+        if len(chosen) == 0:
+            return utterances
+        speech, mask = utterances.heard[chosen], utterances.mask[chosen]
+        kind = torch.rand(len(chosen), generator=generator)
+        modulated = kind > (1 + self.talkers) / 2
+        noise = coloured_noise(speech.shape, modulated, generator)
+        for row in (kind < self.talkers).nonzero().squeeze(1).tolist():
+            noise[row] = _other_talkers(corpus, speech.shape[1], generator)
+        low, high = self.snr_db
+        ratio = low + (high - low) * torch.rand(len(chosen), generator=generator)
+        noise = noise * mask[..., None]
+        scale = (speech * mask[..., None]).sum((1, 2)) / noise.sum((1, 2)).clamp_min(1e-10)
+        noise = noise * (scale * 10 ** (-ratio / 10))[:, None, None]
+        cosine = (2 * torch.pi * torch.rand(speech.shape, generator=generator)).cos_()
+        heard = utterances.heard.clone()
+        heard[chosen] = (speech + noise + 2 * cosine * (speech * noise).sqrt()).clamp_min(0)
+        return utterances.replace(heard=heard)
+
+
+def coloured_noise(shape: torch.Size, modulated: Tensor, generator: Generator) -> Tensor:
+    """Power of Gaussian noises, each with a spectrum of its own, some of them swelling and fading.
+
+    Args:
+        shape: (B, N, F).
+        modulated: (B,) bool: the loudness changes over time.
+        generator: source of randomness.
+
+    Returns:
+        (B, N, F), all positive.
+    """
+    size, frames, frequencies = shape
+    # Natural logarithms of power: a slope from 0 to -46 dB over the band, and humps of some 9 dB.
+    slope = -10.6 * torch.rand(size, 1, generator=generator) * torch.linspace(0, 1, frequencies).sqrt()
+    colour = slope + _smooth(size, frequencies, 12, 2.0, generator)
+    swell = _smooth(size, frames, max(2, frames // 6), 2.0, generator) * modulated[:, None]
+    power = torch.empty(shape).exponential_(generator=generator)
+    return power * (colour[:, None, :] + swell[..., None]).exp()
+
+
+def _smooth(size: int, length: int, knots: int, scale: float, generator: Generator) -> Tensor:
+    """Smooth random curves (size, length) through normal values at so many knots."""
+    values = scale * torch.randn(size, 1, knots, generator=generator)
+    return torch.nn.functional.interpolate(values, length, mode="linear", align_corners=True)[:, 0]
+
+
+def _other_talkers(corpus: Corpus, frames: int, generator: Generator) -> Tensor:
+    """Power (frames, F) of one or two clips of the corpus, repeated where too short."""
+    count = int(torch.randint(1, 3, (), generator=generator))
+    total: Tensor | None = None
+    for row in torch.randint(len(corpus.lengths), (count,), generator=generator).tolist():
+        length = corpus.lengths[row]
+        start = int(torch.randint(max(1, length - frames + 1), (), generator=generator))
+        power = corpus.load_power(row, start, min(length, start + frames))
+        power = power.repeat(-(-frames // len(power)), 1)[:frames]
+        total = power if total is None else total + power
+    assert total is not None
+    return total
