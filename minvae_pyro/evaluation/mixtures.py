@@ -1,6 +1,7 @@
 """Fixed test mixtures from a table, and tables of scores on them."""
 
 import dataclasses
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -94,6 +95,8 @@ def _mixture(path: Path, line: int, row: dict[Any, Any]) -> Mixture:
     try:
         clip, noise = path.parent / row["clip"], path.parent / row["noise"]
         mixture = Mixture(row["id"], clip, noise, int(row["noise_offset_samples"]), float(row["snr_db"]))
+        if not math.isfinite(mixture.snr_db):
+            raise ValueError("no ratio")
     except (TypeError, ValueError) as error:
         raise UserError(f"{path}, line {line}: an entry is missing or is no number.") from error
     for recording in (clip, noise):

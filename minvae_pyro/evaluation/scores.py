@@ -23,6 +23,7 @@ _PESQ_RATE = 16000  # Hz, the only rate of wide-band PESQ
 # The reference code of P.862 keeps a table of 50 utterances and overruns it without a check. An utterance
 # and the pause after it last 0.4 s at least, so that 20 s are safe; 30 s were seen to end the process.
 _PESQ_SECONDS = 20.0
+_STOI_SECONDS = 0.4  # 30 frames; pystoi fails on less than one
 
 
 class Scores(TypedDict):
@@ -108,9 +109,14 @@ def _pesq(clean: NDArray[Any], estimate: NDArray[Any], sample_rate: int) -> tupl
     except pesq_library.PesqError as error:
         reason = error.args[0] if error.args else type(error).__name__
         return np.nan, f"PESQ: {reason.decode() if isinstance(reason, bytes) else reason}"
+    except ValueError:  # the library looks up an error number in a score that came out as NaN
+        return np.nan, "PESQ: undefined"
 
 
 def _stoi(clean: NDArray[Any], estimate: NDArray[Any], sample_rate: int) -> tuple[float, float, str]:
+    too_short = np.nan, np.nan, "STOI: fewer than 30 frames of speech"
+    if len(clean) < _STOI_SECONDS * sample_rate:
+        return too_short
     # ESTOI dithers its input with NumPy's global generator: a fixed seed makes it a function of its input.
     state = np.random.get_state()
     np.random.seed(0)
@@ -120,7 +126,7 @@ def _stoi(clean: NDArray[Any], estimate: NDArray[Any], sample_rate: int) -> tupl
             warnings.simplefilter("error", RuntimeWarning)
             plain, extended = (pystoi.stoi(clean, estimate, sample_rate, extended=e) for e in (False, True))
     except RuntimeWarning:
-        return np.nan, np.nan, "STOI: fewer than 30 frames of speech"
+        return too_short
     finally:
         np.random.set_state(state)
     return float(plain), float(extended), ""

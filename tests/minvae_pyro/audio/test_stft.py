@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minvae_pyro.audio.files import read_sound
 from minvae_pyro.audio.stft import STFT
 
 HOPS = [256, 533]
@@ -87,8 +88,6 @@ def test_frames_that_do_not_fit_the_length_are_refused():
 
 
 def test_real_speech_is_restored(real_data):
-    from minvae_pyro.audio.files import read_sound
-
     speech = read_sound(next((real_data / "librispeech").glob("*.flac"))).mono()
     for hop in HOPS:
         stft = STFT(hop=hop)
