@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from minvae_pyro.video.mouth import MOUTH_SIDE, MouthTrack
+from minvae_pyro.video.track import MOUTH_SIDE, MouthTrack
 
 _REACH = 1.5  # video frame periods
 _ONE_FRAME_PERIOD = 0.04  # seconds, for a video of a single frame
@@ -15,9 +15,9 @@ _BLOCK = 4096  # sound frames blended at a time: 70 MB of floating point however
 def align_mouth(track: MouthTrack, frame_times: Tensor) -> tuple[Tensor, Tensor]:
     """Resample a mouth track to the times of STFT frames.
 
-    Each sound frame gets the two found video frames around it, blended linearly by time: lips move through 25
-    pictures a second into 30 sound frames a second without repeating every fifth one. A sound frame that has only one
-    found video frame within one and a half video periods gets that one; with none it has no mouth.
+    Each sound frame gets the two found video frames around it, blended linearly by time, so that 25 pictures
+    become 30 without a repeated one. A sound frame that has only one found video frame within one and a half
+    video periods gets that one; with none it has no mouth.
 
     Args:
         track: T video frames.

@@ -28,8 +28,8 @@ class FaceTrack:
 
     Attributes:
         times: (T,) float64 seconds, one per frame of the video.
-        boxes: (T, 3) float64: centre x, centre y and side of a square face box in pixels; NaN where not found.
-        lips: (T, 2) float64: the middle of the lips, x and y in pixels; NaN where not found.
+        boxes: (T, 3) float64: centre x, centre y and side of a square face box in pixels, NaN if not found.
+        lips: (T, 2) float64: the middle of the lips, x and y in pixels, NaN if not found.
         found: (T,) bool.
     """
 
@@ -77,8 +77,8 @@ def follow_face(frames: Iterable[Frame], *, detect_every: int = 5) -> FaceTrack:
     the largest area summed over the time that it is seen, that is, the largest that stays; another face of
     similar size takes its place only while it is away (a cut to another camera position).
 
-    Between sightings at most 0.4 s apart (or two looks, where those are further apart) the box is interpolated;
-    elsewhere the face counts as not found. Position is smoothed over about a second, size over about three.
+    Between sightings at most 0.4 s apart (or two looks, where those are further apart) the box is
+    interpolated; elsewhere the face is not found. Position and size are smoothed over seconds, see `_fill`.
 
     Args:
         frames: the video. It is read once, and no more than `detect_every` pictures are held at a time.
@@ -112,9 +112,10 @@ def _look(frames: Iterable[Frame], detect_every: int) -> _Looks:
         """Look at the newest frame, and at those since the last look where faces came or went."""
         last = len(times) - 1
         first = last - len(recent) + 1
-        faces[last] = detect(recent[-1])
-        if first in faces and len(faces[first]) != len(faces[last]):
-            faces.update((first + i, detect(recent[i])) for i in range(1, len(recent) - 1))
+        least = faces[first][0, 2] / _OTHER_SIZE if last and len(faces[first]) else 0.0
+        faces[last] = detect(recent[-1], least)
+        if last and len(faces[first]) != len(faces[last]):
+            faces.update((first + i, detect(recent[i], least)) for i in range(1, len(recent) - 1))
         largest = next((boxes[0] for boxes in (faces[last], faces[first]) if len(boxes)), None)
         for before, after in itertools.pairwise(recent):
             shifts.append(np.zeros(2) if largest is None else face_shift(before, after, largest[:3]))
@@ -166,11 +167,11 @@ def _overlap(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
 
 
 def _fill(track: _Sightings, looks: _Looks, detect_every: int) -> NDArray[np.float64]:
-    """Interpolate and smooth one face to all frames: (T, 5) box and lip offset, NaN where the face was not there.
+    """Interpolate and smooth one face to all frames: (T, 5) box and lip offset, NaN where the face was away.
 
-    The cascade is unbiased but trembles by some pixels; the optical flow is exact from frame to frame but drifts. So
-    the difference between the two is smoothed, and the flow added back: no tremble, and no lag behind a head
-    that moves.
+    The cascade is unbiased but trembles by some pixels; optical flow is exact from frame to frame but drifts.
+    So the difference between the two is smoothed, and the flow added back: no tremble, and no lag behind a
+    head that moves.
     """
     times = looks.times
     seen = np.array(track.frames)
@@ -187,7 +188,7 @@ def _fill(track: _Sightings, looks: _Looks, detect_every: int) -> NDArray[np.flo
     drift = spread(sightings[:, :2] - flow[seen - seen[0]])
     lips_seen = ~np.isnan(sightings[:, 3])
     if lips_seen.sum() >= min(3, len(seen)):
-        # Constant over the track: the cascade takes a chin for a mouth now and then, and the place is the talker's.
+        # Constant over the track: the place is the talker's, and the cascade takes some chins for mouths.
         lips = np.median(sightings[lips_seen, 3:], axis=0)
     else:
         lips = usual_lips()

@@ -15,6 +15,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from minvae_pyro.audio.tracks import clock_zero
 from minvae_pyro.errors import UserError
 
 
@@ -23,7 +24,7 @@ class Frame:
     """One picture of a video.
 
     Attributes:
-        time: seconds on the container's clock, the same clock that its sound track runs on.
+        time: seconds on the container's clock, with the zero of its sound (see `audio.tracks.clock_zero`).
         picture: (height, width) uint8 grey, upright and with square pixels.
     """
 
@@ -34,8 +35,8 @@ class Frame:
 def read_frames(path: str | PathLike[str]) -> Iterator[Frame]:
     """Decode the video track of a file, one frame at a time, so that memory does not grow with its length.
 
-    Times strictly increase: a frame that repeats the time of the one before, or goes back, is left out. Damaged
-    packets are skipped, and a file that was cut short ends where it stops being readable.
+    Times strictly increase: a frame that repeats the time of the one before, or goes back, is left out.
+    Damaged packets are skipped, and a file that was cut short ends where it stops being readable.
 
     Args:
         path: a video file in any container and codec that FFmpeg reads.
@@ -51,16 +52,18 @@ def read_frames(path: str | PathLike[str]) -> Iterator[Frame]:
     with _open(path) as container:
         stream = _video_stream(container, path)
         stream.thread_type = "AUTO"
+        zero = clock_zero(container)
         period = 1.0 / float(stream.average_rate or 25)
+        pixel_aspect = float(stream.sample_aspect_ratio or 1)
         last = -np.inf
         for raw in _decode(container, stream):
-            # A stream without time stamps (raw MPEG) is shown at its nominal rate.
-            time = raw.time if raw.time is not None else max(last + period, 0.0)
+            # A stream without time stamps (raw H.264) is shown at its nominal rate.
+            time = raw.time - zero if raw.time is not None else max(last + period, 0.0)
             if time > last:
                 last = time
-                yield Frame(time, _upright_grey(raw))
+                yield Frame(time, _upright_grey(raw, pixel_aspect))
     if not np.isfinite(last):
-        raise UserError(f"no picture can be decoded from {path}: the file is damaged or was cut short; copy it again")
+        raise UserError(f"no picture can be decoded from {path}: it is damaged or cut short, copy it again")
 
 
 def _open(path: Path) -> InputContainer:
@@ -98,9 +101,7 @@ def _decode(container: InputContainer, stream: VideoStream) -> Iterator[VideoFra
             continue
 
 
-def _upright_grey(raw: VideoFrame) -> NDArray[np.uint8]:
-    aspect = raw.sample_aspect_ratio if hasattr(raw, "sample_aspect_ratio") else None
-    width = round(raw.width * float(aspect)) if aspect else raw.width
-    grey = raw.to_ndarray(format="gray", width=width, height=raw.height)
+def _upright_grey(raw: VideoFrame, pixel_aspect: float) -> NDArray[np.uint8]:
+    grey = raw.to_ndarray(format="gray", width=round(raw.width * pixel_aspect), height=raw.height)
     # Phones store the turn beside the pixels; FFmpeg gives it counterclockwise, as rot90 wants it.
-    return np.ascontiguousarray(np.rot90(grey, round(raw.rotation / 90)))
+    return np.ascontiguousarray(np.rot90(grey, round(raw.rotation / 90)), dtype=np.uint8)

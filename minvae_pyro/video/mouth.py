@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
@@ -11,12 +10,11 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from minvae_pyro.video.faces import FaceTrack, follow_face
 from minvae_pyro.video.frames import Frame, read_frames
-
-MOUTH_SIDE = 67  # pixels, the size that NTCD-TIMIT is distributed in
+from minvae_pyro.video.lips import LIPS_SUFFIXES, load_lips
+from minvae_pyro.video.track import MOUTH_SIDE, MouthTrack
 
 _CROP_SIDE = 0.45  # of the side of the face box, in which lips at rest are 0.24 to 0.30 wide
 # A video without any face whose picture is at most this large, and about square, shows a mouth only.
@@ -24,43 +22,20 @@ _CROPPED_SIDE = 200
 _CROPPED_ASPECT = 1.5
 
 
-@dataclass(frozen=True)
-class MouthTrack:
-    """Mouth pictures over time.
-
-    Attributes:
-        crops: (T, 67, 67) uint8 grey, upright; zeros where not found.
-        times: (T,) float64 seconds on the container's clock (the same zero as the sound track).
-        found: (T,) bool: a face was seen in this frame or shortly before and after it.
-    """
-
-    crops: Tensor
-    times: Tensor
-    found: Tensor
-
-    def __post_init__(self) -> None:
-        frames = len(self.times)
-        if self.crops.shape != (frames, MOUTH_SIDE, MOUTH_SIDE) or self.found.shape != (frames,):
-            raise ValueError(
-                f"crops {tuple(self.crops.shape)}, times {tuple(self.times.shape)} and found "
-                f"{tuple(self.found.shape)} do not describe the same frames"
-            )
-
-
 def read_mouth(
     path: str | PathLike[str], *, detect_every: int = 5, cropped: bool | None = None
 ) -> MouthTrack:
     """Read the talker's mouth from a video.
 
-    The file is decoded twice, once to follow the face (see `follow_face`, which also says whose face is taken)
-    and once to cut the crops, so that only crops are ever held: 4.5 kB a frame. Crops are centred on the
-    lips and scaled with the face: lips at rest fill some 60% of the width.
+    The file is decoded twice, once to follow the face (`follow_face` says whose it is) and once to cut the
+    crops, so that only crops are ever held: 4.5 kB a frame. Crops are centred on the lips and scaled with
+    the face: lips at rest fill some 60% of the width.
 
     Args:
-        path: a video file.
+        path: a video file, or the ``.mat`` or ``.npy`` of lips that `load_lips` reads.
         detect_every: look for faces on every so many frames.
-        cropped: the picture shows nothing but the mouth and is only made square and 67 pixels wide. By default this
-            is assumed of a small, about square picture (at most 200 pixels) in which no face is ever seen.
+        cropped: the picture shows nothing but the mouth and is only made square and 67 pixels wide. By
+            default this is assumed of a small, about square picture (at most 200 pixels) without any face.
 
     Returns:
         One row per frame. A video without a face is no error: its `found` is False throughout.
@@ -69,6 +44,8 @@ def read_mouth(
         UserError: the file is missing, is no video, or holds no picture that can be decoded.
     """
     path = Path(path)
+    if path.suffix.lower() in LIPS_SUFFIXES:
+        return load_lips(path)
     if cropped:
         return _whole_picture(read_frames(path))
     shape = (0, 0)
@@ -104,15 +81,21 @@ def _whole_picture(frames: Iterator[Frame]) -> MouthTrack:
 
 def _cut_all(frames: Iterator[Frame], track: FaceTrack) -> MouthTrack:
     crops = np.zeros((len(track.times), MOUTH_SIDE, MOUTH_SIDE), dtype=np.uint8)
-    if track.found.any():
-        for index, (frame, (x, y), side) in enumerate(zip(frames, track.lips, track.boxes[:, 2], strict=False)):
-            if track.found[index]:
-                crops[index] = _cut(frame.picture, x, y, _CROP_SIDE * side)
-    return MouthTrack(torch.from_numpy(crops), torch.from_numpy(track.times), torch.from_numpy(track.found))
+    # By time, not by count: a damaged file need not decode to the same frames twice.
+    rows = {time: row for row, time in enumerate(track.times.tolist()) if track.found[row]}
+    found = np.zeros(len(track.times), dtype=np.bool_)
+    if rows:
+        for frame in frames:
+            row = rows.get(frame.time)
+            if row is not None:
+                (x, y), side = track.lips[row], track.boxes[row, 2]
+                crops[row] = _cut(frame.picture, x, y, _CROP_SIDE * side)
+                found[row] = True
+    return MouthTrack(torch.from_numpy(crops), torch.from_numpy(track.times), torch.from_numpy(found))
 
 
 def _cut(picture: NDArray[np.uint8], x: float, y: float, side: float) -> NDArray[np.uint8]:
-    """Cut a square around (x, y) at subpixel precision and scale it to 67 x 67; the picture's rim is repeated."""
+    """Cut a square around (x, y), to a fraction of a pixel, as 67 x 67; the picture's rim is repeated."""
     height, width = picture.shape
     shrink = min(1.0, MOUTH_SIDE / side)
     # Averaging in the neighbourhood first: the subpixel cut below would skip pixels of a large picture.
@@ -124,7 +107,7 @@ def _cut(picture: NDArray[np.uint8], x: float, y: float, side: float) -> NDArray
     small = cv2.resize(near, size, interpolation=cv2.INTER_AREA)
     scale_x, scale_y = size[0] / near.shape[1], size[1] / near.shape[0]
     step = side / MOUTH_SIDE
-    # Pixel i of the crop looks at picture coordinate centre + (i + 1/2) * step - side / 2, in pixel-edge units.
+    # Pixel i of the crop looks at x + (i + 1/2) * step - side / 2, counted from the picture's edge.
     look = np.array(
         [
             [step * scale_x, 0.0, (x - left - side / 2 + step / 2) * scale_x - 0.5],

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from minvae_pyro.errors import UserError
-from minvae_pyro.video.mouth import MOUTH_SIDE, MouthTrack
+from minvae_pyro.video.track import MOUTH_SIDE, MouthTrack
 
 _COLUMNS = 15
 _GAP = 2  # pixels between tiles
@@ -42,33 +42,33 @@ def contact_sheet(
     path = Path(path)
     if path.exists() and not overwrite:
         raise UserError(f"{path} exists: allow overwriting or choose another name")
-    frames = len(mouth.times)
-    shown = torch.linspace(0, frames - 1, min(tiles, frames)).round().long() if frames else torch.zeros(0).long()
+    shown = np.linspace(0, len(mouth.times) - 1, min(tiles, len(mouth.times))).round().astype(int)
     _write(path, _draw(mouth.crops[shown], mouth.times[shown], mouth.found[shown]))
     return path
 
 
-def _draw(crops: Tensor, times: Tensor, found: Tensor) -> np.ndarray:
-    step_x, step_y = MOUTH_SIDE + _GAP, MOUTH_SIDE + _LABEL + _GAP
+def _draw(crops: Tensor, times: Tensor, found: Tensor) -> NDArray[np.uint8]:
+    step = np.array([MOUTH_SIDE + _GAP, MOUTH_SIDE + _LABEL + _GAP])
     rows = max(1, -(-len(crops) // _COLUMNS))
-    page = np.full((rows * step_y + _GAP, _COLUMNS * step_x + _GAP), 255, dtype=np.uint8)
-    for number, (crop, time, seen) in enumerate(zip(crops.numpy(), times.tolist(), found.tolist(), strict=True)):
-        x, y = _GAP + number % _COLUMNS * step_x, _GAP + number // _COLUMNS * step_y
-        page[y : y + MOUTH_SIDE, x : x + MOUTH_SIDE] = crop
-        if not seen:
-            for start, end in (((0, 0), (66, 66)), ((0, 66), (66, 0))):
-                cv2.line(page, (x + start[0], y + start[1]), (x + end[0], y + end[1]), 128, 1, cv2.LINE_AA)
-        cv2.putText(
-            page, f"{time:.2f}", (x, y + MOUTH_SIDE + _LABEL - 2), cv2.FONT_HERSHEY_PLAIN, 0.8, 0, 1, cv2.LINE_AA
-        )
+    width, height = step * [_COLUMNS, rows] + _GAP
+    page = np.full((height, width), 255, dtype=np.uint8)
+    for tile in range(len(crops)):
+        x, y = (step * [tile % _COLUMNS, tile // _COLUMNS] + _GAP).tolist()
+        right, bottom = x + MOUTH_SIDE, y + MOUTH_SIDE
+        page[y:bottom, x:right] = crops[tile].numpy()
+        if not found[tile]:
+            cv2.line(page, (x, y), (right - 1, bottom - 1), 128, 1, cv2.LINE_AA)
+            cv2.line(page, (x, bottom - 1), (right - 1, y), 128, 1, cv2.LINE_AA)
+        label = f"{times[tile].item():.2f}"
+        cv2.putText(page, label, (x, bottom + _LABEL - 2), cv2.FONT_HERSHEY_PLAIN, 0.8, 0, 1, cv2.LINE_AA)
     return page
 
 
-def _write(path: Path, page: np.ndarray) -> None:
+def _write(path: Path, page: NDArray[np.uint8]) -> None:
     try:
-        handle, part = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+        handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+        with os.fdopen(handle, "wb") as file:
+            file.write(cv2.imencode(".png", page)[1].tobytes())
+        os.replace(part, path)
     except OSError as error:
         raise UserError(f"cannot write {path} ({error.strerror}): choose another folder") from error
-    with os.fdopen(handle, "wb") as file:
-        file.write(cv2.imencode(".png", page)[1].tobytes())
-    os.replace(part, path)
