@@ -48,12 +48,13 @@ class PreparedCorpus:
 
     Args:
         folders: made by ``minvae prepare``, all with the same transform.
+        mouth: read the mouth too; models of sound alone need not wait for it.
 
     Raises:
         UserError: a folder is missing or not prepared, or two have different transforms.
     """
 
-    def __init__(self, folders: Sequence[str | Path]) -> None:
+    def __init__(self, folders: Sequence[str | Path], mouth: bool = True) -> None:
         if not folders:
             raise UserError("no prepared folder is given: name at least one.")
         transforms = [read_stft(Path(folder)) for folder in folders]
@@ -64,6 +65,7 @@ class PreparedCorpus:
                     f"{stft_settings(transforms[0])}: prepare them alike."
                 )
         self.stft = transforms[0]
+        self.mouth = mouth
         self.clips: list[tuple[Path, Entry]] = [
             (Path(folder) / entry.file, entry) for folder in folders for entry in read_manifest(Path(folder))
         ]
@@ -75,7 +77,8 @@ class PreparedCorpus:
         Raises:
             UserError: the features are missing or damaged.
         """
-        names = ["power", "mouth", "mouth_seen"] if self.clips[row][1].has_mouth else ["power"]
+        both = self.mouth and self.clips[row][1].has_mouth
+        names = ["power", "mouth", "mouth_seen"] if both else ["power"]
         tensors = self._read(row, names, start, stop)
         return Utterances.from_spectrum(*tensors).replace(index=torch.tensor([row]))
 
@@ -253,6 +256,7 @@ class CorpusData(LightningDataModule):
         noise: injects noise into what the audio encoder hears, in training and, drawn once and for all, in
             validation.
         augmentation: changes the mouth, in training only.
+        mouth: read mouths from prepared folders.
         workers: processes that load; 0 loads in the training process. Batches do not depend on it.
         seed: decides order and random numbers.
 
@@ -268,12 +272,13 @@ class CorpusData(LightningDataModule):
         crop_frames: int | None = None,
         noise: Transform | None = None,
         augmentation: Transform | None = None,
+        mouth: bool = True,
         workers: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.train = _corpus(train)
-        self.validation = _corpus(validation)
+        self.train = _corpus(train, mouth)
+        self.validation = _corpus(validation, mouth)
         if stft_settings(self.train.stft) != stft_settings(self.validation.stft):
             raise UserError(
                 f"training data have the transform {stft_settings(self.train.stft)}, validation data "
@@ -319,5 +324,5 @@ class CorpusData(LightningDataModule):
         )
 
 
-def _corpus(source: list[str] | Corpus) -> Corpus:
-    return PreparedCorpus(source) if isinstance(source, list) else source
+def _corpus(source: list[str] | Corpus, mouth: bool) -> Corpus:
+    return PreparedCorpus(source, mouth) if isinstance(source, list) else source

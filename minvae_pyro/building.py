@@ -1,0 +1,130 @@
+"""Models and guides from their description: a class and its arguments, nested as in a configuration file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import jsonargparse
+import pyro
+from pyro.nn import PyroModule
+from torch import nn
+
+# Imported so that the short names of their classes are known.
+import minvae_pyro.guides
+import minvae_pyro.models
+import minvae_pyro.networks
+from minvae_pyro.errors import UserError
+from minvae_pyro.models import SpeechPrior
+
+
+def add_description(parser: jsonargparse.ArgumentParser) -> None:
+    """Add the keys ``model``, ``guide`` and ``tie`` of a description to a parser.
+
+    A guide that takes the model as an argument named ``model`` gets it.
+    """
+    parser.add_subclass_arguments(SpeechPrior, "model", required=True)
+    parser.add_subclass_arguments(PyroModule, "guide", required=True)
+    parser.add_argument(
+        "--tie",
+        type=dict[str, str],
+        default={},
+        help="submodules that are one and the same, e.g. {guide.visual.encoder: guide.audio.encoder}",
+    )
+    parser.link_arguments("model", "guide.init_args.model", apply_on="instantiate")
+
+
+def _parser() -> jsonargparse.ArgumentParser:
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    add_description(parser)
+    return parser
+
+
+def complete(description: Mapping[str, Any]) -> dict[str, Any]:
+    """The description with full class names and every default argument written out.
+
+    Args:
+        description: ``model`` and ``guide``, each with ``class_path`` and perhaps ``init_args``, and perhaps ``tie``.
+
+    Raises:
+        UserError: a class that cannot be imported or does not fit its place, or arguments it does not take.
+    """
+    parser = _parser()
+    try:
+        parsed = parser.parse_object({key: description[key] for key in ("model", "guide", "tie") if key in description})
+        return dict(json.loads(parser.dump(parsed, format="json", skip_none=False)))
+    except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
+        raise UserError(f"the description of model and guide is wrong: {_first_lines(error)}") from error
+
+
+def build(description: Mapping[str, Any]) -> tuple[SpeechPrior, PyroModule]:
+    """Make a model and its guide, with fresh weights.
+
+    Args:
+        description: as in :func:`complete`.
+
+    Raises:
+        UserError: as :func:`complete`, or ``tie`` names a submodule that is not there.
+    """
+    parser = _parser()
+    try:
+        made = parser.instantiate(parser.parse_object(complete(description)))
+    except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
+        raise UserError(f"model and guide cannot be made: {_first_lines(error)}") from error
+    tie(made.model, made.guide, made.tie)
+    return made.model, made.guide
+
+
+def tie(model: nn.Module, guide: nn.Module, same: Mapping[str, str]) -> None:
+    """Put for every path on the left of ``same`` the very submodule on its right.
+
+    Raises:
+        UserError: a path that is not there.
+    """
+    whole = together(model, guide)
+    for one, other in same.items():
+        submodule(whole, one)
+        parent, _, name = one.rpartition(".")
+        setattr(submodule(whole, parent), name, submodule(whole, other))
+
+
+def together(model: nn.Module, guide: nn.Module) -> nn.ModuleDict:
+    """Model and guide under the names by which configurations address their submodules."""
+    return nn.ModuleDict({"model": model, "guide": guide})
+
+
+def submodule(whole: nn.Module, path: str) -> nn.Module:
+    """The submodule at a dotted path such as ``model.decoder``.
+
+    Raises:
+        UserError: there is none, with the names of those that are there.
+    """
+    found = whole
+    for depth, name in enumerate(path.split(".")):
+        children = dict(found.named_children())
+        if name not in children:
+            above = ".".join(path.split(".")[:depth])
+            raise UserError(f"there is no submodule {path!r}; {above or 'the whole'} has {', '.join(children) or 'none'}.")
+        found = children[name]
+    return found
+
+
+@contextmanager
+def local_parameters(*modules: PyroModule) -> Iterator[None]:
+    """Run Pyro modules with their parameters kept in themselves, out of the global store.
+
+    Args:
+        modules: those that run inside, each the top of its tree.
+    """
+    for module in modules:
+        # a module made outside of this mode lacks the store that Pyro gives to those made inside
+        if not hasattr(module._pyro_context, "param_state"):
+            module._pyro_context.param_state = {"params": {}, "constraints": {}}
+    with pyro.settings.context(module_local_params=True):
+        yield
+
+
+def _first_lines(error: Exception) -> str:
+    return " ".join(str(error).split())[:500]

@@ -1,0 +1,195 @@
+"""Checkpoints: one safetensors file with weights and all that is needed to use them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from pyro.nn import PyroModule
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from minvae_pyro.audio.stft import STFT
+from minvae_pyro.building import build, complete, together
+from minvae_pyro.corpora.manifest import stft_settings
+from minvae_pyro.errors import UserError
+from minvae_pyro.models import SpeechPrior
+from minvae_pyro.version import __version__
+from minvae_pyro.writing import write_whole
+
+FORMAT = 1
+"""Version of the layout of checkpoints."""
+
+_KEY = "minvae_pyro"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model and how to use it.
+
+    Attributes:
+        model: the speech prior, in evaluation mode.
+        guide: its training guide, whose encoders give posteriors at test time; in evaluation mode.
+        stft: the transform that it was trained on.
+        enhancement: default settings of enhancement.
+        metadata: everything that the file says of itself: ``format``, ``version``, ``stft``, ``model``, ``guide``,
+            ``tie``, ``training``, ``enhancement``, ``credits``.
+    """
+
+    model: SpeechPrior
+    guide: PyroModule
+    stft: STFT
+    enhancement: dict[str, Any]
+    metadata: dict[str, Any]
+
+
+def save_checkpoint(
+    path: str | os.PathLike[str],
+    model: SpeechPrior,
+    guide: PyroModule,
+    description: Mapping[str, Any],
+    stft: STFT,
+    *,
+    enhancement: Mapping[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
+    credits: str = "",
+    half: bool = False,
+    overwrite: bool = False,
+) -> Path:
+    """Write a checkpoint, whole or not at all.
+
+    Args:
+        path: a ``.safetensors`` file.
+        model: the speech prior.
+        guide: its guide.
+        description: what they are made from again, see :func:`minvae_pyro.building.build`.
+        stft: the transform that they were trained on.
+        enhancement: default settings of enhancement.
+        training: configuration of the training run.
+        credits: whose data and work went in.
+        half: store weights in 16 bits, which rounds them.
+        overwrite: replace a file that exists.
+
+    Raises:
+        UserError: the file exists or cannot be written, or the description is wrong.
+        ValueError: a weight does not fit into 16 bits.
+    """
+    metadata = {
+        "format": FORMAT,
+        "version": __version__,
+        "stft": stft_settings(stft),
+        **complete(description),
+        "training": dict(training or {}),
+        "enhancement": dict(enhancement or {}),
+        "credits": credits,
+    }
+    tensors = {name: value.detach().cpu().contiguous() for name, value in _distinct(model, guide).items()}
+    if half:
+        tensors = {name: _halve(name, value) for name, value in tensors.items()}
+    return write_whole(path, save(tensors, metadata={_KEY: json.dumps(metadata)}), overwrite=overwrite)
+
+
+def load_checkpoint(name_or_path: str | os.PathLike[str]) -> Checkpoint:
+    """Load a checkpoint.
+
+    Args:
+        name_or_path: name of one that ships with the package (see :func:`shipped`), or a file.
+
+    Raises:
+        UserError: it is missing, no safetensors file, no checkpoint of this package or of another version of it, or
+            its weights do not fit the classes it names.
+    """
+    path = _resolve(name_or_path)
+    tensors, metadata = _read(path)
+    try:
+        model, guide = build(metadata)
+        stft = STFT(**metadata["stft"])
+    except (UserError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path} cannot be used with minvae_pyro {__version__} (it was written by "
+            f"{metadata.get('version')}): {error}"
+        ) from error
+    places = _distinct(model, guide)
+    missing, unknown = places.keys() - tensors.keys(), tensors.keys() - places.keys()
+    wrong = {name for name in places.keys() & tensors.keys() if places[name].shape != tensors[name].shape}
+    for problem, names in (("lacks", missing), ("has unknown", unknown), ("has other shapes of", wrong)):
+        if names:
+            raise UserError(
+                f"{path} {problem} weights ({', '.join(sorted(names)[:3])}{', ...' if len(names) > 3 else ''}): "
+                f"it was written by minvae_pyro {metadata.get('version')}, this is {__version__}; train it again."
+            )
+    with torch.no_grad():
+        for name, place in places.items():
+            place.copy_(tensors[name])
+    return Checkpoint(model.eval(), guide.eval(), stft, metadata["enhancement"], metadata)
+
+
+def shipped() -> list[str]:
+    """Names of the checkpoints that ship with the package."""
+    folder = resources.files("minvae_pyro") / "weights"
+    if not folder.is_dir():
+        return []
+    return sorted(
+        entry.name.removesuffix(".safetensors")
+        for entry in folder.iterdir()
+        if entry.name.endswith(".safetensors")
+    )
+
+
+def _resolve(name_or_path: str | os.PathLike[str]) -> Path:
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    if str(name_or_path) in shipped():
+        return Path(str(resources.files("minvae_pyro") / "weights" / f"{name_or_path}.safetensors"))
+    names = ", ".join(shipped()) or "none"
+    raise UserError(f"there is no checkpoint {name_or_path}: give a .safetensors file or a shipped name ({names}).")
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(_KEY)
+            if text is None:
+                raise UserError(f"{path} is no checkpoint of minvae_pyro: it does not say what its weights are for.")
+            metadata = json.loads(text)
+            if metadata["format"] != FORMAT:
+                raise UserError(
+                    f"{path} has format {metadata['format']} (minvae_pyro {metadata.get('version')}); this is "
+                    f"minvae_pyro {__version__}, which reads format {FORMAT}: install the other version."
+                )
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is no safetensors file, or is damaged ({error}): give a checkpoint.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is damaged: its description cannot be read.") from error
+    return tensors, metadata
+
+
+def _distinct(model: SpeechPrior, guide: PyroModule) -> dict[str, Tensor]:
+    """Weights and buffers by name, those that several names share under the first one only."""
+    tensors: dict[str, Tensor] = {}
+    seen: set[tuple[int, torch.Size]] = set()
+    for name, value in together(model, guide).state_dict().items():
+        place = value.data_ptr(), value.shape
+        if value.numel() and place in seen:
+            continue
+        seen.add(place)
+        tensors[name] = value
+    return tensors
+
+
+def _halve(name: str, value: Tensor) -> Tensor:
+    if not value.is_floating_point():
+        return value
+    halved = value.half()
+    if not torch.isfinite(halved).all():
+        raise ValueError(f"{name} does not fit into 16 bits: store it in full")
+    return halved

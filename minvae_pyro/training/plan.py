@@ -1,0 +1,169 @@
+"""The training plan: one model, one guide, one bound, on Lightning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyro
+import torch
+from lightning.pytorch import LightningModule
+from pyro.nn import PyroModule
+from torch import Tensor, nn
+
+from minvae_pyro.building import local_parameters, submodule, together
+from minvae_pyro.checkpoints import load_checkpoint
+from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
+from minvae_pyro.errors import UserError
+from minvae_pyro.guides import MixtureGuide, TableResponsibility
+from minvae_pyro.models import SpeechPrior
+from minvae_pyro.training.measures import collapsed_when_unknown, mixture_measures
+from minvae_pyro.utterances import Utterances
+
+
+@dataclass
+class Optimisation:
+    """How the bound is climbed.
+
+    Attributes:
+        lr: learning rate of Adam; with ``one_cycle`` the highest.
+        one_cycle: raise and lower the rate over the whole run (Smith & Topin, arXiv 1708.07120).
+        clip: largest norm of the gradient of the loss per frame.
+        weight_decay: of Adam's decoupled kind.
+    """
+
+    lr: float = 1e-3
+    one_cycle: bool = False
+    clip: float = 500.0
+    weight_decay: float = 0.0
+
+
+class TrainingPlan(LightningModule):
+    """Minimises the enumerated bound with analytic divergences, per frame.
+
+    The bound is an ordinary module, so that data-parallel training works.
+
+    Args:
+        model: the speech prior.
+        guide: its guide.
+        optimisation: Adam and its schedule.
+        freeze: dotted paths of submodules that stay as they are, such as ``model.decoder``.
+        initialise: for dotted paths, the checkpoint that they start from: ``NAME_OR_PATH``, or
+            ``NAME_OR_PATH#other.path`` where they are called otherwise there.
+        seed: of the run; every epoch and every validation batch starts from a seed of its own, so that a run that
+            was interrupted continues as if it had not been.
+
+    Raises:
+        UserError: a path that is not there, or a checkpoint that does not fit.
+    """
+
+    def __init__(
+        self,
+        model: SpeechPrior,
+        guide: PyroModule,
+        optimisation: Optimisation | None = None,
+        freeze: Sequence[str] = (),
+        initialise: Mapping[str, str] | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.optimisation = optimisation or Optimisation()
+        self.seed = seed
+        self.bound = AnalyticTraceEnum_ELBO(max_plate_nesting=2)(model, guide)
+        whole = together(model, guide)
+        for path, source in (initialise or {}).items():
+            _initialise(whole, path, source)
+        # in a list, for they are registered as parts of the bound
+        self._frozen = [submodule(whole, path) for path in freeze]
+        for module in self._frozen:
+            module.requires_grad_(False)
+        if not any(parameter.requires_grad for parameter in self.parameters()):
+            raise UserError(f"nothing is left to train: freeze fewer submodules than {', '.join(freeze)}.")
+
+    @property
+    def model(self) -> SpeechPrior:
+        """The speech prior."""
+        return self.bound.model  # type: ignore[no-any-return]
+
+    @property
+    def guide(self) -> PyroModule:
+        """Its guide."""
+        return self.bound.guide
+
+    def forward(self, utterances: Utterances) -> Tensor:
+        """Negative bound of a batch in nats per frame, scalar."""
+        # Validation costs a tenth of a step; parameters stay in their modules, out of Pyro's global store.
+        with pyro.validation_enabled(False), local_parameters(self.model, self.guide):
+            if torch.is_grad_enabled():
+                loss = self.bound(utterances)
+            else:  # Pyro refuses to give a differentiable loss that cannot be differentiated
+                loss = torch.tensor(self.bound.elbo.loss(self.model, self.guide, utterances))
+            return loss / utterances.mask.sum()
+
+    def configure_optimizers(self) -> Any:
+        """Adam on what is not frozen, and its schedule."""
+        settings = self.optimisation
+        parameters = [p for p in self.parameters() if p.requires_grad]
+        adam = torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
+        if not settings.one_cycle:
+            return adam
+        steps = max(2, int(self.trainer.estimated_stepping_batches))
+        cycle = torch.optim.lr_scheduler.OneCycleLR(adam, max_lr=settings.lr, total_steps=steps)
+        return {"optimizer": adam, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
+
+    def on_train_epoch_start(self) -> None:
+        """Seed the epoch, and keep frozen networks from dropout and batch statistics."""
+        torch.manual_seed(self.seed * 1_000_003 + self.current_epoch)
+        for module in self._frozen:
+            module.eval()
+
+    def training_step(self, utterances: Utterances, batch_idx: int) -> Tensor:
+        """Loss of one batch.
+
+        Raises:
+            UserError: the loss is not a number any more.
+        """
+        loss = self(utterances)
+        if not torch.isfinite(loss):
+            raise UserError(
+                f"the loss became {float(loss)} in epoch {self.current_epoch}: lower the learning rate "
+                "(--optimisation.lr) or check the features."
+            )
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=_frames(utterances))
+        return loss
+
+    def validation_step(self, utterances: Utterances, batch_idx: int) -> None:
+        """Measure the bound, and what alpha does in a mixture."""
+        devices = [self.device] if self.device.type == "cuda" else []
+        # the same draws in every epoch: two epochs then differ by their weights alone
+        with torch.random.fork_rng(devices), collapsed_when_unknown(self.guide):
+            torch.manual_seed(batch_idx)
+            self._log_validation("loss", self(utterances), _frames(utterances))
+            if isinstance(self.guide, MixtureGuide):
+                for name, (value, frames) in mixture_measures(self.guide, utterances).items():
+                    self._log_validation(name, value, frames)
+
+    def _log_validation(self, name: str, value: Tensor, frames: int) -> None:
+        if frames:
+            self.log(f"validation/{name}", value, on_epoch=True, batch_size=frames)
+
+    def table(self) -> TableResponsibility | None:
+        """The responsibility table of the published recipe, if the guide has one."""
+        return next((m for m in self.guide.modules() if isinstance(m, TableResponsibility)), None)
+
+
+def _frames(utterances: Utterances) -> int:
+    return int(utterances.mask.sum())
+
+
+def _initialise(whole: nn.Module, path: str, source: str) -> None:
+    name, _, other = source.partition("#")
+    checkpoint = load_checkpoint(name)
+    start = submodule(together(checkpoint.model, checkpoint.guide), other or path)
+    try:
+        submodule(whole, path).load_state_dict(start.state_dict())
+    except RuntimeError as error:
+        raise UserError(
+            f"{path} cannot start from {other or path} of {name}: {' '.join(str(error).split())[:300]}"
+        ) from error

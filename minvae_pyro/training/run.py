@@ -1,0 +1,203 @@
+"""Training runs: from a configuration to a folder with checkpoints, logs and weights."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import signal
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jsonargparse
+import torch
+from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from minvae_pyro.building import tie
+from minvae_pyro.checkpoints import save_checkpoint
+from minvae_pyro.corpora.data import CorpusData
+from minvae_pyro.errors import UserError
+from minvae_pyro.training.callbacks import EpochLines, ResponsibilityTable, resize_table
+from minvae_pyro.training.configuration import (
+    as_plain,
+    changes,
+    for_checkpoint,
+    make_parser,
+    read_configuration,
+)
+from minvae_pyro.training.plan import TrainingPlan
+from minvae_pyro.writing import write_whole
+
+MONITOR = "validation/loss"
+"""What early stopping and the best checkpoint go by."""
+
+
+def train(arguments: Sequence[str]) -> Path:
+    """Train a model, or continue training it.
+
+    The folder of the run (``output``) gets ``config.json``, ``checkpoints/`` (best and last), ``csv/``,
+    ``tensorboard/`` and in the end ``weights.safetensors``, the best weights as a checkpoint of this package.
+
+    Args:
+        arguments: those of ``minvae train``, such as ``["--config", "a-vae", "--seed", "1"]``.
+
+    Returns:
+        The exported weights.
+
+    Raises:
+        UserError: configuration, data or folder cannot be used, or training diverged.
+        KeyboardInterrupt: interrupted; the state is that of the last complete epoch.
+    """
+    settings = read_configuration(arguments)
+    plain = as_plain(settings)
+    output = Path(settings.output)
+    if _claim(output, plain):
+        return output / "weights.safetensors"
+    with _quiet():
+        seed_everything(settings.seed, verbose=False)
+        made = make_parser().instantiate(settings)
+        tie(made.model, made.guide, made.tie)
+        made.data.seed = settings.seed
+        plan = TrainingPlan(
+            made.model, made.guide, made.optimisation, made.freeze, made.initialise, settings.seed
+        )
+        fit(plan, made.data, settings)
+        return _export(plan, made.data, plain, output)
+
+
+def fit(plan: TrainingPlan, data: CorpusData, settings: jsonargparse.Namespace) -> None:
+    """Run Lightning on a plan; afterwards the plan has the best weights.
+
+    Args:
+        plan: what to train.
+        data: on what.
+        settings: ``output``, ``epochs``, ``patience`` and ``device`` are read.
+
+    Raises:
+        UserError: no such device.
+        KeyboardInterrupt: interrupted.
+    """
+    output = Path(settings.output)
+    checkpoints = ModelCheckpoint(
+        dirpath=output / "checkpoints",
+        filename="best",
+        monitor=MONITOR,
+        save_last=True,
+        enable_version_counter=False,
+        save_on_train_epoch_end=True,
+    )
+    trainer = Trainer(
+        accelerator=_accelerator(settings.device),
+        devices=1,
+        max_epochs=settings.epochs,
+        gradient_clip_val=plan.optimisation.clip,
+        callbacks=[ResponsibilityTable(), *_display(), checkpoints, *_stopping(settings.patience)],
+        logger=[
+            CSVLogger(str(output), name="csv"),
+            TensorBoardLogger(str(output), name="tensorboard", version=""),
+        ],
+        enable_model_summary=False,
+        enable_progress_bar=sys.stderr.isatty(),
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        default_root_dir=output,
+    )
+    last = output / "checkpoints" / "last.ckpt"
+    table = plan.table()
+    size = None if table is None else table.logit.shape
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(plan, datamodule=data, ckpt_path=last if last.is_file() else None, weights_only=True)
+    except SystemExit:
+        if not trainer.interrupted:
+            raise
+        # Lightning exits with code 1 and leaves Ctrl-C switched off
+        signal.signal(signal.SIGINT, handler)
+        state = "continues after the last complete epoch" if last.is_file() else "starts over"
+        raise KeyboardInterrupt(f"the same command {state}") from None
+    best = torch.load(output / "checkpoints" / "best.ckpt", map_location="cpu", weights_only=True)
+    plan.load_state_dict(best["state_dict"])
+    if table is not None and size is not None:
+        resize_table(table, *size)
+
+
+def _export(plan: TrainingPlan, data: CorpusData, plain: dict[str, Any], output: Path) -> Path:
+    return save_checkpoint(
+        output / "weights.safetensors",
+        plan.model,
+        plan.guide,
+        plain,
+        data.stft,
+        enhancement=plain["enhancement"],
+        training=for_checkpoint(plain),
+        credits=plain["credits"],
+        half=plain["half"],
+        overwrite=True,
+    )
+
+
+def _claim(output: Path, plain: dict[str, Any]) -> bool:
+    """Make the folder of a run and write its configuration there; True when the run is finished already."""
+    path = output / "config.json"
+    text = json.dumps(plain, indent=2).encode()
+    if path.is_file() and plain["resume"] == "never":
+        shutil.rmtree(output / "checkpoints", ignore_errors=True)
+        (output / "weights.safetensors").unlink(missing_ok=True)
+    elif path.is_file():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        changed = changes(before, plain)
+        if changed:
+            raise UserError(
+                f"{output} holds a run with another {', '.join(changed)}: choose another --output, or start it over "
+                "with --resume never."
+            )
+        same = all(before[key] == plain[key] for key in ("epochs", "patience"))
+        if same and (output / "weights.safetensors").is_file():
+            return True
+    elif output.is_dir() and any(output.iterdir()):
+        raise UserError(f"{output} is not empty and holds no run: choose another --output.")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make {output} ({error.strerror}): choose another --output.") from error
+    write_whole(path, text, overwrite=True)
+    return False
+
+
+def _accelerator(device: str) -> str:
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("there is no CUDA device: choose --device cpu.")
+    return "gpu" if device != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def _display() -> list[Callback]:
+    return [RichProgressBar(leave=True)] if sys.stderr.isatty() else [EpochLines()]
+
+
+def _stopping(patience: int) -> list[Callback]:
+    return [EarlyStopping(MONITOR, patience=patience)] if patience > 0 else []
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back what Lightning says about hardware, tips and loaders."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            # loading is cheap here, and whoever has cores sets data.workers
+            warnings.filterwarnings("ignore", message=".*does not have many workers")
+            warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+            warnings.filterwarnings("ignore", message="The number of training batches")
+            # Lightning 2.6 calls what torch 2.11 has renamed
+            warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+            yield
+    finally:
+        logger.setLevel(level)
