@@ -29,11 +29,11 @@ def clock_zero(container: Any) -> float:
         Seconds on the container's own clock; subtract it from ``frame.time``.
     """
     start = container.start_time
-    return max(0.0, start / av.time_base) if start is not None else 0.0
+    return start / av.time_base if start is not None else 0.0
 
 
 class _Tape:
-    """Collects decoded frames, each at its time: gaps become silence, overlaps are dropped.
+    """Collects decoded frames, each at its time: gaps become silence.
 
     Attributes:
         exact: the next frame goes where its time says; otherwise small leaps count as rounding.
@@ -54,7 +54,7 @@ class _Tape:
         wild = time is not None and self.longest is not None and time > self.longest
         if leap > tolerance and not wild:
             self._push(np.zeros((piece.shape[0], leap), np.float32))
-        self._push(piece[:, -leap:] if leap < -tolerance else piece)
+        self._push(piece)
         self.exact = False
 
     def _push(self, piece: NDArray[np.float32]) -> None:

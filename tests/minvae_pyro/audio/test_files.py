@@ -120,11 +120,22 @@ def test_unreadable_file_is_one_clear_line(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("suffix", [".flac", ".mp3"])
 @pytest.mark.parametrize("kept", [0.01, 0.5])
-def test_cut_file_is_refused(tmp_path, suffix, kept):
+def test_cut_file_is_refused(tmp_path, capfd, suffix, kept):
     path = tmp_path / f"a{suffix}"
     soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 48000), 16000)
     os.truncate(path, int(kept * path.stat().st_size))
     with pytest.raises(UserError, match=f"a{suffix}"):
+        read_sound(path)
+    assert capfd.readouterr().err == ""  # decoders written in C like to talk
+
+
+def test_damaged_ogg_is_refused(tmp_path):
+    path = tmp_path / "a.ogg"
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 48000), 16000)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) * 11 // 20] = bytes(len(content) * 11 // 20 - len(content) // 2)
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.ogg is cut short: \d+ of its 48000 samples"):
         read_sound(path)
 
 

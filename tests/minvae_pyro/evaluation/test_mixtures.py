@@ -140,11 +140,19 @@ def test_scores_of_systems(corpus, estimates):
 
 def test_workers_change_nothing(corpus, estimates):
     mixtures = read_mixtures(corpus)
-    threads = torch.get_num_threads()
     one = score_mixtures(mixtures, estimates, workers=1)
     two = score_mixtures(mixtures, estimates, workers=2)
     pd.testing.assert_frame_equal(one, two, check_exact=True)
-    assert torch.get_num_threads() == threads
+
+
+def test_scoring_leaves_the_number_of_threads_alone(corpus, estimates):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
+    try:
+        score_mixtures(read_mixtures(corpus)[:1], {"same": estimates["same"][:1]})
+        assert torch.get_num_threads() == threads + 1
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_estimates_that_do_not_fit_are_refused(corpus, estimates):
