@@ -1,8 +1,8 @@
 """Read and write sound files."""
 
+import io
 import os
 import stat
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from minvae_pyro.audio.tracks import read_track
 from minvae_pyro.errors import UserError
+from minvae_pyro.writing import write_whole
 
 _FORMATS = {".wav": "WAV", ".flac": "FLAC"}
 # To FFmpeg at once: libsndfile could take an MPEG stream for MP3, and its MP3 reader prints to stderr.
@@ -125,38 +126,15 @@ def write_sound(path: str | os.PathLike[str], sound: Sound, *, overwrite: bool =
     path = Path(path)
     file_format = _FORMATS.get(path.suffix.lower())
     if file_format is None:
-        raise UserError(f"Cannot write {path}: the name must end in .wav or .flac.")
-    if path.is_dir():
-        raise UserError(f"Cannot write {path}: it is a folder.")
-    if path.exists() and not overwrite:
-        raise UserError(f"{path} exists already and is kept: choose another name, or ask to overwrite.")
-    if not path.parent.is_dir():
-        raise UserError(f"Cannot write {path}: the folder {path.parent} does not exist.")
+        raise UserError(f"cannot write {path}: the name must end in .wav or .flac.")
     waveform = sound.waveform.detach().to("cpu", torch.float32)
     if not torch.isfinite(waveform).all():
         raise ValueError("the sound to write has NaN or infinite samples")
     if waveform.numel():
         waveform = waveform / waveform.abs().max().clamp(min=1.0)
+    encoded = io.BytesIO()
     try:
-        _write_whole(path, waveform, sound.sample_rate, file_format)
-    except (OSError, soundfile.LibsndfileError) as error:
-        raise UserError(f"Cannot write {path}: {error}") from error
-
-
-def _write_whole(path: Path, waveform: Tensor, sample_rate: int, file_format: str) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            soundfile.write(file, waveform.T.numpy(), sample_rate, "PCM_24", format=file_format)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    """The process's umask, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        soundfile.write(encoded, waveform.T.numpy(), sound.sample_rate, "PCM_24", format=file_format)
+    except soundfile.LibsndfileError as error:
+        raise UserError(f"cannot write {path} at {sound.sample_rate} Hz: {error.error_string}") from error
+    write_whole(path, encoded.getvalue(), overwrite=overwrite)

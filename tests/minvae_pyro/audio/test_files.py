@@ -1,5 +1,4 @@
 import os
-import stat
 
 import av
 import numpy as np
@@ -215,7 +214,7 @@ def test_an_existing_file_is_kept_unless_asked(tmp_path):
     path = tmp_path / "out.wav"
     write_sound(path, Sound(torch.full((1, 10), 0.25), 16000))
     before = path.read_bytes()
-    with pytest.raises(UserError, match="exists already"):
+    with pytest.raises(UserError, match="exists and is kept"):
         write_sound(path, Sound(torch.zeros(1, 10), 16000))
     assert path.read_bytes() == before
     write_sound(path, Sound(torch.zeros(1, 20), 16000), overwrite=True)
@@ -227,8 +226,8 @@ def test_an_existing_file_is_kept_unless_asked(tmp_path):
     [
         ("out.mp3", r"must end in \.wav or \.flac"),
         ("out", "must end in"),
-        ("nowhere/out.wav", "does not exist"),
-        ("file/out.wav", "does not exist"),
+        ("nowhere/out.wav", "cannot write .*out.wav"),
+        ("file/out.wav", "cannot write .*out.wav"),
         ("folder.wav", "is a folder"),
     ],
 )
@@ -240,20 +239,8 @@ def test_bad_destination_is_one_clear_line(tmp_path, name, message):
     assert sorted(os.listdir(tmp_path)) == ["file", "folder.wav"]
 
 
-def refuse(*args, **kwargs):
-    raise PermissionError(13, "Permission denied")
-
-
-@pytest.mark.parametrize("step", ["tempfile.mkstemp", "os.replace"])
-def test_unwritable_folder_leaves_nothing(tmp_path, monkeypatch, step):
-    """Root may write anywhere, so the refusal of the operating system is acted."""
-    monkeypatch.setattr(step, refuse)
-    with pytest.raises(UserError, match=r"Cannot write .*out\.wav: .*Permission denied"):
-        write_sound(tmp_path / "out.wav", Sound(torch.zeros(1, 10), 16000))
-    assert os.listdir(tmp_path) == []
-
-
-def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
+@pytest.mark.parametrize("step", ["soundfile.write", "os.replace"])
+def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch, step):
     path = tmp_path / "out.wav"
     write_sound(path, Sound(torch.full((1, 10), 0.25), 16000))
     before = path.read_bytes()
@@ -261,7 +248,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("soundfile.write", interrupt)
+    monkeypatch.setattr(step, interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_sound(path, Sound(torch.zeros(1, 10), 16000), overwrite=True)
     assert path.read_bytes() == before
@@ -269,17 +256,9 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 def test_a_rate_that_the_format_cannot_hold_is_one_clear_line(tmp_path):
-    with pytest.raises(UserError, match=r"Cannot write .*out\.flac"):
+    with pytest.raises(UserError, match=r"cannot write .*out\.flac at 10000000 Hz"):
         write_sound(tmp_path / "out.flac", Sound(torch.zeros(1, 10), 10_000_000))
     assert os.listdir(tmp_path) == []
-
-
-@pytest.mark.skipif(os.name != "posix", reason="needs POSIX file modes")
-def test_written_file_has_the_usual_mode(tmp_path):
-    (tmp_path / "usual").touch()
-    write_sound(tmp_path / "out.wav", Sound(torch.zeros(1, 10), 16000))
-    modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("usual", "out.wav")}
-    assert len(modes) == 1
 
 
 def test_samples_that_are_no_numbers_are_not_written(tmp_path):
