@@ -1,1 +1,16 @@
-"""Training of speech priors on clean audio-visual speech."""
+"""Training: plan, noise injection, augmentation, runs."""
+
+from minvae_pyro.training.augmentation import MouthAugmentation
+from minvae_pyro.training.noise import NoNoise, RealisticNoise, UniformNoise
+from minvae_pyro.training.plan import Optimisation, TrainingPlan
+from minvae_pyro.training.run import train
+
+__all__ = [
+    "MouthAugmentation",
+    "NoNoise",
+    "Optimisation",
+    "RealisticNoise",
+    "TrainingPlan",
+    "UniformNoise",
+    "train",
+]
