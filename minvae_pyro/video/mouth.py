@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from minvae_pyro.video.crop import cut_square
 from minvae_pyro.video.faces import FaceTrack, follow_face
 from minvae_pyro.video.frames import Frame, read_frames
 from minvae_pyro.video.lips import LIPS_SUFFIXES, load_lips
@@ -71,7 +70,7 @@ def _whole_picture(frames: Iterator[Frame]) -> MouthTrack:
     for frame in frames:
         height, width = frame.picture.shape
         times.append(frame.time)
-        crops.append(_cut(frame.picture, width / 2, height / 2, min(height, width)))
+        crops.append(cut_square(frame.picture, width / 2, height / 2, min(height, width)))
     return MouthTrack(
         torch.from_numpy(np.stack(crops)),
         torch.tensor(times, dtype=torch.float64),
@@ -87,40 +86,12 @@ def _cut_all(frames: Iterator[Frame], track: FaceTrack) -> MouthTrack:
     if rows:
         for frame in frames:
             row = rows.get(frame.time)
-            if row is not None:
-                (x, y), side = track.lips[row], track.boxes[row, 2]
-                crops[row] = _cut(frame.picture, x, y, _CROP_SIDE * side)
+            if row is None:
+                continue
+            (x, y), side = track.lips[row], track.boxes[row, 2]
+            height, width = frame.picture.shape
+            # The mouth of a face that leaves the picture can be beyond its rim.
+            if 0 <= x < width and 0 <= y < height:
+                crops[row] = cut_square(frame.picture, x, y, _CROP_SIDE * side)
                 found[row] = True
     return MouthTrack(torch.from_numpy(crops), torch.from_numpy(track.times), torch.from_numpy(found))
-
-
-def _cut(picture: NDArray[np.uint8], x: float, y: float, side: float) -> NDArray[np.uint8]:
-    """Cut a square around (x, y), to a fraction of a pixel, as 67 x 67; the picture's rim is repeated."""
-    height, width = picture.shape
-    shrink = min(1.0, MOUTH_SIDE / side)
-    # Averaging in the neighbourhood first: the subpixel cut below would skip pixels of a large picture.
-    left, top = max(0, int(x - side)), max(0, int(y - side))
-    near = picture[top : min(height, int(y + side) + 1), left : min(width, int(x + side) + 1)]
-    if near.size == 0:
-        return np.zeros((MOUTH_SIDE, MOUTH_SIDE), dtype=np.uint8)
-    size = (max(1, round(near.shape[1] * shrink)), max(1, round(near.shape[0] * shrink)))
-    small = cv2.resize(near, size, interpolation=cv2.INTER_AREA)
-    scale_x, scale_y = size[0] / near.shape[1], size[1] / near.shape[0]
-    step = side / MOUTH_SIDE
-    # Pixel i of the crop looks at x + (i + 1/2) * step - side / 2, counted from the picture's edge.
-    look = np.array(
-        [
-            [step * scale_x, 0.0, (x - left - side / 2 + step / 2) * scale_x - 0.5],
-            [0.0, step * scale_y, (y - top - side / 2 + step / 2) * scale_y - 0.5],
-        ]
-    )
-    return np.asarray(
-        cv2.warpAffine(
-            small,
-            look,
-            (MOUTH_SIDE, MOUTH_SIDE),
-            flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        ),
-        dtype=np.uint8,
-    )
