@@ -32,6 +32,16 @@ class Frame:
     picture: NDArray[np.uint8]
 
 
+def has_video(path: str | PathLike[str]) -> bool:
+    """Tell whether a media file has a video track (cover art of a song does not count).
+
+    Raises:
+        UserError: the file is missing, is a folder, or is no media file.
+    """
+    with _open(Path(path)) as container:
+        return _video_stream(container) is not None
+
+
 def read_frames(path: str | PathLike[str]) -> Iterator[Frame]:
     """Decode the video track of a file, one frame at a time, so that memory does not grow with its length.
 
@@ -50,7 +60,9 @@ def read_frames(path: str | PathLike[str]) -> Iterator[Frame]:
     """
     path = Path(path)
     with _open(path) as container:
-        stream = _video_stream(container, path)
+        stream = _video_stream(container)
+        if stream is None:
+            raise UserError(f"{path} has no video track: give the file that shows the talker")
         stream.thread_type = "AUTO"
         zero = clock_zero(container)
         period = 1.0 / float(stream.average_rate or 25)
@@ -78,11 +90,9 @@ def _open(path: Path) -> InputContainer:
         raise UserError(f"cannot read {path} as video ({reason}): convert it to MP4 or MKV") from error
 
 
-def _video_stream(container: InputContainer, path: Path) -> VideoStream:
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
-            return stream
-    raise UserError(f"{path} has no video track: give the file that shows the talker")
+def _video_stream(container: InputContainer) -> VideoStream | None:
+    shown = (s for s in container.streams.video if not s.disposition & Disposition.attached_pic)
+    return next(shown, None)
 
 
 def _decode(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:

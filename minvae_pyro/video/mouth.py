@@ -17,8 +17,8 @@ from minvae_pyro.video.track import MOUTH_SIDE, MouthTrack
 
 _CROP_SIDE = 0.45  # of the side of the face box, in which lips at rest are 0.24 to 0.30 wide
 # A video without any face whose picture is at most this large, and about square, shows a mouth only.
-_CROPPED_SIDE = 200
-_CROPPED_ASPECT = 1.5
+_CROPPED_SIDE = 160
+_CROPPED_ASPECT = 1.2
 
 
 def read_mouth(
@@ -33,8 +33,9 @@ def read_mouth(
     Args:
         path: a video file, or the ``.mat`` or ``.npy`` of lips that `load_lips` reads.
         detect_every: look for faces on every so many frames.
-        cropped: the picture shows nothing but the mouth and is only made square and 67 pixels wide. By
-            default this is assumed of a small, about square picture (at most 200 pixels) without any face.
+        cropped: the picture shows nothing but the mouth; all of it is fitted into the 67 x 67 pixels, the rim
+            repeated to make it square. By default this is assumed of a small, about square picture (at most
+            160 pixels) in which no face is ever seen.
 
     Returns:
         One row per frame. A video without a face is no error: its `found` is False throughout.
@@ -70,7 +71,7 @@ def _whole_picture(frames: Iterator[Frame]) -> MouthTrack:
     for frame in frames:
         height, width = frame.picture.shape
         times.append(frame.time)
-        crops.append(cut_square(frame.picture, width / 2, height / 2, min(height, width)))
+        crops.append(cut_square(frame.picture, width / 2, height / 2, max(height, width)))
     return MouthTrack(
         torch.from_numpy(np.stack(crops)),
         torch.tensor(times, dtype=torch.float64),

@@ -100,7 +100,7 @@ def test_a_mouth_beyond_the_rim_is_not_seen(tmp_path, make_video, monkeypatch):
     assert (track.crops[:6] > 80).all()
 
 
-@pytest.mark.parametrize("shape", [(67, 67), (96, 96), (80, 112)])
+@pytest.mark.parametrize("shape", [(67, 67), (96, 96), (80, 92)])
 def test_cropped_mouths_are_recognised(tmp_path, make_video, real_data, shape):
     crops = read_mouth(real_data / "grid/s1/train/bgbn8n.mkv").crops[:30]
     height, width = shape
@@ -152,3 +152,15 @@ def test_lip_files_are_read_too(tmp_path):
 def test_a_track_whose_parts_disagree_is_refused():
     with pytest.raises(ValueError, match="same frames"):
         MouthTrack(torch.zeros(3, 67, 67), torch.zeros(4), torch.zeros(4, dtype=torch.bool))
+
+
+def test_a_wide_crop_is_fitted_in_whole(tmp_path, make_video):
+    """Twice as wide as high: all columns are kept, rows above and below repeat the rim."""
+    wide = np.full((64, 128), 100, np.uint8)
+    wide[:, :16], wide[:, -16:] = 200, 30
+    crop = read_mouth(make_video(tmp_path / "v.mp4", [wide] * 2), cropped=True).crops[0].double()
+    profile = crop.mean(dim=0)
+    assert profile[2] > 180
+    assert abs(profile[33] - 100) < 5
+    assert profile[-3] < 50
+    assert crop.std(dim=0).max() < 10
