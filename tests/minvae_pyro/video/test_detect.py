@@ -33,5 +33,19 @@ def test_the_largest_face_comes_first_and_small_ones_can_be_passed_over(grid_pic
     assert len(detect(scene, smallest=110.0)) == 1
 
 
+@pytest.mark.parametrize("light", [0.15, 0.4, 1.5])
+def test_a_face_is_found_in_any_light(grid_pictures, light):
+    picture = grid_pictures[0]
+    usual, found = (FaceDetector()(np.clip(gain * picture, 0, 255).astype(np.uint8)) for gain in (1.0, light))
+    np.testing.assert_allclose(found[0, :3], usual[0, :3], atol=8)
+
+
+def test_a_lit_face_in_a_dark_room(grid_pictures):
+    scene = np.full((720, 720), 2, np.uint8)
+    scene[200:400, 200:400] = grid_pictures[0][60:260, 50:250]
+    assert scene.mean() < 20
+    assert len(FaceDetector()(scene)) == 1
+
+
 def test_nothing_in_a_blank_picture():
     assert FaceDetector()(np.full((288, 360), 128, np.uint8)).shape == (0, 5)
