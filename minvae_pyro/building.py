@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -53,10 +54,12 @@ def complete(description: Mapping[str, Any]) -> dict[str, Any]:
     """
     parser = _parser()
     try:
-        parsed = parser.parse_object({key: description[key] for key in ("model", "guide", "tie") if key in description})
+        parsed = parser.parse_object(
+            {key: description[key] for key in ("model", "guide", "tie") if key in description}
+        )
         return dict(json.loads(parser.dump(parsed, format="json", skip_none=False)))
     except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
-        raise UserError(f"the description of model and guide is wrong: {_first_lines(error)}") from error
+        raise UserError(f"the description of model and guide is wrong: {one_line(error)}") from error
 
 
 def build(description: Mapping[str, Any]) -> tuple[SpeechPrior, PyroModule]:
@@ -72,7 +75,7 @@ def build(description: Mapping[str, Any]) -> tuple[SpeechPrior, PyroModule]:
     try:
         made = parser.instantiate(parser.parse_object(complete(description)))
     except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
-        raise UserError(f"model and guide cannot be made: {_first_lines(error)}") from error
+        raise UserError(f"model and guide cannot be made: {one_line(error)}") from error
     tie(made.model, made.guide, made.tie)
     return made.model, made.guide
 
@@ -106,7 +109,9 @@ def submodule(whole: nn.Module, path: str) -> nn.Module:
         children = dict(found.named_children())
         if name not in children:
             above = ".".join(path.split(".")[:depth])
-            raise UserError(f"there is no submodule {path!r}; {above or 'the whole'} has {', '.join(children) or 'none'}.")
+            raise UserError(
+                f"there is no submodule {path!r}; {above or 'the whole'} has {', '.join(children) or 'none'}."
+            )
         found = children[name]
     return found
 
@@ -126,5 +131,11 @@ def local_parameters(*modules: PyroModule) -> Iterator[None]:
         yield
 
 
-def _first_lines(error: Exception) -> str:
-    return " ".join(str(error).split())[:500]
+def one_line(error: Exception) -> str:
+    """What jsonargparse says of a mistake, without the types it tried in vain."""
+    text = " ".join(str(error).split())
+    reason = re.search(r"Errors: - (.*?) - Expected a <class 'NoneType'>", text)
+    key = re.match(r'Parser key "[^"]*": ', text)
+    if reason:
+        text = (key.group() if key else "") + reason.group(1)
+    return text[:500]

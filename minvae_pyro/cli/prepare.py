@@ -31,12 +31,17 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("source", type=Path, help="folder with the recordings, searched with all below it")
     parser.add_argument("destination", type=Path, help="folder for the features, made when missing")
-    parser.add_argument("--n-fft", type=int, default=1024, help="samples of an STFT window (default: %(default)s)")
+    parser.add_argument(
+        "--n-fft", type=int, default=1024, help="samples of an STFT window (default: %(default)s)"
+    )
     parser.add_argument(
         "--hop", type=int, default=533, help="samples between STFT frames at 16 kHz (default: %(default)s)"
     )
     parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a core, %(default)s)"
+        "--workers",
+        type=int,
+        default=os.cpu_count() or 1,
+        help="processes (default: one a core, %(default)s)",
     )
     return parser
 
@@ -56,7 +61,8 @@ def main(arguments: Sequence[str]) -> int:
     except ValueError as error:
         raise UserError(f"{error}: choose another --hop.") from error
     columns = TextColumn("prepare"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("prepare", total=None)
         result = prepare(
             given.kind,

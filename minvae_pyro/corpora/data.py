@@ -189,7 +189,9 @@ class BatchOrder(Sampler[Batch]):
             order = torch.randperm(len(pieces), generator=generator).tolist()
             pool = self._POOL * self.batch_size
             pools = [order[i : i + pool] for i in range(0, len(order), pool)]
-            order = [p for some in pools for p in sorted(some, key=lambda p: pieces[p].stop - pieces[p].start)]
+            order = [
+                p for some in pools for p in sorted(some, key=lambda p: pieces[p].stop - pieces[p].start)
+            ]
             pieces = [pieces[p] for p in order]
         batches = [tuple(pieces[i : i + self.batch_size]) for i in range(0, len(pieces), self.batch_size)]
         if self.shuffle:
@@ -204,7 +206,9 @@ class BatchOrder(Sampler[Batch]):
             size = length if self.crop_frames is None else min(length, self.crop_frames)
             slack = length - count * size
             first = (
-                int(torch.randint(slack + 1, (), generator=generator)) if self.shuffle and slack else slack // 2
+                int(torch.randint(slack + 1, (), generator=generator))
+                if self.shuffle and slack
+                else slack // 2
             )
             pieces += [Piece(row, first + k * size, first + (k + 1) * size) for k in range(count)]
         return pieces
@@ -233,11 +237,19 @@ class BatchDataset(Dataset[Utterances]):
 
     def __getitem__(self, batch: Batch) -> Utterances:
         """Load one batch, padded to its longest piece."""
-        utterances = concatenate([self.corpus.load(p.row, p.start, p.stop) for p in batch.pieces])
+        utterances = _join([self.corpus.load(p.row, p.start, p.stop) for p in batch.pieces])
         generator = torch.Generator().manual_seed(batch.seed)
         for transform in self.transforms:
             utterances = transform(utterances, generator, self.corpus)
         return utterances
+
+
+def _join(utterances: list[Utterances]) -> Utterances:
+    if any(one.mouth_seen.any() for one in utterances):
+        return concatenate(utterances)
+    # absent video need not be copied: one pixel stands for the picture
+    joined = concatenate([one.replace(mouth=one.mouth[..., :1, :1]) for one in utterances])
+    return joined.replace(mouth=joined.mouth.expand(*joined.mask.shape, *utterances[0].mouth.shape[2:]))
 
 
 def _as_it_is(batch: Utterances) -> Utterances:

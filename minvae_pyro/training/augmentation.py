@@ -50,10 +50,11 @@ class MouthAugmentation:
         if len(rows) == 0:
             return utterances
         mouth = self._move(utterances.mouth[rows], generator)
-        mouth = self._light(mouth, generator)
-        mouth = self._cover(mouth, generator)
-        mouth = self._interrupt(mouth, utterances.mask[rows].sum(1), generator)
-        mouth = mouth * utterances.mouth_seen[rows][..., None, None]
+        # `mouth` is a tensor of its own from here on, and changed in place: copies of video cost more than the rest
+        self._light(mouth, generator)
+        self._cover(mouth, generator)
+        self._interrupt(mouth, utterances.mask[rows].sum(1), generator)
+        mouth[~utterances.mouth_seen[rows]] = 0
         if len(rows) < len(utterances):
             whole = torch.zeros_like(utterances.mouth, memory_format=torch.contiguous_format)
             whole[rows] = mouth
@@ -75,43 +76,42 @@ class MouthAugmentation:
             mouth, grid.to(mouth.dtype), padding_mode="border", align_corners=False
         )
 
-    def _light(self, mouth: Tensor, generator: Generator) -> Tensor:
+    def _light(self, mouth: Tensor, generator: Generator) -> None:
         size = len(mouth)
         contrast = (1 + self.contrast * _symmetric(size, generator))[:, None, None, None]
-        offset = (0.5 + self.brightness * _symmetric(size, generator))[:, None, None, None]
-        return ((mouth - 0.5) * contrast + offset).clamp(0, 1)
+        brightness = self.brightness * _symmetric(size, generator)[:, None, None, None]
+        mouth.sub_(0.5).mul_(contrast).add_(0.5 + brightness).clamp_(0, 1)
 
-    def _cover(self, mouth: Tensor, generator: Generator) -> Tensor:
+    def _cover(self, mouth: Tensor, generator: Generator) -> None:
         size, _, side, _ = mouth.shape
         extent = torch.randint(side // 6, side // 2, (size, 2), generator=generator)
         corner = (torch.rand(size, 2, generator=generator) * (side - extent)).long()
+        grey = torch.rand(size, generator=generator, dtype=mouth.dtype)
         pixel = torch.arange(side)
         inside = (pixel >= corner[..., None]) & (pixel < (corner + extent)[..., None])
-        chosen = torch.rand(size, generator=generator) < self.cover
-        covered = inside[:, 0, :, None] & inside[:, 1, None, :] & chosen[:, None, None]
-        grey = torch.rand(size, 1, 1, 1, generator=generator, dtype=mouth.dtype)
-        return torch.where(covered[:, None], grey, mouth)
+        rows = (torch.rand(size, generator=generator) < self.cover).nonzero().squeeze(1)
+        covered = inside[rows, 0, :, None] & inside[rows, 1, None, :]
+        mouth[rows] = torch.where(covered[:, None], grey[rows, None, None, None], mouth[rows])
 
-    def _interrupt(self, mouth: Tensor, lengths: Tensor, generator: Generator) -> Tensor:
+    def _interrupt(self, mouth: Tensor, lengths: Tensor, generator: Generator) -> None:
         size, frames = mouth.shape[:2]
         chosen = torch.rand(size, generator=generator) < self.interrupt
         kind = torch.randint(3, (size,), generator=generator)
         # a span of a tenth of the utterance up to all of it
         span = ((0.1 + 0.9 * torch.rand(size, generator=generator)) * lengths).long().clamp_min(1)
         start = (torch.rand(size, generator=generator) * (lengths - span + 1)).long()
-        grey = torch.rand(size, 1, 1, 1, generator=generator, dtype=mouth.dtype)
+        grey = torch.rand(size, generator=generator, dtype=mouth.dtype)
         frame = torch.arange(frames)
         within = (frame >= start[:, None]) & (frame < (start + span)[:, None]) & chosen[:, None]
-        if not within.any():
-            return mouth
-        freeze, swap = within & (kind == 1)[:, None], within & (kind == 2)[:, None]
+        blank, freeze, swap = (within & (kind == k)[:, None] for k in range(3))
         time = torch.where(freeze, start[:, None], frame)
+        # a neighbour that is shorter is read again from its start
+        time = torch.where(swap, frame % lengths.roll(1).clamp_min(1)[:, None], time)
         row = torch.arange(size)[:, None]
         row = torch.where(swap, row.roll(1, 0), row)
-        # a shorter neighbour is read again from its start
-        time = torch.where(swap, time % lengths.roll(1, 0)[:, None].clamp_min(1), time)
-        mouth = mouth[row, time]
-        return torch.where((within & (kind == 0)[:, None])[..., None, None], grey, mouth)
+        elsewhere = freeze | swap
+        mouth[elsewhere] = mouth[row[elsewhere], time[elsewhere]]
+        mouth[blank] = grey[:, None].expand(size, frames)[blank][:, None, None]
 
 
 def _symmetric(size: int, generator: Generator) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import jsonargparse
 
-from minvae_pyro.building import add_description
+from minvae_pyro.building import add_description, one_line
 from minvae_pyro.corpora.data import CorpusData
 from minvae_pyro.errors import UserError
 from minvae_pyro.training.plan import Optimisation
@@ -27,7 +27,9 @@ def make_parser() -> jsonargparse.ArgumentParser:
         exit_on_error=False,
     )
     parser.add_argument(
-        "--config", action="config", help=f"YAML file, or a shipped one: {', '.join(shipped_configurations())}"
+        "--config",
+        action="config",
+        help=f"YAML file, or a shipped one: {', '.join(shipped_configurations())}",
     )
     add_description(parser)
     parser.add_class_arguments(CorpusData, "data", skip={"seed"})
@@ -45,7 +47,9 @@ def make_parser() -> jsonargparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=int, default=0, help="decides everything random")
     parser.add_argument("--output", type=str, default="runs/run", help="folder of the run")
-    parser.add_argument("--device", type=Literal["auto", "cpu", "cuda"], default="auto", help="where to train")
+    parser.add_argument(
+        "--device", type=Literal["auto", "cpu", "cuda"], default="auto", help="where to train"
+    )
     parser.add_argument(
         "--resume",
         type=Literal["auto", "never"],
@@ -53,7 +57,9 @@ def make_parser() -> jsonargparse.ArgumentParser:
         help="auto continues the run in the output folder, never starts it over",
     )
     parser.add_argument("--half", type=bool, default=False, help="export weights in 16 bits")
-    parser.add_argument("--enhancement", type=dict[str, Any], default={}, help="defaults kept in the checkpoint")
+    parser.add_argument(
+        "--enhancement", type=dict[str, Any], default={}, help="defaults kept in the checkpoint"
+    )
     parser.add_argument("--credits", type=str, default="", help="text kept in the checkpoint")
     return parser
 
@@ -70,13 +76,15 @@ def read_configuration(arguments: Sequence[str]) -> jsonargparse.Namespace:
     try:
         return make_parser().parse_args(_with_files(list(arguments)))
     except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
-        raise UserError(f"{' '.join(str(error).split())[:600]}") from error
+        raise UserError(one_line(error)) from error
 
 
 def shipped_configurations() -> list[str]:
     """Names of the configurations that ship with the package."""
     folder = resources.files("minvae_pyro") / "configs"
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    return sorted(
+        entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")
+    )
 
 
 def as_plain(settings: jsonargparse.Namespace) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def train(arguments: Sequence[str]) -> Path:
     settings = read_configuration(arguments)
     plain = as_plain(settings)
     output = Path(settings.output)
-    if _claim(output, plain):
+    if _finished(output, plain):
         return output / "weights.safetensors"
     with _quiet():
         seed_everything(settings.seed, verbose=False)
@@ -67,6 +67,7 @@ def train(arguments: Sequence[str]) -> Path:
         plan = TrainingPlan(
             made.model, made.guide, made.optimisation, made.freeze, made.initialise, settings.seed
         )
+        _claim(output, plain)
         fit(plan, made.data, settings)
         return _export(plan, made.data, plain, output)
 
@@ -142,32 +143,37 @@ def _export(plan: TrainingPlan, data: CorpusData, plain: dict[str, Any], output:
     )
 
 
-def _claim(output: Path, plain: dict[str, Any]) -> bool:
-    """Make the folder of a run and write its configuration there; True when the run is finished already."""
+def _finished(output: Path, plain: dict[str, Any]) -> bool:
+    """Whether the folder holds this very run, and its end; refuse a folder that holds something else."""
     path = output / "config.json"
-    text = json.dumps(plain, indent=2).encode()
-    if path.is_file() and plain["resume"] == "never":
+    if not path.is_file():
+        if output.is_dir() and any(output.iterdir()):
+            raise UserError(f"{output} is not empty and holds no run: choose another --output.")
+        return False
+    # without a checkpoint there is nothing to continue, and nothing to lose
+    if plain["resume"] == "never" or not (output / "checkpoints" / "last.ckpt").is_file():
+        return False
+    before = json.loads(path.read_text(encoding="utf-8"))
+    changed = changes(before, plain)
+    if changed:
+        raise UserError(
+            f"{output} holds a run with another {', '.join(changed)}: choose another --output, or start it over "
+            "with --resume never."
+        )
+    same = all(before[key] == plain[key] for key in ("epochs", "patience"))
+    return same and (output / "weights.safetensors").is_file()
+
+
+def _claim(output: Path, plain: dict[str, Any]) -> None:
+    """Make the folder of a run and write its configuration there."""
+    if plain["resume"] == "never":
         shutil.rmtree(output / "checkpoints", ignore_errors=True)
-        (output / "weights.safetensors").unlink(missing_ok=True)
-    elif path.is_file():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        changed = changes(before, plain)
-        if changed:
-            raise UserError(
-                f"{output} holds a run with another {', '.join(changed)}: choose another --output, or start it over "
-                "with --resume never."
-            )
-        same = all(before[key] == plain[key] for key in ("epochs", "patience"))
-        if same and (output / "weights.safetensors").is_file():
-            return True
-    elif output.is_dir() and any(output.iterdir()):
-        raise UserError(f"{output} is not empty and holds no run: choose another --output.")
+    (output / "weights.safetensors").unlink(missing_ok=True)
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make {output} ({error.strerror}): choose another --output.") from error
-    write_whole(path, text, overwrite=True)
-    return False
+    write_whole(output / "config.json", json.dumps(plain, indent=2).encode(), overwrite=True)
 
 
 def _accelerator(device: str) -> str:
