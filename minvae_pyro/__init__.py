@@ -1,5 +1,62 @@
 """Audio-visual speech enhancement as probabilistic programs."""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from minvae_pyro.errors import UserError
 from minvae_pyro.version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from minvae_pyro.audio.files import Sound, read_sound, write_sound
+    from minvae_pyro.checkpoints import Checkpoint, load_checkpoint, save_checkpoint, shipped
+    from minvae_pyro.enhancement import Enhancement, enhance
+    from minvae_pyro.inference import Inference, infer
+    from minvae_pyro.training.run import train
+    from minvae_pyro.utterances import Utterances
+
+__all__ = [
+    "Checkpoint",
+    "Enhancement",
+    "Inference",
+    "Sound",
+    "UserError",
+    "Utterances",
+    "__version__",
+    "enhance",
+    "infer",
+    "load_checkpoint",
+    "read_sound",
+    "save_checkpoint",
+    "shipped",
+    "train",
+    "write_sound",
+]
+
+# Found when asked for: `minvae --help` should not wait for torch.
+_HOMES = {
+    "Checkpoint": "minvae_pyro.checkpoints",
+    "Enhancement": "minvae_pyro.enhancement",
+    "Inference": "minvae_pyro.inference",
+    "Sound": "minvae_pyro.audio.files",
+    "Utterances": "minvae_pyro.utterances",
+    "enhance": "minvae_pyro.enhancement",
+    "infer": "minvae_pyro.inference",
+    "load_checkpoint": "minvae_pyro.checkpoints",
+    "read_sound": "minvae_pyro.audio.files",
+    "save_checkpoint": "minvae_pyro.checkpoints",
+    "shipped": "minvae_pyro.checkpoints",
+    "train": "minvae_pyro.training.run",
+    "write_sound": "minvae_pyro.audio.files",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

@@ -1,0 +1,152 @@
+"""``minvae enhance``: a noisy recording in, clean speech out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from minvae_pyro.destinations import check_file, check_folder
+from minvae_pyro.errors import UserError
+
+if TYPE_CHECKING:
+    from minvae_pyro.enhancement import Enhancement
+
+_SUFFIXES = (".wav", ".flac")
+_REPORT = ("figure.png", "contact-sheet.png")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments of the command."""
+    parser = argparse.ArgumentParser(
+        prog="minvae enhance",
+        description="Separate the speech of a visible talker from noise. The result has the length, level, sample "
+        "rate and channels of the recording; above 16 kHz sample rate, nothing over 8 kHz is kept.",
+    )
+    parser.add_argument("input", type=Path, metavar="INPUT", help="noisy recording: a video, or a sound file")
+    parser.add_argument(
+        "--video",
+        type=Path,
+        metavar="FILE",
+        help="where the mouth is seen, if not in INPUT: a video, or NTCD-TIMIT lips (.mat, .npy)",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE.wav",
+        help="clean speech (default: INPUT-enhanced.wav beside INPUT)",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        default="min-vae",
+        metavar="NAME_OR_PATH",
+        help="model: a shipped name or a .safetensors file (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--engine", default="svi", metavar="NAME", help="inference: svi or vem (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--start",
+        metavar="NAME",
+        help="where inference starts: visual, audio, both, prior or random (default: the model's choice)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="decides everything random (default: 0)"
+    )
+    parser.add_argument(
+        "--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default: cpu)"
+    )
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help="write a figure, and a sheet of the mouths that the model saw",
+    )
+    parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command.
+
+    Returns:
+        0 when the speech is written.
+
+    Raises:
+        UserError: input, output or an option cannot be used; nothing is written then.
+    """
+    given = parser().parse_args(arguments)
+    output = _output(given.input, given.output, given.overwrite)
+    if given.report is not None:
+        check_folder(given.report, _REPORT, overwrite=given.overwrite)
+
+    # What can be refused is refused; only now wait for torch.
+    from minvae_pyro.audio.files import Sound, write_sound
+    from minvae_pyro.cli.progress import bar
+    from minvae_pyro.enhancement import enhance
+
+    with bar("loading") as progress:
+        result = enhance(
+            given.input,
+            video=given.video,
+            checkpoint=given.checkpoint,
+            engine=given.engine,
+            start=given.start,
+            seed=given.seed,
+            device=given.device,
+            progress=progress,
+        )
+    write_sound(output, Sound(result.speech, result.sample_rate), overwrite=given.overwrite)
+    if given.report is not None:
+        from minvae_pyro.reports import write_report
+
+        write_report(result, given.report, overwrite=given.overwrite)
+    for note in result.notes:
+        print(f"note: {' '.join(note.split())}", file=sys.stderr)
+    summary = _summary(result, output)
+    print(json.dumps(summary, allow_nan=False) if given.json else _in_words(summary, given.report))
+    return 0
+
+
+def _output(recording: Path, asked: Path | None, overwrite: bool) -> Path:
+    if not recording.exists():
+        raise UserError(f"there is no file {recording}: give a sound or video file.")
+    output = asked or recording.with_name(f"{recording.stem}-enhanced.wav")
+    if output.suffix.lower() not in _SUFFIXES:
+        raise UserError(f"cannot write {output}: the name must end in {' or '.join(_SUFFIXES)}.")
+    if output.exists() and output.samefile(recording):
+        raise UserError(f"{output} is the recording itself: choose another --output.")
+    return check_file(output, overwrite=overwrite)
+
+
+def _summary(result: Enhancement, output: Path) -> dict[str, Any]:
+    responsibility = result.audio_responsibility
+    return {
+        "output": str(output),
+        "seconds": result.seconds,
+        "elapsed": round(result.elapsed, 3),
+        "real_time_factor": round(result.real_time_factor, 4),
+        "engine": result.engine,
+        "checkpoint": result.checkpoint,
+        "mean_audio_responsibility": None if responsibility is None else float(responsibility.mean()),
+        "faces_found": result.faces_found,
+    }
+
+
+def _in_words(summary: dict[str, Any], report: Path | None) -> str:
+    lines = [
+        f"{summary['output']}: {summary['seconds']:.1f} s of speech in {summary['elapsed']:.1f} s "
+        f"(engine {summary['engine']}, checkpoint {summary['checkpoint']})"
+    ]
+    share = summary["mean_audio_responsibility"]
+    if share is not None:
+        lines.append(
+            f"a mouth was seen in {summary['faces_found']:.0%} of the frames; the sound explains {share:.0%} of them"
+        )
+    if report is not None:
+        lines.append(f"report: {report}")
+    return "\n".join(lines)

@@ -1,0 +1,153 @@
+"""Separate speech from noise in a waveform of any length, at the sample rate of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from minvae_pyro.checkpoints import Checkpoint
+from minvae_pyro.inference import infer
+from minvae_pyro.utterances import Utterances
+from minvae_pyro.video.track import MouthTrack
+from minvae_pyro.windows import Windows, split
+
+if TYPE_CHECKING:
+    from minvae_pyro.inference import Engine, Start
+
+WINDOW_SECONDS = 24.0
+"""Longer recordings are separated in windows, so that memory does not grow with them."""
+
+SILENCE = 1e-8
+"""Root mean square up to which there is nothing to hear: -160 dB."""
+
+_OVERLAP_SECONDS = 2.0
+_BATCH = 4  # windows that are inferred together
+_CANCELLED = 1e-3  # share of the power that the mean of opposite channels may keep
+
+
+@dataclass(frozen=True)
+class Separation:
+    """Speech out of a mixture.
+
+    Attributes:
+        speech: (channels, samples).
+        audio_responsibility: (N,); 1/2 where a whole window is silent. None for a prior without ``alpha``.
+        objective: after each iteration, nats per frame.
+    """
+
+    speech: Tensor
+    audio_responsibility: Tensor | None
+    objective: list[float]
+
+
+def separate(
+    checkpoint: Checkpoint,
+    channels: Tensor,
+    mouth: MouthTrack | None,
+    *,
+    engine: str | Engine,
+    start: str | Start | None,
+    seed: int,
+    progress: Callable[[int, int], None],
+) -> Separation:
+    """Find the gain of each time and frequency on the mean of the channels, and apply it to all of them.
+
+    Every window has a noise model of its own. Neighbours are faded into each other over two seconds.
+
+    Args:
+        checkpoint: the model, on the device to compute on.
+        channels: (channels, samples) at the rate of ``checkpoint.stft``, not silent.
+        mouth: one crop for each of its N frames; None without video.
+        engine: as in :func:`minvae_pyro.inference.infer`, like the next two.
+        start: where the posterior starts.
+        seed: decides everything random.
+        progress: told how many steps are done, of how many.
+    """
+    stft, device = checkpoint.stft, checkpoint.stft.window.device
+    hop, samples = stft.hop, channels.shape[-1]
+    hops = stft.frames(samples) - 1
+    windows = split(hops, *(round(s * stft.sample_rate / hop) for s in (WINDOW_SECONDS, _OVERLAP_SECONDS)))
+    channels = pad(channels, (0, hops * hop - samples))
+    heard = _mix_down(channels)
+    speech = torch.zeros_like(channels)
+    trust = torch.zeros(hops + 1)  # of the loud windows so far, in the sound
+    weights = torch.zeros(hops + 1)
+    objectives: list[Tensor] = []
+    with_alpha = True
+
+    loud = [w for w in range(len(windows)) if level(_samples_of(heard, windows, w, hop)) > SILENCE]
+    groups = [loud[first : first + _BATCH] for first in range(0, len(loud), _BATCH)]
+    for number, group in enumerate(groups):
+        pieces = torch.stack([_samples_of(heard, windows, w, hop) for w in group])
+        scaled = pieces / torch.stack([level(piece) for piece in pieces])[:, None].float()
+        inferred = infer(
+            checkpoint,
+            _utterances(stft(scaled.to(device)), mouth, windows, group),
+            engine=engine,
+            start=start,
+            seed=seed,
+            callback=_count(progress, number, len(groups)),
+        )
+        objectives += [torch.tensor(inferred.objective, dtype=torch.float64)] * len(group)
+        with_alpha = inferred.audio_responsibility is not None
+        for row, window in enumerate(group):
+            piece = _samples_of(channels, windows, window, hop)
+            filtered = stft.inverse(inferred.gain[row] * stft(piece.to(device)), piece.shape[-1]).cpu()
+            _samples_of(speech, windows, window, hop).add_(filtered * _ramp(windows, window, hop))
+            if inferred.audio_responsibility is not None:
+                frames = slice(windows.starts[window], windows.starts[window] + windows.length + 1)
+                ramp = _ramp(windows, window, 1, windows.length + 1)
+                trust[frames] += ramp * inferred.audio_responsibility[row].cpu()
+                weights[frames] += ramp
+    return Separation(
+        speech[:, :samples],
+        trust + 0.5 * (1 - weights) if with_alpha else None,
+        torch.stack(objectives).mean(0).tolist(),
+    )
+
+
+def level(waveform: Tensor) -> Tensor:
+    """Root mean square over everything, float64."""
+    return waveform.double().square().mean().sqrt()
+
+
+def _mix_down(channels: Tensor) -> Tensor:
+    """Mean of the channels, (samples,); the loudest one where the mean cancels."""
+    mean = channels.mean(0)
+    power = channels.double().square().mean(1)
+    if mean.double().square().mean() >= _CANCELLED * power.mean():
+        return mean
+    return channels[power.argmax()]
+
+
+def _samples_of(waveform: Tensor, windows: Windows, window: int, hop: int) -> Tensor:
+    """The part of a (..., samples) waveform under a window; a view."""
+    start = windows.starts[window] * hop
+    return waveform[..., start : start + windows.length * hop]
+
+
+def _ramp(windows: Windows, window: int, steps: int, count: int | None = None) -> Tensor:
+    """Weights of a window at ``steps`` positions a hop."""
+    positions = torch.arange(windows.length * steps if count is None else count, dtype=torch.float64)
+    return windows.weight(window, windows.starts[window] + positions / steps).float()
+
+
+def _utterances(
+    spectrum: Tensor, mouth: MouthTrack | None, windows: Windows, group: Sequence[int]
+) -> Utterances:
+    if mouth is None or not mouth.found.any():
+        return Utterances.from_spectrum(spectrum)
+    rows = [slice(windows.starts[w], windows.starts[w] + windows.length + 1) for w in group]
+    crops, found = (torch.stack([part[r] for r in rows]) for part in (mouth.crops, mouth.found))
+    return Utterances.from_spectrum(spectrum, crops.to(spectrum.device), found.to(spectrum.device))
+
+
+def _count(
+    progress: Callable[[int, int], None], group: int, groups: int
+) -> Callable[[int, int, float], None]:
+    return lambda done, total, _objective: progress(group * total + done, groups * total)
