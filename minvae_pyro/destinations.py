@@ -13,7 +13,7 @@ def check_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path
     """A file that can be written once the work is done.
 
     Raises:
-        UserError: it is a folder, it exists and is to be kept, or its folder is missing or cannot be written to.
+        UserError: it is a folder, it exists and is to be kept, or its folder is missing or not writable.
     """
     path = Path(path)
     if path.is_dir():
@@ -35,13 +35,13 @@ def check_folder(path: str | os.PathLike[str], names: tuple[str, ...], *, overwr
         overwrite: files of that name may be replaced.
 
     Raises:
-        UserError: it is a file, one of the files exists and is to be kept, or it cannot be made or written to.
+        UserError: it is a file, one of the files exists and is to be kept, or it cannot be made or written into.
     """
     path = Path(path)
     taken = [name for name in names if (path / name).exists()]
     if taken and not overwrite:
         raise UserError(
-            f"{path} has {', '.join(taken)} already, which is kept: choose another folder, or overwrite by --overwrite."
+            f"{path} has {', '.join(taken)}, which is kept: choose another folder, or overwrite by --overwrite."
         )
     there = path
     while not there.exists() and there != there.parent:
@@ -70,6 +70,4 @@ def _try_writing(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise UserError(
-            f"cannot write into the folder {folder} ({error.strerror}): choose another."
-        ) from error
+        raise UserError(f"cannot write into {folder} ({error.strerror}): choose another.") from error

@@ -50,13 +50,13 @@ def read_recording(
     Args:
         source: a sound or video file, or (samples,) or (channels, samples) floating-point samples.
         sample_rate: Hz, of samples; files know theirs.
-        video: where the mouth is seen: a video file or one of lips (``.mat``, ``.npy``), crops (T, 67, 67) as uint8
-            or in [0, 1], or a mouth track. It starts together with the sound. By default the video of ``source``,
-            if there is one.
+        video: where the mouth is seen: a video file or one of lips (``.mat``, ``.npy``), crops (T, 67, 67) as
+            uint8 or in [0, 1], or a mouth track. It starts together with the sound. By default the video of
+            ``source``, if there is one.
         video_frame_rate: pictures a second of crops and lip files (30 if omitted for the latter).
 
     Raises:
-        UserError: the sound, or a video that was asked for, cannot be used. A file given as ``source`` whose video
+        UserError: the sound, or a video that was asked for, cannot be used. That the video of ``source``
             cannot be used is no error but a note.
     """
     sound = _sound(source, sample_rate)
@@ -80,8 +80,8 @@ def _sound(source: Source, sample_rate: int | None) -> Sound:
         raise UserError("samples without a sample rate can be anything: give sample_rate, in Hz.")
     if not waveform.is_floating_point() or waveform.dim() not in (1, 2) or waveform.numel() == 0:
         raise UserError(
-            f"a sound is (samples,) or (channels, samples) of floating-point numbers, not {tuple(waveform.shape)} "
-            f"of {str(waveform.dtype).removeprefix('torch.')}."
+            "a sound is (samples,) or (channels, samples) of floating-point numbers, not "
+            f"{tuple(waveform.shape)} of {str(waveform.dtype).removeprefix('torch.')}."
         )
     bad = int((~torch.isfinite(waveform)).sum())
     if bad:

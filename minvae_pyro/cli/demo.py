@@ -13,9 +13,9 @@ def parser() -> argparse.ArgumentParser:
     """The arguments of the command."""
     parser = argparse.ArgumentParser(
         prog="minvae demo",
-        description="Draw a synthetic talking mouth whose lips drive its formants, train MIN-VAE on it (a minute or two "
-        "on two cores), add noise to a sentence that it has not heard, enhance it, and score the result. Writes clean.wav, "
-        "noisy.wav, enhanced.wav, figure.png, scores.json and weights.safetensors.",
+        description="Draw a synthetic talking mouth whose lips drive its formants, train MIN-VAE on it (a minute "
+        "or two on two cores), add noise to a sentence that it has not heard, enhance it, and score the result. "
+        "Writes clean.wav, noisy.wav, enhanced.wav, figure.png, scores.json and weights.safetensors.",
     )
     parser.add_argument(
         "--output",
@@ -53,6 +53,6 @@ def main(arguments: Sequence[str]) -> int:
     for name, row in shown.scores.items():
         print(f"{name:{width}}" + "".join(f"{row[metric]:11.3f}" for metric in columns))
     print(
-        f"training took {shown.training_seconds:.0f} s; sound, figure, scores and weights are in {given.output}"
+        f"training took {shown.training_seconds:.0f} s; sound, figure, scores, weights are in {given.output}"
     )
     return 0

@@ -23,8 +23,8 @@ def parser() -> argparse.ArgumentParser:
     """The arguments of the command."""
     parser = argparse.ArgumentParser(
         prog="minvae enhance",
-        description="Separate the speech of a visible talker from noise. The result has the length, level, sample "
-        "rate and channels of the recording; above 16 kHz sample rate, nothing over 8 kHz is kept.",
+        description="Separate the speech of a visible talker from noise. The result has the length, level, "
+        "sample rate and channels of the recording, but nothing above 8 kHz.",
     )
     parser.add_argument("input", type=Path, metavar="INPUT", help="noisy recording: a video, or a sound file")
     parser.add_argument(
@@ -144,9 +144,8 @@ def _in_words(summary: dict[str, Any], report: Path | None) -> str:
     ]
     share = summary["mean_audio_responsibility"]
     if share is not None:
-        lines.append(
-            f"a mouth was seen in {summary['faces_found']:.0%} of the frames; the sound explains {share:.0%} of them"
-        )
+        seen = f"{summary['faces_found']:.0%}"
+        lines.append(f"a mouth was seen in {seen} of the frames; the sound explains {share:.0%} of them")
     if report is not None:
         lines.append(f"report: {report}")
     return "\n".join(lines)

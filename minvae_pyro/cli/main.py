@@ -12,7 +12,7 @@ from minvae_pyro.version import __version__
 # name: (module with ``main(arguments) -> int``, what it does). Modules are imported when called, for a command
 # that needs no network should not wait for one to load.
 COMMANDS = {
-    "demo": ("minvae_pyro.cli.demo", "train on a synthetic talker, enhance it, show the result: no data needed"),
+    "demo": ("minvae_pyro.cli.demo", "train on a synthetic talker and enhance it: needs no data"),
     "enhance": ("minvae_pyro.cli.enhance", "clean the speech of a noisy recording"),
     "prepare": ("minvae_pyro.cli.prepare", "turn a folder of recordings into features for training"),
     "train": ("minvae_pyro.cli.train", "train a model from a configuration"),
