@@ -325,12 +325,17 @@ class CorpusData(LightningDataModule):
     ) -> DataLoader[Utterances]:
         crop = self.crop_frames if shuffle else None
         order = BatchOrder(corpus.lengths, self.batch_size, crop, shuffle, self.seed if shuffle else 0)
+        if self.trainer is not None:
+            # Lightning sets the epoch only after the first batches of a continued run have been drawn
+            order.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)
         return DataLoader(
             BatchDataset(corpus, transforms),
             batch_size=None,
             sampler=order,  # type: ignore[arg-type]
             collate_fn=_as_it_is,
             num_workers=self.workers,
+            # else every pass would take a number from the generator that training draws from
+            generator=torch.Generator(),
             persistent_workers=self.workers > 0,
             multiprocessing_context="spawn" if self.workers else None,
         )
