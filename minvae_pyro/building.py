@@ -13,10 +13,8 @@ import pyro
 from pyro.nn import PyroModule
 from torch import nn
 
-# Imported so that the short names of their classes are known.
-import minvae_pyro.guides
-import minvae_pyro.models
-import minvae_pyro.networks
+# imported so that the short names of its classes are known, as those of models and guides are
+import minvae_pyro.networks  # noqa: F401
 from minvae_pyro.errors import UserError
 from minvae_pyro.models import SpeechPrior
 
@@ -47,7 +45,8 @@ def complete(description: Mapping[str, Any]) -> dict[str, Any]:
     """The description with full class names and every default argument written out.
 
     Args:
-        description: ``model`` and ``guide``, each with ``class_path`` and perhaps ``init_args``, and perhaps ``tie``.
+        description: ``model`` and ``guide``, each with ``class_path`` and perhaps ``init_args``, and perhaps
+            ``tie``.
 
     Raises:
         UserError: a class that cannot be imported or does not fit its place, or arguments it does not take.

@@ -39,8 +39,8 @@ class Checkpoint:
         guide: its training guide, whose encoders give posteriors at test time; in evaluation mode.
         stft: the transform that it was trained on.
         enhancement: default settings of enhancement.
-        metadata: everything that the file says of itself: ``format``, ``version``, ``stft``, ``model``, ``guide``,
-            ``tie``, ``training``, ``enhancement``, ``credits``.
+        metadata: everything that the file says of itself: ``format``, ``version``, ``stft``, ``model``,
+            ``guide``, ``tie``, ``training``, ``enhancement``, ``credits``.
     """
 
     model: SpeechPrior
@@ -103,8 +103,8 @@ def load_checkpoint(name_or_path: str | os.PathLike[str]) -> Checkpoint:
         name_or_path: name of one that ships with the package (see :func:`shipped`), or a file.
 
     Raises:
-        UserError: it is missing, no safetensors file, no checkpoint of this package or of another version of it, or
-            its weights do not fit the classes it names.
+        UserError: it is missing, no safetensors file, no checkpoint of this package or of another version of
+            it, or its weights do not fit the classes it names.
     """
     path = _resolve(name_or_path)
     tensors, metadata = _read(path)
@@ -121,9 +121,10 @@ def load_checkpoint(name_or_path: str | os.PathLike[str]) -> Checkpoint:
     wrong = {name for name in places.keys() & tensors.keys() if places[name].shape != tensors[name].shape}
     for problem, names in (("lacks", missing), ("has unknown", unknown), ("has other shapes of", wrong)):
         if names:
+            some = ", ".join(sorted(names)[:3]) + (", ..." if len(names) > 3 else "")
             raise UserError(
-                f"{path} {problem} weights ({', '.join(sorted(names)[:3])}{', ...' if len(names) > 3 else ''}): "
-                f"it was written by minvae_pyro {metadata.get('version')}, this is {__version__}; train it again."
+                f"{path} {problem} weights ({some}): it was written by minvae_pyro {metadata.get('version')}, "
+                f"this is {__version__}; train it again."
             )
     with torch.no_grad():
         for name, place in places.items():
@@ -150,7 +151,9 @@ def _resolve(name_or_path: str | os.PathLike[str]) -> Path:
     if str(name_or_path) in shipped():
         return Path(str(resources.files("minvae_pyro") / "weights" / f"{name_or_path}.safetensors"))
     names = ", ".join(shipped()) or "none"
-    raise UserError(f"there is no checkpoint {name_or_path}: give a .safetensors file or a shipped name ({names}).")
+    raise UserError(
+        f"there is no checkpoint {name_or_path}: give a .safetensors file or a shipped name ({names})."
+    )
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -158,16 +161,20 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(_KEY)
             if text is None:
-                raise UserError(f"{path} is no checkpoint of minvae_pyro: it does not say what its weights are for.")
+                raise UserError(
+                    f"{path} is no checkpoint of minvae_pyro: it does not say what its weights are for."
+                )
             metadata = json.loads(text)
             if metadata["format"] != FORMAT:
                 raise UserError(
-                    f"{path} has format {metadata['format']} (minvae_pyro {metadata.get('version')}); this is "
-                    f"minvae_pyro {__version__}, which reads format {FORMAT}: install the other version."
+                    f"{path} has format {metadata['format']} (minvae_pyro {metadata.get('version')}); this "
+                    f"minvae_pyro {__version__} reads format {FORMAT}: install the other version."
                 )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is no safetensors file, or is damaged ({error}): give a checkpoint.") from error
+        raise UserError(
+            f"{path} is no safetensors file, or is damaged ({error}): give a checkpoint."
+        ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is damaged: its description cannot be read.") from error
     return tensors, metadata

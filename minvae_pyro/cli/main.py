@@ -1,4 +1,4 @@
-"""The command ``minvae``: finds the subcommand and turns errors of the user into one line and an exit code."""
+"""The command ``minvae``: finds the subcommand, turns errors of the user into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from minvae_pyro.errors import UserError
 from minvae_pyro.version import __version__
 
-# name: (module with ``main(arguments) -> int``, what it does). Modules are imported when called, for a command
-# that needs no network should not wait for one to load.
+# name: (module with ``main(arguments) -> int``, what it does). Modules are imported when called, so that help
+# comes at once.
 COMMANDS = {
     "demo": ("minvae_pyro.cli.demo", "train on a synthetic talker and enhance it: needs no data"),
     "enhance": ("minvae_pyro.cli.enhance", "clean the speech of a noisy recording"),

@@ -21,13 +21,13 @@ def parser() -> argparse.ArgumentParser:
     """The arguments of the command."""
     parser = argparse.ArgumentParser(
         prog="minvae prepare",
-        description="Turn a folder of recordings into a folder of features for training: power spectrograms and "
-        "mouth crops, with a manifest. Finished clips are kept, so the same command continues after Ctrl-C.",
+        description="Turn a folder of recordings into a folder of features for training: power spectrograms "
+        "and mouth crops, with a manifest. Finished clips are kept: the same command continues after Ctrl-C.",
     )
     parser.add_argument(
         "kind",
         choices=KINDS,
-        help="grid: videos with sound; ntcd-timit: audio/*_s.wav beside lips/*.mat; folder: any sounds and videos",
+        help="grid: videos with sound; ntcd-timit: audio/*_s.wav and lips/*.mat; folder: any sound or video",
     )
     parser.add_argument("source", type=Path, help="folder with the recordings, searched with all below it")
     parser.add_argument("destination", type=Path, help="folder for the features, made when missing")
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str]) -> int:
     seconds = sum(entry.seconds for entry in result.entries)
     mouths = sum(entry.has_mouth for entry in result.entries)
     print(
-        f"{given.destination}: {len(result.entries)} clips ({mouths} with a mouth), {seconds / 60:.1f} minutes of "
-        f"sound; {result.kept} were there before, {len(result.failed)} left out"
+        f"{given.destination}: {len(result.entries)} clips ({mouths} with a mouth), {seconds / 60:.1f} "
+        f"minutes of sound; {result.kept} were there before, {len(result.failed)} left out"
     )
     return 0

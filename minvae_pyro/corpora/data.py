@@ -40,7 +40,7 @@ class Corpus(Protocol):
 
 
 Transform = Callable[[Utterances, torch.Generator, Corpus], Utterances]
-"""Changes a batch for training, with random numbers from the generator and perhaps other clips of the corpus."""
+"""Changes a batch for training, with random numbers from the generator, perhaps other clips of the corpus."""
 
 
 class PreparedCorpus:
@@ -147,8 +147,8 @@ class Batch:
 class BatchOrder(Sampler[Batch]):
     """The batches of every epoch: a pure function of seed and epoch, whoever loads them.
 
-    Utterances are cut into pieces at a place drawn anew each epoch, all pieces are shuffled, and pieces of like
-    length share a batch, so that little is padded.
+    Utterances are cut into pieces at a place drawn anew each epoch, all pieces are shuffled, and pieces of
+    like length share a batch, so that little is padded.
 
     Args:
         lengths: frames of every utterance.
@@ -263,8 +263,8 @@ class CorpusData(LightningDataModule):
         train: prepared folders, or a corpus.
         validation: prepared folders, or a corpus.
         batch_size: utterances (or pieces of them) in a batch.
-        crop_frames: cut training utterances into pieces of so many frames, at a place drawn anew each epoch; whole
-            utterances when omitted. Validation takes whole utterances.
+        crop_frames: cut training utterances into pieces of so many frames, at a place drawn anew each epoch;
+            whole utterances when omitted. Validation takes whole utterances.
         noise: injects noise into what the audio encoder hears, in training and, drawn once and for all, in
             validation.
         augmentation: changes the mouth, in training only.
@@ -327,12 +327,12 @@ class CorpusData(LightningDataModule):
         order = BatchOrder(corpus.lengths, self.batch_size, crop, shuffle, self.seed if shuffle else 0)
         if self.trainer is not None:
             # Lightning sets the epoch only after the first batches of a continued run have been drawn
-            order.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)
+            order.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
         return DataLoader(
             BatchDataset(corpus, transforms),
             batch_size=None,
-            sampler=order,  # type: ignore[arg-type]
-            collate_fn=_as_it_is,
+            sampler=order,
+            collate_fn=_as_it_is,  # type: ignore[arg-type]
             num_workers=self.workers,
             # else every pass would take a number from the generator that training draws from
             generator=torch.Generator(),

@@ -11,7 +11,7 @@ from minvae_pyro.corpora.synthetic import SyntheticUtterance, synthesise
 from minvae_pyro.errors import UserError
 from minvae_pyro.utterances import Utterances
 from minvae_pyro.video.align import align_mouth
-from minvae_pyro.video.mouth import MouthTrack
+from minvae_pyro.video.track import MouthTrack
 
 
 class SyntheticCorpus(MemoryCorpus):

@@ -72,8 +72,8 @@ def prepare(
         progress: called with the number of clips that are done, and of all.
 
     Raises:
-        UserError: nothing to read in ``source``; ``destination`` was prepared otherwise or cannot be written; or
-            not one clip could be read.
+        UserError: nothing to read in ``source``; ``destination`` was prepared otherwise or cannot be written;
+            or not one clip could be read.
     """
     clips = find_clips(kind, source)
     _claim(destination, kind, source, stft)
@@ -98,7 +98,9 @@ def prepare(
     result.entries = [finished[clip.id] for clip in clips if clip.id in finished]
     if not result.entries:
         name, reason = result.failed[0]
-        raise UserError(f"none of the {len(clips)} clips in {source} can be used; the first, {name}: {reason}")
+        raise UserError(
+            f"none of the {len(clips)} clips in {source} can be used; the first, {name}: {reason}"
+        )
     write_manifest(destination, result.entries)
     return result
 
@@ -124,7 +126,9 @@ def _claim(destination: Path, kind: str, source: Path, stft: STFT) -> None:
         text = json.dumps({**settings, "version": __version__}, indent=2) + "\n"
         write_whole(destination / "settings.json", text.encode())
     except OSError as error:
-        raise UserError(f"cannot write to {destination} ({error.strerror}): choose another folder.") from error
+        raise UserError(
+            f"cannot write to {destination} ({error.strerror}): choose another folder."
+        ) from error
 
 
 def _stored(destination: Path, clip: Clip) -> Entry | None:

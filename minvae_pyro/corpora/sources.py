@@ -38,8 +38,9 @@ def find_clips(kind: str, source: Path) -> list[Clip]:
     """List the clips of a corpus, sorted by id.
 
     Args:
-        kind: ``grid`` (videos with their sound track), ``ntcd-timit`` (``audio/*_s.wav`` beside ``lips/*.mat``)
-            or ``folder`` (any sound and video files; a sound and a video of one name belong together).
+        kind: ``grid`` (videos with their sound track), ``ntcd-timit`` (``audio/*_s.wav`` beside
+            ``lips/*.mat``) or ``folder`` (any sound and video files; a sound and a video of one name belong
+            together).
         source: top of the corpus; searched with all folders below.
 
     Raises:
@@ -105,7 +106,7 @@ def _speaker(path: Path) -> str:
 
 
 def _unique(clips: list[Clip]) -> list[Clip]:
-    """Add the suffix to the id of recordings that differ by nothing else, and a number where even that agrees."""
+    """Add the suffix to ids of recordings that differ by nothing else; a number where even that agrees."""
     count = Counter(clip.id for clip in clips)
     clips = [replace(c, id=c.id + c.sound.suffix.replace(".", "_")) if count[c.id] > 1 else c for c in clips]
     seen: Counter[str] = Counter()

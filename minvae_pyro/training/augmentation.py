@@ -1,4 +1,4 @@
-"""Changes of the mouth video in training, so that the visual encoder learns lips and not a recording session."""
+"""Changes of the mouth video in training: the visual encoder is to learn lips and not a recording session."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from minvae_pyro.utterances import Utterances
 class MouthAugmentation:
     """Moves, lights, covers and interrupts the mouth video of every utterance at random.
 
-    A shift, zoom, flip, light and covered rectangle hold for a whole utterance, as they would in a recording. In a
-    share of utterances a span of the video is replaced: blanked, frozen, or taken from another utterance of the
-    batch. ``mouth_seen`` stays as it is: nothing at test time tells such frames from good ones either.
+    A shift, zoom, flip, light and covered rectangle hold for a whole utterance, as they would in a recording.
+    In a share of utterances a span of the video is replaced: blanked, frozen, or taken from another utterance
+    of the batch. ``mouth_seen`` stays as it is: nothing at test time tells such frames from good ones either.
 
     Args:
         shift: largest shift in pixels, each way.
@@ -50,7 +50,7 @@ class MouthAugmentation:
         if len(rows) == 0:
             return utterances
         mouth = self._move(utterances.mouth[rows], generator)
-        # `mouth` is a tensor of its own from here on, and changed in place: copies of video cost more than the rest
+        # a tensor of its own from here on, and changed in place: copies of video would cost more than the rest
         self._light(mouth, generator)
         self._cover(mouth, generator)
         self._interrupt(mouth, utterances.mask[rows].sum(1), generator)

@@ -39,7 +39,7 @@ def make_parser() -> jsonargparse.ArgumentParser:
         "--initialise",
         type=dict[str, str],
         default={},
-        help="checkpoint that a submodule starts from: {model.decoder: FILE} or {model.decoder: FILE#other.path}",
+        help="checkpoint a submodule starts from: {model.decoder: FILE} or {model.decoder: FILE#other.path}",
     )
     parser.add_argument("--epochs", type=int, default=50, help="at most so many")
     parser.add_argument(

@@ -25,13 +25,13 @@ def mixture_measures(guide: MixtureGuide, utterances: Utterances) -> dict[str, M
         utterances: a batch with or without noise in ``heard``.
 
     Returns:
-        dict: by name the mean and its number of frames, 0 where there are none. Responsibility, pi and the visual
-        bound ``L_v`` are over frames with a mouth.
+        dict: by name the mean and its number of frames, 0 where there are none. Responsibility, pi and the
+        visual bound ``L_v`` are over frames with a mouth.
     """
     posterior = dist.Normal(*guide.posteriors(utterances))
-    bounds = guide.bounds(utterances, posterior, posterior.rsample())
-    logit = guide.responsibility(utterances, lambda: bounds).expand(utterances.mask.shape)
-    prior, audio, visual = (bound.expand(utterances.mask.shape) for bound in bounds)
+    evidence = guide.evidence(utterances, posterior, guide.draw(posterior))
+    logit = guide.responsibility(utterances, evidence).expand(utterances.mask.shape)
+    prior, audio, visual = (bound.expand(utterances.mask.shape) for bound in evidence.bounds())
     noisy = (utterances.heard != utterances.power).any(-1)
     everywhere, seen = utterances.mask, utterances.mask & utterances.mouth_seen
     return {
@@ -51,7 +51,7 @@ def _mean(values: Tensor, where: Tensor) -> Measure:
 
 @contextmanager
 def collapsed_when_unknown(guide: nn.Module) -> Iterator[None]:
-    """Let the closed form stand in for a responsibility table, which knows nothing of validation utterances."""
+    """Let the closed form stand in for a responsibility table, which knows no validation utterances."""
     if isinstance(guide, MixtureGuide) and isinstance(guide.responsibility, TableResponsibility):
         table = guide.responsibility
         guide.responsibility = CollapsedResponsibility()

@@ -41,8 +41,8 @@ class UniformNoise:
 class RealisticNoise:
     """Talkers of the corpus, stationary noise or modulated noise, at a random signal-to-noise ratio.
 
-    Noise and speech are added as complex numbers with a phase between them drawn per bin, of which only the power
-    is kept: power alone would never show speech cancelled by noise.
+    Noise and speech are added as complex numbers with a phase between them drawn per bin, of which only the
+    power is kept: power alone would never show speech cancelled by noise.
 
     Args:
         share: of utterances that get noise.

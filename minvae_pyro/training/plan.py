@@ -51,8 +51,8 @@ class TrainingPlan(LightningModule):
         freeze: dotted paths of submodules that stay as they are, such as ``model.decoder``.
         initialise: for dotted paths, the checkpoint that they start from: ``NAME_OR_PATH``, or
             ``NAME_OR_PATH#other.path`` where they are called otherwise there.
-        seed: of the run; every epoch and every validation batch starts from a seed of its own, so that a run that
-            was interrupted continues as if it had not been.
+        seed: of the run; every epoch and every validation batch starts from a seed of its own, so that a run
+            that was interrupted continues as if it had not been.
 
     Raises:
         UserError: a path that is not there, or a checkpoint that does not fit.
@@ -84,7 +84,7 @@ class TrainingPlan(LightningModule):
     @property
     def model(self) -> SpeechPrior:
         """The speech prior."""
-        return self.bound.model  # type: ignore[no-any-return]
+        return self.bound.model
 
     @property
     def guide(self) -> PyroModule:

@@ -157,8 +157,8 @@ def _finished(output: Path, plain: dict[str, Any]) -> bool:
     changed = changes(before, plain)
     if changed:
         raise UserError(
-            f"{output} holds a run with another {', '.join(changed)}: choose another --output, or start it over "
-            "with --resume never."
+            f"{output} holds a run with another {', '.join(changed)}: choose another --output, or start it "
+            "over with --resume never."
         )
     same = all(before[key] == plain[key] for key in ("epochs", "patience"))
     return same and (output / "weights.safetensors").is_file()
