@@ -123,8 +123,8 @@ def load_checkpoint(name_or_path: str | os.PathLike[str]) -> Checkpoint:
         if names:
             some = ", ".join(sorted(names)[:3]) + (", ..." if len(names) > 3 else "")
             raise UserError(
-                f"{path} {problem} weights ({some}): it was written by minvae_pyro {metadata.get('version')}, "
-                f"this is {__version__}; train it again."
+                f"{path} {problem} weights ({some}): it was written by minvae_pyro {metadata.get('version')},"
+                f" this is {__version__}; train it again."
             )
     with torch.no_grad():
         for name, place in places.items():

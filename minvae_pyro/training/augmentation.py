@@ -50,7 +50,7 @@ class MouthAugmentation:
         if len(rows) == 0:
             return utterances
         mouth = self._move(utterances.mouth[rows], generator)
-        # a tensor of its own from here on, and changed in place: copies of video would cost more than the rest
+        # a tensor of its own from here on, changed in place: copies of video would cost more than the rest
         self._light(mouth, generator)
         self._cover(mouth, generator)
         self._interrupt(mouth, utterances.mask[rows].sum(1), generator)
