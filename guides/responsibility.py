@@ -4,31 +4,57 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from minvae_pyro.gates import AgreementGate
 from minvae_pyro.models.mixing import LOGIT_BOUND, audio_where_unseen
+from minvae_pyro.networks import Gaussian
 from minvae_pyro.utterances import Utterances
 
-Bounds = Callable[[], tuple[Tensor, Tensor, Tensor]]
-"""Returns log-odds of pi, L_a and L_v, each (B, N), of the draw in hand; costs a pass of the decoder."""
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a rule may ask for; each call costs a pass of a network, so nothing is worked out before.
+
+    Attributes:
+        bounds: log-odds of pi, L_a and L_v, each (B, N), at the draw in hand; needs clean speech.
+        sight: mean and scale of z that the mouth suggests, each (B, N, L), and the variance of speech (B, N, F)
+            at that mean; can be asked of a noisy recording too.
+    """
+
+    bounds: Callable[[], tuple[Tensor, Tensor, Tensor]]
+    sight: Callable[[], tuple[Gaussian, Tensor]]
 
 
-class CollapsedResponsibility(nn.Module):
+class Responsibility(nn.Module):
+    """A rule for q(alpha = 1)."""
+
+    def forward(self, utterances: Utterances, evidence: Evidence) -> Tensor:
+        """Log-odds of alpha = 1 on clean speech, (B, N)."""
+        raise NotImplementedError(f"{type(self).__name__} must give the log-odds of alpha = 1")
+
+    def noisy(self, utterances: Utterances, evidence: Evidence) -> Tensor | None:
+        """Log-odds on a noisy recording, (B, N), or None when the rule needs clean speech (the default)."""
+        return None
+
+
+class CollapsedResponsibility(Responsibility):
     """The closed form r = sigmoid(logit(pi) + L_a - L_v): no r to store, the bound is a log-sum-exp.
 
     The optimum over r of the bound of arXiv 1912.10647 (eq. 17), taken at the draw of z in hand.
     """
 
-    def forward(self, utterances: Utterances, bounds: Bounds) -> Tensor:
+    def forward(self, utterances: Utterances, evidence: Evidence) -> Tensor:
         """Log-odds of alpha = 1, (B, N). No gradient: the bound is flat in r at its optimum."""
         with torch.no_grad():
-            prior, audio, visual = bounds()
+            prior, audio, visual = evidence.bounds()
             return audio_where_unseen(prior + audio - visual, utterances)
 
 
-class TableResponsibility(nn.Module):
+class TableResponsibility(Responsibility):
     """The published recipe: r is kept per frame and refreshed once an epoch.
 
     Args:
@@ -46,24 +72,22 @@ class TableResponsibility(nn.Module):
         self.register_buffer("logit", torch.full((utterances, frames), start))
         self.register_buffer("fresh", torch.full((utterances, frames), start))
 
-    def forward(self, utterances: Utterances, bounds: Bounds) -> Tensor:
+    def forward(self, utterances: Utterances, evidence: Evidence) -> Tensor:
         """Log-odds of alpha = 1 as stored, (B, N); in training mode the next table is prepared on the way."""
         frames = utterances.frames
         if self.training:
             with torch.no_grad():
-                prior, audio, visual = bounds()
+                prior, audio, visual = evidence.bounds()
                 fresh = (prior + audio - visual).clamp(-LOGIT_BOUND, LOGIT_BOUND)
                 self.fresh[utterances.index, :frames] = fresh.to(self.fresh.dtype)
-        return audio_where_unseen(
-            self.logit[utterances.index, :frames].to(utterances.heard.dtype), utterances
-        )
+        return audio_where_unseen(self.logit[utterances.index, :frames].to(utterances.heard.dtype), utterances)
 
     def refresh(self) -> None:
         """Put the prepared table in force; the training loop calls it at the end of an epoch."""
         self.logit.copy_(self.fresh)
 
 
-class FixedResponsibility(nn.Module):
+class FixedResponsibility(Responsibility):
     """A constant r. At 1/2 both encoders are trained at full weight: the bound is half the sum of theirs.
 
     Args:
@@ -74,25 +98,32 @@ class FixedResponsibility(nn.Module):
         super().__init__()
         self.weight = weight
 
-    def forward(self, utterances: Utterances, bounds: Bounds) -> Tensor:
+    def forward(self, utterances: Utterances, evidence: Evidence) -> Tensor:
         """Log-odds of alpha = 1, (B, N)."""
         logit = utterances.heard.new_tensor(math.log(self.weight / (1 - self.weight)))
         return audio_where_unseen(logit, utterances)
 
 
-class GatedResponsibility(nn.Module):
+class GatedResponsibility(Responsibility):
     """An amortised r(power, mouth), trained by the gradient that enumeration gives it.
 
     Unlike the other rules it can be asked on a noisy recording, where no clean speech tells L_a and L_v.
 
     Args:
-        gate: maps utterances to log-odds of alpha = 1, (B, N); see :class:`minvae_pyro.networks` for one.
+        gate: log-odds from heard power, predicted variance, what the mouth suggests and a mask.
     """
 
-    def __init__(self, gate: nn.Module) -> None:
+    def __init__(self, gate: nn.Module | None = None) -> None:
         super().__init__()
-        self.gate = gate
+        self.gate = AgreementGate() if gate is None else gate
 
-    def forward(self, utterances: Utterances, bounds: Bounds) -> Tensor:
-        """Log-odds of alpha = 1, (B, N)."""
-        return audio_where_unseen(self.gate(utterances), utterances)
+    def forward(self, utterances: Utterances, evidence: Evidence) -> Tensor:
+        """Log-odds of alpha = 1, (B, N); the gradient trains the gate and not what it looks at."""
+        with torch.no_grad():
+            seen, predicted = evidence.sight()
+        mask = utterances.mask & utterances.mouth_seen
+        return audio_where_unseen(self.gate(utterances.heard, predicted, seen, mask), utterances)
+
+    def noisy(self, utterances: Utterances, evidence: Evidence) -> Tensor:
+        """The same as on clean speech."""
+        return self(utterances, evidence)

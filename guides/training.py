@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.distributions import kl_divergence
 
 from minvae_pyro.distributions import DrawnNormal
-from minvae_pyro.guides.posteriors import HeardPosterior, SeenPosterior
-from minvae_pyro.guides.responsibility import CollapsedResponsibility
+from minvae_pyro.guides.posteriors import CleanPosterior, HeardPosterior, SeenPosterior
+from minvae_pyro.guides.responsibility import CollapsedResponsibility, Evidence
 from minvae_pyro.models.min_vae import MinVAE
 from minvae_pyro.models.speech_prior import spectral_likelihood
 from minvae_pyro.networks import Gaussian
@@ -32,6 +32,18 @@ class AudioGuide(PyroModule):
     def posterior(self, utterances: Utterances) -> Gaussian:
         """Mean and scale of q(z), each (B, N, L)."""
         return self.audio(utterances)
+
+    def heard(self, utterances: Utterances) -> Gaussian:
+        """Where z may start at test time, from the sound; here the one posterior there is."""
+        return self.posterior(utterances)
+
+    def seen(self, utterances: Utterances) -> Gaussian:
+        """Where z may start at test time, from the mouth; here the one posterior there is."""
+        return self.posterior(utterances)
+
+    def noisy_log_odds(self, utterances: Utterances) -> Tensor | None:
+        """None: there is no mixture variable."""
+        return None
 
     def forward(self, utterances: Utterances) -> None:
         """Sample ``z``."""
@@ -93,23 +105,58 @@ class MixtureGuide(PyroModule):
         mean = torch.stack(torch.broadcast_tensors(visual_mean, audio_mean))
         return mean, torch.stack(torch.broadcast_tensors(visual_scale, audio_scale))
 
+    def heard(self, utterances: Utterances) -> Gaussian:
+        """Where z may start at test time, from the sound, each (B, N, L)."""
+        return self.audio(utterances)
+
+    def seen(self, utterances: Utterances) -> Gaussian:
+        """Where z may start at test time, from the mouth, each (B, N, L)."""
+        return self.visual(utterances)
+
+    def noisy_log_odds(self, utterances: Utterances) -> Tensor | None:
+        """Log-odds of alpha = 1 that can be told from a noisy recording, (B, N), or None."""
+        return self.responsibility.noisy(utterances, self.evidence(utterances))
+
+    def draw(self, posterior: dist.Normal) -> Tensor:
+        """One reparameterised draw of z under each alpha, (2, B, N, L)."""
+        return posterior.rsample()
+
     def forward(self, utterances: Utterances) -> None:
         """Sample ``alpha`` (to be enumerated) and ``z``."""
         posterior = dist.Normal(*self.posteriors(utterances))
-        draw = posterior.rsample()
-        logit = self.responsibility(utterances, lambda: self.bounds(utterances, posterior, draw))
+        draw = self.draw(posterior)
+        logit = self.responsibility(utterances, self.evidence(utterances, posterior, draw))
         with utterances.plates().every_frame():
             alpha = pyro.sample("alpha", dist.Bernoulli(logits=logit), infer={"enumerate": "parallel"})
-            if alpha.dim() == 3:  # enumerated: (2, 1, 1), in the order of the stacked axis
-                chosen = posterior.loc, posterior.scale, draw
-            else:
+            mean, scale = posterior.loc, posterior.scale
+            if alpha.dim() < 3:  # sampled or conditioned; enumerated it is (2, 1, 1), in the order of the stacked axis
                 audio = (alpha == 1)[..., None]
-                chosen = tuple(torch.where(audio, v[1], v[0]) for v in (posterior.loc, posterior.scale, draw))
-            pyro.sample("z", DrawnNormal(*chosen).to_event(1))
+                mean, scale, draw = (torch.where(audio, v[1], v[0]) for v in (mean, scale, draw))
+            pyro.sample("z", DrawnNormal(mean, scale, draw).to_event(1))
 
-    def bounds(
-        self, utterances: Utterances, posterior: dist.Normal, draw: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def evidence(
+        self, utterances: Utterances, posterior: dist.Normal | None = None, draw: Tensor | None = None
+    ) -> Evidence:
+        """What the rule for r may ask for; bounds need a posterior and a draw of it.
+
+        Args:
+            utterances: the batch.
+            posterior: q(z | alpha), parameters (2, B, N, L).
+            draw: z drawn from it, (2, B, N, L).
+        """
+
+        def bounds() -> tuple[Tensor, Tensor, Tensor]:
+            if posterior is None or draw is None:
+                raise ValueError("bounds can be told of clean speech only")
+            return self.bounds(utterances, posterior, draw)
+
+        def sight() -> tuple[Gaussian, Tensor]:
+            seen = self.seen(utterances)
+            return seen, self._model[0].speech_variance(seen[0], utterances)
+
+        return Evidence(bounds, sight)
+
+    def bounds(self, utterances: Utterances, posterior: dist.Normal, draw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Log-odds of pi and the two bounds ``E_q[log p(s | z)] - KL(q || p(z | alpha))`` at a draw.
 
         Args:
@@ -127,3 +174,38 @@ class MixtureGuide(PyroModule):
         divergence = kl_divergence(posterior.to_event(1), model.z_prior(alpha, utterances))
         bound = likelihood - divergence
         return model.mixing(utterances), bound[1], bound[0]
+
+
+class SharedGuide(MixtureGuide):
+    """One posterior of z whatever alpha, q(alpha) q(z), for a prior whose visual component depends on the mouth.
+
+    Clean speech tells z by itself; what is learnt is how well the mouth predicts it (the divergence
+    ``KL(q(z | s) || p(z | alpha = 0, mouth))``, arXiv 1908.02590, eq. 14) and when it can be trusted. Both alphas
+    share one draw, so the likelihood cancels from ``L_a - L_v`` to the last digit.
+
+    Args:
+        model: the prior that is trained.
+        posterior: maps utterances to mean and scale; the audio encoder on clean speech when omitted.
+        responsibility: the rule for r; collapsed when omitted.
+    """
+
+    def __init__(
+        self, model: MinVAE, posterior: nn.Module | None = None, responsibility: nn.Module | None = None
+    ) -> None:
+        posterior = CleanPosterior() if posterior is None else posterior
+        super().__init__(model, posterior, posterior, responsibility)
+
+    def seen(self, utterances: Utterances) -> Gaussian:
+        """Where z may start at test time, from the mouth: the visual component of the prior."""
+        mean, scale = self._model[0].visual_component(utterances)
+        shape = (*utterances.mask.shape, mean.shape[-1])
+        return mean.expand(shape), scale.expand(shape)
+
+    def posteriors(self, utterances: Utterances) -> Gaussian:
+        """Mean and scale of q(z), (2, B, N, L), alike along axis 0; the encoder runs once."""
+        mean, scale = self.audio(utterances)
+        return mean.expand(2, *mean.shape), scale.expand(2, *scale.shape)
+
+    def draw(self, posterior: dist.Normal) -> Tensor:
+        """One draw of z, the same under each alpha, (2, B, N, L)."""
+        return dist.Normal(posterior.loc[0], posterior.scale[0]).rsample().expand_as(posterior.loc)

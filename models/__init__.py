@@ -4,10 +4,14 @@ from minvae_pyro.models.components import (
     ConditionalComponent,
     ConstantComponent,
     GivenComponent,
+    SharpenedComponent,
     StandardComponent,
+    sharpen,
 )
 from minvae_pyro.models.min_vae import ConditionalMinVAE, MinVAE
 from minvae_pyro.models.mixing import FixedMixing, LearntMixing, UtteranceMixing
+from minvae_pyro.models.noise import NMFNoise, NoiseModel
+from minvae_pyro.models.noisy_mixture import NoisyMixture
 from minvae_pyro.models.speech_prior import SpeechPrior, spectral_likelihood
 from minvae_pyro.models.vae import AudioVAE, VisualVAE
 
@@ -20,9 +24,14 @@ __all__ = [
     "GivenComponent",
     "LearntMixing",
     "MinVAE",
+    "NMFNoise",
+    "NoiseModel",
+    "NoisyMixture",
+    "SharpenedComponent",
     "SpeechPrior",
     "StandardComponent",
     "UtteranceMixing",
     "VisualVAE",
+    "sharpen",
     "spectral_likelihood",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from minvae_pyro.models.speech_prior import SpeechPrior, shallow_copy
 from minvae_pyro.networks import Gaussian, MouthConvolution
 from minvae_pyro.utterances import Utterances
 
@@ -83,3 +84,39 @@ class GivenComponent(nn.Module):
     def forward(self, utterances: Utterances) -> Gaussian:
         """Mean and scale as given."""
         return self.mean, self.scale
+
+
+class SharpenedComponent(nn.Module):
+    """A component with its variance multiplied by a temperature.
+
+    Below one it trusts the mean more than training does: in a frame of noise there is little else to go by.
+
+    Args:
+        component: any component.
+        temperature: tau > 0.
+    """
+
+    def __init__(self, component: nn.Module, temperature: float) -> None:
+        super().__init__()
+        self.component = component
+        self.temperature = temperature
+
+    def forward(self, utterances: Utterances) -> Gaussian:
+        """Mean and scale of the sharpened component."""
+        mean, scale = self.component(utterances)
+        return mean, scale * self.temperature**0.5
+
+
+def sharpen(prior: SpeechPrior, temperature: float) -> SpeechPrior:
+    """A copy of the prior whose visual component is sharpened; a prior without one is returned as it is.
+
+    Args:
+        prior: any speech prior.
+        temperature: tau > 0, see :class:`SharpenedComponent`.
+    """
+    component = getattr(prior, "visual_component", None)
+    if component is None:
+        return prior
+    sharpened = shallow_copy(prior)
+    sharpened.visual_component = SharpenedComponent(component, temperature)
+    return sharpened

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Self
 
 import pyro
@@ -16,8 +15,8 @@ from minvae_pyro.models.components import (
     GivenComponent,
     StandardComponent,
 )
-from minvae_pyro.models.mixing import LearntMixing
-from minvae_pyro.models.speech_prior import SpeechPrior
+from minvae_pyro.models.mixing import LearntMixing, UtteranceMixing
+from minvae_pyro.models.speech_prior import SpeechPrior, shallow_copy
 from minvae_pyro.networks import SpectrumDecoder
 from minvae_pyro.utterances import Plates, Utterances
 
@@ -53,9 +52,7 @@ class MinVAE(SpeechPrior):
         self.latent_dim = latent_dim
         self.decoder = SpectrumDecoder(latent_dim) if decoder is None else decoder
         self.audio_component = ConstantComponent(latent_dim) if audio_component is None else audio_component
-        self.visual_component = (
-            ConstantComponent(latent_dim) if visual_component is None else visual_component
-        )
+        self.visual_component = ConstantComponent(latent_dim) if visual_component is None else visual_component
         self.mixing = LearntMixing() if mixing is None else mixing
 
     def alpha_prior(self, utterances: Utterances) -> dist.Distribution:
@@ -86,12 +83,20 @@ class MinVAE(SpeechPrior):
         return self.decoder(z)
 
     def given(self, utterances: Utterances) -> Self:
-        """The same prior with the visual component worked out for these utterances."""
-        prior = copy.copy(self)
-        prior._modules = dict(self._modules)
+        """The same prior with the visual component worked out, and a pi of their own, for these utterances."""
+        prior = shallow_copy(self)
         with torch.no_grad():
             prior.visual_component = GivenComponent(*self.visual_component(utterances))
+            prior.mixing = UtteranceMixing(self.mixing(utterances))
         return prior
+
+    def m_step(self, responsibility: Tensor, utterances: Utterances) -> None:
+        """Re-estimate pi as the mean responsibility of the frames with a mouth (arXiv 1912.10647, eq. 28).
+
+        Does nothing before :meth:`given` has provided for a pi of the recording's own.
+        """
+        if isinstance(self.mixing, UtteranceMixing):
+            self.mixing.m_step(responsibility, utterances)
 
 
 class ConditionalMinVAE(MinVAE):
@@ -114,9 +119,7 @@ class ConditionalMinVAE(MinVAE):
         mixing: log-odds of alpha = 1 per frame; one learnt pi when omitted.
     """
 
-    def __init__(
-        self, latent_dim: int = 32, network: nn.Module | None = None, mixing: nn.Module | None = None
-    ) -> None:
+    def __init__(self, latent_dim: int = 32, network: nn.Module | None = None, mixing: nn.Module | None = None) -> None:
         super().__init__(
             latent_dim,
             audio_component=StandardComponent(latent_dim),

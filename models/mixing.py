@@ -74,6 +74,17 @@ class UtteranceMixing(nn.Module):
         super().__init__()
         self.register_buffer("logit", logit)
 
+    def m_step(self, responsibility: Tensor, utterances: Utterances) -> None:
+        """Set pi of each utterance to the mean responsibility of its frames with a mouth.
+
+        Args:
+            responsibility: (B, N) in [0, 1].
+            utterances: the batch.
+        """
+        seen = utterances.mouth_seen & utterances.mask
+        mean = (responsibility * seen).sum(1, keepdim=True) / seen.sum(1, keepdim=True).clamp_min(1)
+        self.logit = mean.clamp(1e-6, 1 - 1e-6).logit().expand(seen.shape)
+
     def forward(self, utterances: Utterances) -> Tensor:
         """Log-odds of alpha = 1, (B, N)."""
         return audio_where_unseen(self.logit, utterances)

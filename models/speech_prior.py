@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Self
+import copy
+from typing import Self, TypeVar
 
 import pyro
 import torch
@@ -65,6 +66,24 @@ class SpeechPrior(PyroModule):
         overrides this. The default has nothing to work out.
         """
         return self
+
+    def m_step(self, responsibility: Tensor, utterances: Utterances) -> None:
+        """Re-estimate what is not learnt in training but on each recording; nothing by default.
+
+        Args:
+            responsibility: q(alpha = 1), (B, N).
+            utterances: the noisy batch.
+        """
+
+
+Prior = TypeVar("Prior", bound=SpeechPrior)
+
+
+def shallow_copy(prior: Prior) -> Prior:
+    """A copy that shares every part, so that exchanging one leaves the original alone."""
+    twin = copy.copy(prior)
+    twin._modules = dict(prior._modules)
+    return twin
 
 
 def standard_normal(like: Tensor, latent_dim: int) -> tuple[Tensor, Tensor]:

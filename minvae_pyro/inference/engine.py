@@ -1,0 +1,80 @@
+"""What every inference engine is, and how one is named."""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from minvae_pyro.errors import UserError
+from minvae_pyro.guides import MeanFieldGuide
+from minvae_pyro.models import NoisyMixture
+from minvae_pyro.utterances import Utterances
+
+Callback = Callable[[int, int, float], None]
+"""Called after each iteration with its number (from 1), how many there are, and the objective in nats per frame."""
+
+
+class InferenceEngine(ABC):
+    """Fits a guide and the noise of a mixture to noisy recordings, both in place."""
+
+    @abstractmethod
+    def __call__(
+        self,
+        mixture: NoisyMixture,
+        guide: MeanFieldGuide,
+        utterances: Utterances,
+        *,
+        refresh: bool,
+        callback: Callback | None = None,
+    ) -> list[float]:
+        """Run the engine.
+
+        Args:
+            mixture: any prior plus any noise model.
+            guide: the posterior to fit.
+            utterances: noisy recordings; ``spectrum`` is complex.
+            refresh: put q(alpha) to its closed form in every iteration and re-estimate pi; otherwise q(alpha)
+                stays as the guide has it.
+            callback: called after each iteration.
+
+        Returns:
+            list: the objective after each iteration, nats per frame; higher is better.
+        """
+
+    def gain(self, mixture: NoisyMixture, guide: MeanFieldGuide, utterances: Utterances, samples: int) -> Tensor:
+        """Posterior mean of the Wiener gain, (B, N, F), over draws of z."""
+        total = torch.zeros_like(utterances.power)
+        draws = guide.draw(samples)
+        for draw in draws:
+            total += mixture.wiener_gain(draw, utterances)
+        return total / len(draws)
+
+
+def update_alpha(mixture: NoisyMixture, guide: MeanFieldGuide, utterances: Utterances) -> None:
+    """E-step of alpha and M-step of pi, both closed forms."""
+    guide.refresh(mixture.speech, utterances)
+    if guide.responsibility is not None:
+        mixture.speech.m_step(guide.responsibility, utterances)
+
+
+def resolve(name: str, home: str, what: str) -> Any:
+    """Find what a name means: something of the home module, or an import path.
+
+    Args:
+        name: a plain name, or a dotted path to any importable object.
+        home: module in which plain names are looked up.
+        what: what it is, for the message.
+
+    Raises:
+        UserError: nothing of that name.
+    """
+    module, _, attribute = name.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module or home), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"there is no {what} '{name}': {error}") from error

@@ -1,0 +1,131 @@
+"""From a checkpoint and noisy spectra to a Wiener gain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from minvae_pyro.checkpoints import Checkpoint
+from minvae_pyro.guides import MeanFieldGuide, component_log_odds
+from minvae_pyro.guides.starts import Start
+from minvae_pyro.inference.engine import Callback, InferenceEngine, resolve
+from minvae_pyro.inference.svi import StochasticVariational
+from minvae_pyro.inference.vem import VariationalEM
+from minvae_pyro.models import NMFNoise, NoisyMixture, sharpen
+from minvae_pyro.models.mixing import audio_where_unseen
+from minvae_pyro.utterances import Utterances
+
+svi = StochasticVariational
+vem = VariationalEM
+"""Short names of the engines; any other engine is named by its import path."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Defaults of enhancement, kept in the checkpoint under ``enhancement``.
+
+    Attributes:
+        start: where q(z) starts: a name of :mod:`minvae_pyro.guides.starts`, or an import path.
+        rank: components of the NMF noise.
+        temperature: sharpening of the visual component of the prior; 1 leaves it as trained.
+        draws: draws of z over which the Wiener gain is averaged.
+    """
+
+    start: str = "both"
+    rank: int = 8
+    temperature: float = 1.0
+    draws: int = 8
+
+
+@dataclass(frozen=True)
+class Inference:
+    """What inference found.
+
+    Attributes:
+        gain: (B, N, F) posterior mean of the Wiener gain, in [0, 1].
+        audio_responsibility: (B, N) q(alpha = 1) of each frame, or None for a prior without alpha.
+        objective: per iteration, nats per frame; higher is better.
+        mixture: the fitted model.
+        guide: the fitted posterior.
+    """
+
+    gain: Tensor
+    audio_responsibility: Tensor | None
+    objective: list[float]
+    mixture: NoisyMixture
+    guide: MeanFieldGuide
+
+
+def infer(
+    checkpoint: Checkpoint,
+    utterances: Utterances,
+    *,
+    engine: str | InferenceEngine = "svi",
+    start: str | Start | None = None,
+    seed: int = 0,
+    callback: Callback | None = None,
+    **settings: Any,
+) -> Inference:
+    """Fit posterior and noise to noisy recordings.
+
+    q(alpha) is the trained guide's where its rule can be asked on a noisy recording (the learnt gate), and the
+    closed form given q(z), refreshed in every iteration, where it cannot.
+
+    Args:
+        checkpoint: prior and trained guide.
+        utterances: ``spectrum`` complex (B, N, F), of waveforms scaled to unit RMS.
+        engine: ``"svi"``, ``"vem"``, the import path of an engine, or an engine.
+        start: where q(z) starts; the checkpoint's choice when omitted.
+        seed: decides everything random.
+        callback: called after each iteration.
+        **settings: instead of the checkpoint's, see :class:`Settings`.
+
+    Returns:
+        Inference: the gain, and how it came about.
+
+    Raises:
+        UserError: no engine or start of that name.
+    """
+    chosen = Settings(**{**checkpoint.enhancement, **settings})
+    if isinstance(engine, str):
+        engine = resolve(engine, __name__, "engine")()
+    start = chosen.start if start is None else start
+    begin: Start = resolve(start, "minvae_pyro.guides.starts", "start") if isinstance(start, str) else start
+    devices = [utterances.heard.device] if utterances.heard.is_cuda else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(seed)
+        return _run(checkpoint, utterances, engine, begin, chosen, seed, callback)
+
+
+def _run(
+    checkpoint: Checkpoint,
+    utterances: Utterances,
+    engine: InferenceEngine,
+    start: Start,
+    settings: Settings,
+    seed: int,
+    callback: Callback | None,
+) -> Inference:
+    encoders: Any = checkpoint.guide
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        logit = encoders.noisy_log_odds(utterances)
+        even = torch.zeros_like(utterances.mask, dtype=utterances.heard.dtype)
+        known = audio_where_unseen(even if logit is None else logit, utterances)
+        prior = sharpen(checkpoint.model, settings.temperature).given(utterances)
+        mean, scale = start(prior, encoders, utterances, 1 - known.sigmoid(), seed)
+    noise = NMFNoise.start(utterances, settings.rank, generator)
+    mixture = NoisyMixture(prior, noise, torch.ones_like(utterances.heard[:, :1, :1]))
+    guide = MeanFieldGuide(mean, scale, mixture=False)
+    guide.mixture = component_log_odds(prior, guide.z_posterior(), utterances) is not None
+    guide.logit = known
+    refresh = logit is None and guide.mixture
+    if refresh:
+        guide.refresh(prior, utterances)
+    objective = engine(mixture, guide, utterances, refresh=refresh, callback=callback)
+    responsibility = guide.responsibility
+    gain = engine.gain(mixture, guide, utterances, settings.draws)
+    return Inference(gain, None if responsibility is None else responsibility.detach(), objective, mixture, guide)

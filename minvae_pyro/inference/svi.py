@@ -1,0 +1,64 @@
+"""Stochastic variational inference on the noisy mixture, with multiplicative updates of the noise in between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyro
+from pyro import poutine
+from pyro.infer import SVI
+from pyro.optim import Adam
+
+from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
+from minvae_pyro.guides import MeanFieldGuide
+from minvae_pyro.inference.engine import Callback, InferenceEngine, update_alpha
+from minvae_pyro.models import NoisyMixture
+from minvae_pyro.utterances import Utterances
+
+
+@dataclass
+class StochasticVariational(InferenceEngine):
+    """Alternates ``pyro.infer.SVI`` steps on q(z) with one M-step of noise and gain.
+
+    The objective is the enumerated ELBO of the mixture, ``E_q[log p(x | z)] - KL(q(z, alpha) || p(z, alpha))``:
+    the speech itself is integrated out. Any prior and any noise model will do.
+
+    Attributes:
+        iterations: EM iterations.
+        steps: SVI steps in each.
+        learning_rate: of Adam.
+        samples: draws of z in each M-step.
+    """
+
+    iterations: int = 60
+    steps: int = 2
+    learning_rate: float = 0.05
+    samples: int = 1
+
+    def __call__(
+        self,
+        mixture: NoisyMixture,
+        guide: MeanFieldGuide,
+        utterances: Utterances,
+        *,
+        refresh: bool,
+        callback: Callback | None = None,
+    ) -> list[float]:
+        """Fit ``guide`` and ``mixture`` in place; see :class:`InferenceEngine`."""
+        # the prior is what training made it: its parameters are hidden from the optimiser
+        model: Any = poutine.block(mixture, hide_types=["param"])
+        objective = []
+        frames = int(utterances.mask.sum())
+        with pyro.validation_enabled(False), pyro.settings.context(module_local_params=True):
+            svi = SVI(model, guide, Adam({"lr": self.learning_rate}), AnalyticTraceEnum_ELBO(max_plate_nesting=2))
+            for iteration in range(1, self.iterations + 1):
+                for _ in range(self.steps):
+                    loss = svi.step(utterances)
+                if refresh:
+                    update_alpha(mixture, guide, utterances)
+                mixture.m_step(guide.draw(self.samples), utterances)
+                objective.append(-loss / frames)
+                if callback is not None:
+                    callback(iteration, self.iterations, objective[-1])
+        return objective

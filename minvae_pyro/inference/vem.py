@@ -1,0 +1,126 @@
+"""Variational EM: the paper's engine, with closed forms for the speech, the mixture variable and the noise."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import pyro
+import torch
+from pyro import poutine
+from pyro.infer import SVI
+from pyro.optim import Adam
+from torch import Tensor
+
+from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
+from minvae_pyro.guides import MeanFieldGuide
+from minvae_pyro.inference.engine import Callback, InferenceEngine, update_alpha
+from minvae_pyro.models import NoisyMixture
+from minvae_pyro.models.noise import FLOOR
+from minvae_pyro.utterances import Utterances
+
+
+@dataclass
+class VariationalEM(InferenceEngine):
+    """q(s) q(z) q(alpha) with s not integrated out (arXiv 1912.10647, sec. V; VEM of arXiv 1910.10942).
+
+    ::
+
+        E-s      q(s) = N_c(mean, variance),  1 / variance = E_q[1 / (gain variance(z))] + 1 / noise,
+                 mean = variance / noise * x
+        E-z      gradient steps on E_q[log p(s | z)] - KL(q(z) || p(z | alpha)), s entering by E_q|s|^2
+        E-alpha  r = sigmoid(logit(pi) + E_q[log p(z | 1)] - E_q[log p(z | 0)])
+        M        pi = mean r;  gain = mean of E_q|s|^2 E_q[1 / variance(z)];  noise fitted to E_q|x - s|^2
+
+    The E-z step *is* SVI on the prior's own story of clean speech, with the expected power as the observation: no
+    second model is written down.
+
+    Attributes:
+        iterations: EM iterations.
+        steps: gradient steps on q(z) in each.
+        learning_rate: of Adam.
+        samples: draws of z for the expectations over q(z).
+    """
+
+    iterations: int = 100
+    steps: int = 2
+    learning_rate: float = 0.05
+    samples: int = 4
+
+    def __call__(
+        self,
+        mixture: NoisyMixture,
+        guide: MeanFieldGuide,
+        utterances: Utterances,
+        *,
+        refresh: bool,
+        callback: Callback | None = None,
+    ) -> list[float]:
+        """Fit ``guide`` and ``mixture`` in place; see :class:`InferenceEngine`."""
+        model: Any = poutine.block(mixture.speech, hide_types=["param"])
+        objective = []
+        with pyro.validation_enabled(False), pyro.settings.context(module_local_params=True):
+            svi = SVI(model, guide, Adam({"lr": self.learning_rate}), AnalyticTraceEnum_ELBO(max_plate_nesting=2))
+            for iteration in range(1, self.iterations + 1):
+                precision = self._precision(mixture, guide, utterances)
+                mean, variance = posterior_of_speech(mixture, precision, utterances)
+                expected = mean.abs().square() + variance
+                # scaled so that the prior, which knows nothing of the gain, sees speech at its own level
+                clean = utterances.replace(spectrum=expected / mixture.gain)
+                for _ in range(self.steps):
+                    loss = svi.step(clean)
+                if refresh:
+                    update_alpha(mixture, guide, utterances)
+                precision = self._precision(mixture, guide, utterances)
+                self._m_step(mixture, precision, mean, variance, utterances)
+                objective.append(_bound(loss, mixture, mean, variance, utterances))
+                if callback is not None:
+                    callback(iteration, self.iterations, objective[-1])
+        return objective
+
+    @torch.no_grad()
+    def _precision(self, mixture: NoisyMixture, guide: MeanFieldGuide, utterances: Utterances) -> Tensor:
+        """E_q[1 / variance(z)], the gain left out, (B, N, F)."""
+        variance = mixture.speech.speech_variance(guide.draw(self.samples), utterances)
+        return variance.clamp_min(FLOOR).reciprocal().mean(0)
+
+    @torch.no_grad()
+    def _m_step(
+        self, mixture: NoisyMixture, precision: Tensor, mean: Tensor, variance: Tensor, utterances: Utterances
+    ) -> None:
+        mask = utterances.mask[..., None]
+        expected = mean.abs().square() + variance
+        count = mask.sum((1, 2), keepdim=True) * expected.shape[-1]
+        mixture.gain = (mask * expected * precision).sum((1, 2), keepdim=True) / count
+        remainder = (utterances.spectrum - mean).abs().square() + variance
+        inverse = mixture.noise(utterances).clamp_min(FLOOR).reciprocal() * mask
+        mixture.noise.m_step(remainder * inverse.square(), inverse)
+
+
+@torch.no_grad()
+def posterior_of_speech(mixture: NoisyMixture, precision: Tensor, utterances: Utterances) -> tuple[Tensor, Tensor]:
+    """Mean (complex) and variance of q(s), each (B, N, F).
+
+    Args:
+        mixture: gives gain and noise.
+        precision: E_q[1 / variance(z)], (B, N, F).
+        utterances: the noisy batch, complex.
+    """
+    noise = mixture.noise(utterances).clamp_min(FLOOR)
+    variance = (precision / mixture.gain + noise.reciprocal()).reciprocal()
+    return variance / noise * utterances.spectrum, variance
+
+
+def _bound(loss: float, mixture: NoisyMixture, mean: Tensor, variance: Tensor, utterances: Utterances) -> float:
+    """The bound with s in it, nats per frame, from the loss of the E-z step and the terms that s adds."""
+    mask = utterances.mask[..., None]
+    with torch.no_grad():
+        noise = mixture.noise(utterances).clamp_min(FLOOR)
+        remainder = (utterances.spectrum - mean).abs().square() + variance
+        likelihood = -(math.pi * noise).log() - remainder / noise
+        entropy = (math.pi * math.e * variance.clamp_min(FLOOR)).log()
+        # the prior scored power at unit gain: log N_c(s) = log Exp(|s|^2 / gain) - log(pi gain)
+        level = -(math.pi * mixture.gain).log()
+        total = ((likelihood + entropy + level) * mask).sum().item() - loss
+    return total / int(utterances.mask.sum())
