@@ -6,9 +6,9 @@ import pyro
 import pyro.distributions as dist
 import torch
 from pyro import poutine
-from pyro.nn import PyroModule
-from torch import Tensor, nn
-from torch.distributions import kl_divergence
+from pyro.nn import PyroModule, PyroParam
+from torch import Tensor
+from torch.distributions import constraints, kl_divergence
 
 from minvae_pyro.models.mixing import LOGIT_BOUND
 from minvae_pyro.models.speech_prior import SpeechPrior
@@ -63,14 +63,14 @@ class MeanFieldGuide(PyroModule):
 
     def __init__(self, mean: Tensor, scale: Tensor, mixture: bool) -> None:
         super().__init__()
-        self.mean = nn.Parameter(mean.detach().clone())
-        self.log_scale = nn.Parameter(scale.detach().clone().log())
+        self.mean = PyroParam(mean.detach().clone())
+        self.scale = PyroParam(scale.detach().clone(), constraint=constraints.positive)
         self.mixture = mixture
         self.register_buffer("logit", mean.new_zeros(mean.shape[:2]))
 
     def z_posterior(self) -> dist.Distribution:
         """q(z), batch shape (B, N), event shape (L,)."""
-        return dist.Normal(self.mean, self.log_scale.exp()).to_event(1)
+        return dist.Normal(self.mean, self.scale).to_event(1)
 
     def forward(self, utterances: Utterances) -> None:
         """Sample ``alpha`` (to be enumerated) where the prior has it, and ``z``."""

@@ -10,6 +10,7 @@ from pyro import poutine
 from pyro.infer import SVI
 from pyro.optim import Adam
 
+from minvae_pyro.building import local_parameters
 from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.guides import MeanFieldGuide
 from minvae_pyro.inference.engine import Callback, InferenceEngine, update_alpha
@@ -50,7 +51,7 @@ class StochasticVariational(InferenceEngine):
         model: Any = poutine.block(mixture, hide_types=["param"])
         objective = []
         frames = int(utterances.mask.sum())
-        with pyro.validation_enabled(False), pyro.settings.context(module_local_params=True):
+        with pyro.validation_enabled(False), local_parameters(mixture, guide):
             svi = SVI(model, guide, Adam({"lr": self.learning_rate}), AnalyticTraceEnum_ELBO(max_plate_nesting=2))
             for iteration in range(1, self.iterations + 1):
                 for _ in range(self.steps):

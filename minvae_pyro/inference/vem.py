@@ -13,6 +13,7 @@ from pyro.infer import SVI
 from pyro.optim import Adam
 from torch import Tensor
 
+from minvae_pyro.building import local_parameters
 from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.guides import MeanFieldGuide
 from minvae_pyro.inference.engine import Callback, InferenceEngine, update_alpha
@@ -60,7 +61,7 @@ class VariationalEM(InferenceEngine):
         """Fit ``guide`` and ``mixture`` in place; see :class:`InferenceEngine`."""
         model: Any = poutine.block(mixture.speech, hide_types=["param"])
         objective = []
-        with pyro.validation_enabled(False), pyro.settings.context(module_local_params=True):
+        with pyro.validation_enabled(False), local_parameters(mixture, guide):
             svi = SVI(model, guide, Adam({"lr": self.learning_rate}), AnalyticTraceEnum_ELBO(max_plate_nesting=2))
             for iteration in range(1, self.iterations + 1):
                 precision = self._precision(mixture, guide, utterances)

@@ -6,8 +6,10 @@ import torch
 from torch import Generator, Tensor
 
 from minvae_pyro.corpora.data import Corpus
+from minvae_pyro.errors import UserError
 from minvae_pyro.utterances import Utterances
 
+_KINDS = ("blank", "freeze", "swap", "late")
 
 class MouthAugmentation:
     """Moves, lights, covers and interrupts the mouth video of every utterance at random.
@@ -23,7 +25,12 @@ class MouthAugmentation:
         brightness: largest change of brightness, of the grey range.
         contrast: largest change of contrast, as a fraction.
         cover: share of utterances with a covered rectangle.
-        interrupt: share of utterances in which a span is blanked, frozen or swapped, in equal parts.
+        interrupt: share of utterances in which a span is replaced.
+        kinds: how, each as often as it is listed. A visual encoder learns from "blank" and "freeze" to say that it
+            knows nothing; a gate needs "swap" and "late" too.
+
+    Raises:
+        UserError: a kind of another name.
     """
 
     def __init__(
@@ -35,7 +42,10 @@ class MouthAugmentation:
         contrast: float = 0.2,
         cover: float = 0.2,
         interrupt: float = 0.3,
+        kinds: tuple[str, ...] = ("blank", "freeze"),
     ) -> None:
+        if not kinds or not set(kinds) <= set(_KINDS):
+            raise UserError(f"kinds of interruption are {', '.join(_KINDS)}; {kinds} is none of them.")
         self.shift = shift
         self.zoom = zoom
         self.flip = flip
@@ -43,6 +53,7 @@ class MouthAugmentation:
         self.contrast = contrast
         self.cover = cover
         self.interrupt = interrupt
+        self.kinds = kinds
 
     def __call__(self, utterances: Utterances, generator: Generator, corpus: Corpus) -> Utterances:
         """Change ``mouth``; frames without one stay zero."""
@@ -96,20 +107,24 @@ class MouthAugmentation:
     def _interrupt(self, mouth: Tensor, lengths: Tensor, generator: Generator) -> None:
         size, frames = mouth.shape[:2]
         chosen = torch.rand(size, generator=generator) < self.interrupt
-        kind = torch.randint(3, (size,), generator=generator)
+        choice = torch.tensor([_KINDS.index(kind) for kind in self.kinds])
+        kind = choice[torch.randint(len(choice), (size,), generator=generator)]
         # a span of a tenth of the utterance up to all of it
         span = ((0.1 + 0.9 * torch.rand(size, generator=generator)) * lengths).long().clamp_min(1)
         start = (torch.rand(size, generator=generator) * (lengths - span + 1)).long()
         grey = torch.rand(size, generator=generator, dtype=mouth.dtype)
         frame = torch.arange(frames)
         within = (frame >= start[:, None]) & (frame < (start + span)[:, None]) & chosen[:, None]
-        blank, freeze, swap = (within & (kind == k)[:, None] for k in range(3))
+        blank, freeze, swap, late = (within & (kind == k)[:, None] for k in range(len(_KINDS)))
         time = torch.where(freeze, start[:, None], frame)
         # a neighbour that is shorter is read again from its start
         time = torch.where(swap, frame % lengths.roll(1).clamp_min(1)[:, None], time)
+        # late by a quarter to three quarters of the utterance
+        delay = ((0.25 + 0.5 * torch.rand(size, generator=generator)) * lengths).long()
+        time = torch.where(late, (frame + delay[:, None]) % lengths.clamp_min(1)[:, None], time)
         row = torch.arange(size)[:, None]
         row = torch.where(swap, row.roll(1, 0), row)
-        elsewhere = freeze | swap
+        elsewhere = freeze | swap | late
         mouth[elsewhere] = mouth[row[elsewhere], time[elsewhere]]
         mouth[blank] = grey[:, None].expand(size, frames)[blank][:, None, None]
 
