@@ -101,7 +101,7 @@ def _name(source: Path, path: Path) -> str:
 
 def _speaker(path: Path) -> str:
     """The nearest folder that is named neither after a split nor after what it holds."""
-    names = [parent.name for parent in path.resolve().parents]
+    names = [parent.name for parent in path.absolute().parents]
     return next((name for name in names if name not in _SPLITS | _CONTENTS), "")
 
 

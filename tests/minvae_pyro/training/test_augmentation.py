@@ -1,0 +1,151 @@
+import pytest
+import torch
+
+from minvae_pyro.audio.stft import STFT
+from minvae_pyro.corpora.data import MemoryCorpus
+from minvae_pyro.errors import UserError
+from minvae_pyro.training.augmentation import MouthAugmentation
+from minvae_pyro.utterances import Utterances, concatenate
+
+OFF = {"shift": 0.0, "zoom": 0.0, "flip": 0.0, "brightness": 0.0, "contrast": 0.0, "cover": 0.0, "interrupt": 0.0}
+KINDS = ("blank", "freeze", "swap", "late")
+CORPUS = MemoryCorpus([], STFT())
+
+
+def apply(batch, seed=0, **changes):
+    return MouthAugmentation(**{**OFF, **changes})(batch, torch.Generator().manual_seed(seed), CORPUS)
+
+
+@pytest.fixture
+def batch():
+    """Utterance i shows, in frame n, a smooth picture that says i and n; the last has no video, one has gaps."""
+    position = torch.linspace(0.2, 0.6, 67)
+    picture = position[:, None] + 0.2 * position[None, :]
+
+    def utterance(number, frames):
+        stamp = 0.002 * (50 * number + torch.arange(frames))[:, None, None]
+        return Utterances.from_spectrum(torch.ones(frames, 513), picture + stamp)
+
+    whole = [utterance(0, 20), utterance(1, 20), utterance(2, 12)]
+    seen = whole[1].mouth_seen.clone()
+    seen[:, 5:8] = False
+    whole[1] = whole[1].replace(mouth_seen=seen, mouth=whole[1].mouth * seen[..., None, None])
+    return concatenate([*whole, Utterances.from_spectrum(torch.ones(20, 513))])
+
+
+def test_switched_off_it_changes_nothing(batch):
+    torch.testing.assert_close(apply(batch).mouth, batch.mouth, atol=1e-5, rtol=0)
+
+
+def test_the_original_and_all_but_the_mouth_stay(batch):
+    before = batch.mouth.clone()
+    changed = MouthAugmentation()(batch, torch.Generator().manual_seed(0), CORPUS)
+    assert torch.equal(batch.mouth, before)
+    assert changed.mouth_seen is batch.mouth_seen
+    assert changed.spectrum is batch.spectrum
+    assert not torch.equal(changed.mouth, before)
+    assert changed.mouth.min() >= 0
+    assert changed.mouth.max() <= 1
+
+
+def test_seeds_decide_and_the_global_generator_is_left_alone(batch):
+    state = torch.get_rng_state()
+    augmentation = MouthAugmentation()
+    one, same, other = (augmentation(batch, torch.Generator().manual_seed(s), CORPUS).mouth for s in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_unseen_frames_stay_black(batch):
+    for seed in range(10):
+        changed = MouthAugmentation(cover=1.0, interrupt=1.0, kinds=KINDS)(
+            batch, torch.Generator().manual_seed(seed), CORPUS
+        )
+        assert not changed.mouth[~batch.mouth_seen].any()
+
+
+def test_mirror(batch):
+    torch.testing.assert_close(apply(batch, flip=1.0).mouth[:3], batch.mouth[:3].flip(-1), atol=1e-5, rtol=0)
+
+
+def test_shift_moves_every_frame_of_an_utterance_alike(batch):
+    mouth = apply(batch, shift=4.0).mouth
+    # pictures are ramps, so that a shift adds a constant inside
+    inside = (mouth - batch.mouth)[:, :, 8:-8, 8:-8]
+    for row, frames in ((0, 20), (2, 12)):
+        moved = inside[row, :frames]
+        torch.testing.assert_close(moved, moved[0, 0, 0].expand_as(moved), atol=1e-4, rtol=0)
+    assert inside[0].abs().max() > 1e-3
+    assert not torch.allclose(inside[0, 0], inside[2, 0], atol=1e-4)
+
+
+def test_light_is_one_line_per_utterance(batch):
+    mouth = apply(batch, brightness=0.1, contrast=0.2).mouth
+    for row in (0, 2):
+        seen = batch.mouth_seen[row]
+        x, y = batch.mouth[row, seen].flatten(), mouth[row, seen].flatten()
+        slope = (y[-1] - y[0]) / (x[-1] - x[0])
+        assert 0.8 <= slope <= 1.2
+        torch.testing.assert_close(y, y[0] + slope * (x - x[0]), atol=1e-4, rtol=0)
+
+
+def test_cover_is_one_rectangle_of_one_grey_for_the_whole_utterance(batch):
+    mouth = apply(batch, cover=1.0).mouth
+    changed = (mouth[0] - batch.mouth[0]).abs() > 1e-4
+    covered = changed.any(0)
+    rows, columns = covered.any(1), covered.any(0)
+    assert torch.equal(covered, rows[:, None] & columns)
+    assert 11 <= rows.sum() < 34
+    assert mouth[0][:, covered].unique().numel() == 1
+
+
+def stamps(mouth):
+    """Which utterance and frame each picture comes from; -1 where it is blank."""
+    number = ((mouth[..., 0, 0] - 0.24) / 0.002).round().long()
+    return torch.where(mouth.flatten(-2).std(-1) < 1e-4, -1, number)
+
+
+@pytest.mark.parametrize("kind", ["blank", "freeze", "swap", "late"])
+def test_an_interruption_replaces_one_span(batch, kind):
+    before = stamps(batch.mouth)[0]
+    replaced = 0
+    for seed in range(20):
+        now = stamps(apply(batch, seed=seed, interrupt=1.0, kinds=(kind,)).mouth)[0]
+        other = now[now != before]
+        if len(other) == 0:  # a frozen span of one frame
+            assert kind == "freeze"
+            continue
+        replaced += 1
+        frame = before[now != before]
+        match kind:
+            case "blank":
+                assert (other == -1).all()
+                assert len(other) == frame[-1] - frame[0] + 1
+            case "freeze":
+                assert (other == frame[0] - 1).all()
+                assert len(other) == frame[-1] - frame[0] + 1
+            case "swap":
+                # the neighbour of the first utterance is the last one with video, of 12 frames
+                assert torch.equal(other, 100 + frame % 12)
+            case "late":
+                assert len(((other - frame) % 20).unique()) == 1
+                assert 5 <= (other[0] - frame[0]) % 20 < 15
+    assert replaced > 15
+
+
+def test_a_share_of_utterances_is_interrupted():
+    video = torch.rand(1, 10, 67, 67)
+    batch = concatenate([Utterances.from_spectrum(torch.ones(1, 10, 513), video) for _ in range(200)])
+    changed = (apply(batch, interrupt=0.3, kinds=("blank",)).mouth - video).abs().amax((1, 2, 3)) > 1e-3
+    assert changed.float().mean() == pytest.approx(0.3, abs=0.1)
+
+
+def test_an_unknown_kind_is_refused():
+    with pytest.raises(UserError, match="melt"):
+        MouthAugmentation(kinds=("blank", "melt"))
+
+
+def test_sound_alone_passes(batch):
+    alone = Utterances.from_spectrum(torch.ones(4, 513))
+    assert MouthAugmentation()(alone, torch.Generator(), CORPUS) is alone
