@@ -35,13 +35,13 @@ def check_folder(path: str | os.PathLike[str], names: tuple[str, ...], *, overwr
         overwrite: files of that name may be replaced.
 
     Raises:
-        UserError: it is a file, one of the files exists and is to be kept, or it cannot be made or written into.
+        UserError: it is a file, a file in it exists and is to be kept, or it cannot be made or written into.
     """
     path = Path(path)
     taken = [name for name in names if (path / name).exists()]
     if taken and not overwrite:
         raise UserError(
-            f"{path} has {', '.join(taken)}, which is kept: choose another folder, or overwrite by --overwrite."
+            f"{path} has {', '.join(taken)}, which is kept: choose another, or overwrite by --overwrite."
         )
     there = path
     while not there.exists() and there != there.parent:

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -15,13 +14,12 @@ from torch.nn.functional import pad
 from minvae_pyro.audio.files import Sound
 from minvae_pyro.checkpoints import Checkpoint, load_checkpoint
 from minvae_pyro.errors import UserError
+from minvae_pyro.guides.starts import Start
+from minvae_pyro.inference import InferenceEngine
 from minvae_pyro.recording import Source, Video, read_recording
 from minvae_pyro.separation import SILENCE, Separation, level, separate
 from minvae_pyro.video.align import align_mouth
 from minvae_pyro.video.track import MouthTrack
-
-if TYPE_CHECKING:
-    from minvae_pyro.inference import Engine, Start
 
 DEFAULT_CHECKPOINT = "min-vae"
 """The shipped checkpoint that enhancement uses when none is named."""
@@ -73,8 +71,8 @@ class Enhancement:
 
     @property
     def faces_found(self) -> float:
-        """Fraction of frames with a mouth."""
-        return 0.0 if self.mouth is None else float(self.mouth.found.double().mean())
+        """Fraction of the frames centred within the sound that show a mouth."""
+        return _share_seen(self.mouth, self.seconds)
 
 
 def enhance(
@@ -84,7 +82,7 @@ def enhance(
     video: Video | None = None,
     video_frame_rate: float | None = None,
     checkpoint: str | os.PathLike[str] | Checkpoint = DEFAULT_CHECKPOINT,
-    engine: str | Engine = "svi",
+    engine: str | InferenceEngine = "svi",
     start: str | Start | None = None,
     seed: int = 0,
     device: str | torch.device = "cpu",
@@ -122,9 +120,7 @@ def enhance(
     loaded = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint)
     _move(loaded, device)
     report("looking for the mouth", 0, 0)
-    recording = read_recording(
-        source, sample_rate=sample_rate, video=video, video_frame_rate=video_frame_rate
-    )
+    recording = read_recording(source, sample_rate=sample_rate, video=video, video_frame_rate=video_frame_rate)
     sound, notes = recording.sound, list(recording.notes)
     samples = max(1, round(sound.seconds * loaded.stft.sample_rate))
     frame_times = loaded.stft.frame_times(loaded.stft.frames(samples)).cpu()
@@ -132,7 +128,7 @@ def enhance(
     if recording.mouth is not None:
         crops, seen = align_mouth(recording.mouth, frame_times)
         mouth = MouthTrack(crops, frame_times, seen)
-        notes += _remarks_on(seen)
+        notes += _remarks_on(_share_seen(mouth, sound.seconds))
 
     if level(sound.waveform) <= SILENCE:
         notes.append("the recording is silent and is returned as it is")
@@ -181,8 +177,12 @@ def _resampled(sound: Sound, sample_rate: int, samples: int) -> Tensor:
     return pad(waveform, (0, samples - waveform.shape[-1]))
 
 
-def _remarks_on(seen: Tensor) -> list[str]:
-    share = float(seen.double().mean())
+def _share_seen(mouth: MouthTrack | None, seconds: float) -> float:
+    # the last frame may be centred beyond the end
+    return 0.0 if mouth is None else float(mouth.found[mouth.times <= seconds].double().mean())
+
+
+def _remarks_on(share: float) -> list[str]:
     if share == 0:
         return ["no face was found: enhanced from the sound alone"]
     if share < 1:

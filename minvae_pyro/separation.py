@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 from minvae_pyro.checkpoints import Checkpoint
-from minvae_pyro.inference import infer
+from minvae_pyro.guides.starts import Start
+from minvae_pyro.inference import InferenceEngine, infer
 from minvae_pyro.utterances import Utterances
 from minvae_pyro.video.track import MouthTrack
 from minvae_pyro.windows import Windows, split
-
-if TYPE_CHECKING:
-    from minvae_pyro.inference import Engine, Start
 
 WINDOW_SECONDS = 24.0
 """Longer recordings are separated in windows, so that memory does not grow with them."""
@@ -36,8 +33,9 @@ class Separation:
 
     Attributes:
         speech: (channels, samples).
-        audio_responsibility: (N,); 1/2 where a whole window is silent. None for a prior without ``alpha``.
-        objective: after each iteration, nats per frame.
+        audio_responsibility: (N,); 1/2 where a whole window is silent. None for a prior without ``alpha``, and
+            where all is silent.
+        objective: after each iteration, nats per frame; empty where all is silent.
     """
 
     speech: Tensor
@@ -50,7 +48,7 @@ def separate(
     channels: Tensor,
     mouth: MouthTrack | None,
     *,
-    engine: str | Engine,
+    engine: str | InferenceEngine,
     start: str | Start | None,
     seed: int,
     progress: Callable[[int, int], None],
@@ -61,7 +59,7 @@ def separate(
 
     Args:
         checkpoint: the model, on the device to compute on.
-        channels: (channels, samples) at the rate of ``checkpoint.stft``, not silent.
+        channels: (channels, samples) at the rate of ``checkpoint.stft``.
         mouth: one crop for each of its N frames; None without video.
         engine: as in :func:`minvae_pyro.inference.infer`, like the next two.
         start: where the posterior starts.
@@ -78,7 +76,7 @@ def separate(
     trust = torch.zeros(hops + 1)  # of the loud windows so far, in the sound
     weights = torch.zeros(hops + 1)
     objectives: list[Tensor] = []
-    with_alpha = True
+    with_alpha = False
 
     loud = [w for w in range(len(windows)) if level(_samples_of(heard, windows, w, hop)) > SILENCE]
     groups = [loud[first : first + _BATCH] for first in range(0, len(loud), _BATCH)]
@@ -107,7 +105,7 @@ def separate(
     return Separation(
         speech[:, :samples],
         trust + 0.5 * (1 - weights) if with_alpha else None,
-        torch.stack(objectives).mean(0).tolist(),
+        torch.stack(objectives).mean(0).tolist() if objectives else [],
     )
 
 
@@ -137,9 +135,7 @@ def _ramp(windows: Windows, window: int, steps: int, count: int | None = None) -
     return windows.weight(window, windows.starts[window] + positions / steps).float()
 
 
-def _utterances(
-    spectrum: Tensor, mouth: MouthTrack | None, windows: Windows, group: Sequence[int]
-) -> Utterances:
+def _utterances(spectrum: Tensor, mouth: MouthTrack | None, windows: Windows, group: Sequence[int]) -> Utterances:
     if mouth is None or not mouth.found.any():
         return Utterances.from_spectrum(spectrum)
     rows = [slice(windows.starts[w], windows.starts[w] + windows.length + 1) for w in group]
@@ -147,7 +143,5 @@ def _utterances(
     return Utterances.from_spectrum(spectrum, crops.to(spectrum.device), found.to(spectrum.device))
 
 
-def _count(
-    progress: Callable[[int, int], None], group: int, groups: int
-) -> Callable[[int, int, float], None]:
+def _count(progress: Callable[[int, int], None], group: int, groups: int) -> Callable[[int, int, float], None]:
     return lambda done, total, _objective: progress(group * total + done, groups * total)

@@ -13,9 +13,9 @@ def parser() -> argparse.ArgumentParser:
     """The arguments of the command."""
     parser = argparse.ArgumentParser(
         prog="minvae demo",
-        description="Draw a synthetic talking mouth whose lips drive its formants, train MIN-VAE on it (a minute "
-        "or two on two cores), add noise to a sentence that it has not heard, enhance it, and score the result. "
-        "Writes clean.wav, noisy.wav, enhanced.wav, figure.png, scores.json and weights.safetensors.",
+        description="Draw a synthetic talking mouth whose lips drive its formants, train MIN-VAE on it (a "
+        "minute or two on two cores), add noise to a sentence that it has not heard, enhance it, score the "
+        "result. Writes clean.wav, noisy.wav, enhanced.wav, figure.png, scores.json and weights.safetensors.",
     )
     parser.add_argument(
         "--output",

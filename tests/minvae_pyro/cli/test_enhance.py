@@ -1,0 +1,106 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+import minvae_pyro.separation
+from minvae_pyro.audio.files import Sound, read_sound, write_sound
+from minvae_pyro.cli.main import main
+from minvae_pyro.corpora.synthetic import SyntheticUtterance
+
+Capture = pytest.CaptureFixture[str]
+KEYS = {
+    "output",
+    "seconds",
+    "elapsed",
+    "real_time_factor",
+    "engine",
+    "checkpoint",
+    "mean_audio_responsibility",
+    "faces_found",
+}
+
+
+@pytest.fixture
+def talk(tmp_path: Path, utterance: SyntheticUtterance) -> Path:
+    """A noisy recording, stereo at 22.05 kHz, with the lips beside it."""
+    noise = 0.05 * torch.randn(len(utterance.waveform), generator=torch.Generator().manual_seed(0))
+    noisy = Sound((utterance.waveform + noise)[None].repeat(2, 1), 16000)
+    write_sound(tmp_path / "talk.wav", noisy.resample(22050))
+    np.save(tmp_path / "lips.npy", utterance.crops.numpy())
+    return tmp_path / "talk.wav"
+
+
+def test_speech_lands_beside_the_recording(talk: Path, tiny_checkpoint: Path, capsys: Capture) -> None:
+    assert main(["enhance", str(talk), "--checkpoint", str(tiny_checkpoint)]) == 0
+    before, after = read_sound(talk), read_sound(talk.with_name("talk-enhanced.wav"))
+    assert after.sample_rate == 22050
+    assert after.waveform.shape == before.waveform.shape
+    assert float(after.waveform.square().mean()) < float(before.waveform.square().mean())
+    written = capsys.readouterr()
+    assert "talk-enhanced.wav: 1.0 s of speech in" in written.out
+    assert "enhanced from the sound alone" in written.err
+    assert sorted(path.name for path in talk.parent.iterdir()) == ["lips.npy", "talk-enhanced.wav", "talk.wav"]
+
+
+def test_json_is_one_object_and_nothing_else(talk: Path, tiny_checkpoint: Path, capsys: Capture) -> None:
+    output, report = talk.parent / "clean.flac", talk.parent / "a" / "report"
+    arguments = ["enhance", str(talk), "--video", str(talk.parent / "lips.npy"), "--json", "--seed", "3"]
+    arguments += ["--checkpoint", str(tiny_checkpoint), "--engine", "vem", "--start", "audio"]
+    arguments += ["--output", str(output), "--report", str(report)]
+    assert main(arguments) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert set(summary) == KEYS
+    assert summary["output"] == str(output)
+    assert soundfile.info(output).format == "FLAC"
+    assert summary["seconds"] == pytest.approx(1, abs=1e-3)
+    assert summary["elapsed"] > 0
+    assert summary["real_time_factor"] == pytest.approx(summary["elapsed"] / summary["seconds"], rel=0.01)
+    assert summary["engine"] == "vem"
+    assert summary["checkpoint"] == str(tiny_checkpoint)
+    assert 0 <= summary["mean_audio_responsibility"] <= 1
+    # 25 pictures at 30 a second
+    assert summary["faces_found"] == pytest.approx(25 / 30, abs=0.05)
+    for name in ("figure.png", "contact-sheet.png"):
+        picture = cv2.imread(str(report / name))
+        assert picture is not None
+        assert picture.std() > 5
+
+
+def test_without_a_mouth_there_is_no_contact_sheet(
+    talk: Path, tiny_checkpoint: Path, known_inference: Any, capsys: Capture
+) -> None:
+    report = talk.parent / "report"
+    assert main(["enhance", str(talk), "--checkpoint", str(tiny_checkpoint), "--report", str(report)]) == 0
+    assert [path.name for path in report.iterdir()] == ["figure.png"]
+
+
+def test_ctrl_c_says_one_line_and_leaves_nothing(
+    talk: Path, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    def interrupted(*args: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(minvae_pyro.separation, "infer", interrupted)
+    before = sorted(talk.parent.iterdir())
+    arguments = ["enhance", str(talk), "--checkpoint", str(tiny_checkpoint), "--report", str(talk.parent / "r")]
+    assert main(arguments) == 130
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert written.err == "minvae enhance: interrupted\n"
+    assert sorted(talk.parent.iterdir()) == before
+
+
+def test_the_loudest_recording_does_not_clip(tmp_path: Path, tiny_checkpoint: Path, known_inference: Any) -> None:
+    square = torch.sign(torch.sin(torch.arange(24000) * 0.05) + 1e-3)
+    soundfile.write(tmp_path / "loud.wav", square.numpy(), 48000, "FLOAT")
+    assert main(["enhance", str(tmp_path / "loud.wav"), "--checkpoint", str(tiny_checkpoint)]) == 0
+    speech = read_sound(tmp_path / "loud-enhanced.wav").waveform
+    # band-limited, a square wave overshoots by 9 %: it is scaled, not cut
+    assert float(speech.abs().max()) <= 1
+    assert int((speech.abs() > 0.9999).sum()) < 5
