@@ -89,7 +89,7 @@ def shipped_configurations() -> list[str]:
 
 def as_plain(settings: jsonargparse.Namespace) -> dict[str, Any]:
     """The configuration as nested dictionaries, with full class names and every default."""
-    return dict(json.loads(make_parser().dump(settings, format="json", skip_none=False)))
+    return dict(json.loads(make_parser().dump(settings, format="json", skip_unset=False)))
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
