@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from pyro.nn import PyroModule
 from torch import Tensor
 
 from minvae_pyro.utterances import Utterances
+
+Statistics = Callable[[], tuple[Tensor, Tensor]]
+"""Posterior means of ``|x|^2 / V^2`` and of ``1 / V``, each (B, N, F), with V the variance of the mixture at the
+parameters of this moment; zero in padding."""
 
 FLOOR = 1e-9
 """Smallest entry of a factor, far below the -100 dB of 24-bit sound at unit level."""
@@ -22,12 +28,11 @@ class NoiseModel(PyroModule):
         """Variance of the noise, (B, N, F) > 0."""
         raise NotImplementedError(f"{type(self).__name__} must give the variance of the noise")
 
-    def m_step(self, ratio: Tensor, inverse: Tensor) -> None:
-        """Update the parameters by one multiplicative majorise-minimise step.
+    def m_step(self, statistics: Statistics) -> None:
+        """Update the parameters by multiplicative majorise-minimise steps; the likelihood never falls.
 
         Args:
-            ratio: (B, N, F), posterior mean of ``|x|^2 / V^2`` with V the variance of the mixture; zero in padding.
-            inverse: (B, N, F), posterior mean of ``1 / V``; zero in padding.
+            statistics: to be asked anew for each block of parameters, since V follows the one before.
         """
         raise NotImplementedError(f"{type(self).__name__} must say how its parameters are updated")
 
@@ -72,14 +77,14 @@ class NMFNoise(NoiseModel):
         """Variance of the noise, (B, N, F)."""
         return (self.spectra @ self.activations).transpose(1, 2)
 
-    def m_step(self, ratio: Tensor, inverse: Tensor) -> None:
+    def m_step(self, statistics: Statistics) -> None:
         """Update H, then W, and move the scale of W into H (arXiv 1902.01605, eq. 22-23)."""
-        spectra, activations = self.spectra, self.activations
-        ratio, inverse = ratio.transpose(1, 2), inverse.transpose(1, 2)  # (B, F, N)
-        transposed = spectra.transpose(1, 2)
-        activations = activations * ((transposed @ ratio) / (transposed @ inverse).clamp_min(FLOOR)).sqrt()
-        transposed = activations.transpose(1, 2)
-        spectra = spectra * ((ratio @ transposed) / (inverse @ transposed).clamp_min(FLOOR)).sqrt()
+        ratio, inverse = (part.transpose(1, 2) for part in statistics())  # (B, F, N)
+        weights = self.spectra.transpose(1, 2)
+        self.activations = self.activations * ((weights @ ratio) / (weights @ inverse).clamp_min(FLOOR)).sqrt()
+        ratio, inverse = (part.transpose(1, 2) for part in statistics())
+        weights = self.activations.transpose(1, 2)
+        spectra = self.spectra * ((ratio @ weights) / (inverse @ weights).clamp_min(FLOOR)).sqrt()
         scale = spectra.sum(1, keepdim=True).clamp_min(FLOOR)
         self.spectra = (spectra / scale).clamp_min(FLOOR)
-        self.activations = (activations * scale.transpose(1, 2)).clamp_min(FLOOR)
+        self.activations = (self.activations * scale.transpose(1, 2)).clamp_min(FLOOR)

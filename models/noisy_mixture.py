@@ -57,14 +57,14 @@ class NoisyMixture(PyroModule):
 
     @torch.no_grad()
     def m_step(self, z: Tensor, utterances: Utterances) -> None:
-        """Update noise, then gain, by one multiplicative step each; the likelihood never falls.
+        """Update noise, then gain, by multiplicative steps; the likelihood never falls.
 
         Args:
             z: draws of the posterior, (S, B, N, L).
             utterances: the noisy batch.
         """
         unscaled = self.speech.speech_variance(z, utterances)
-        self.noise.m_step(*self._statistics(unscaled, utterances))
+        self.noise.m_step(lambda: self._statistics(unscaled, utterances))
         variance = (self.gain * unscaled + self.noise(utterances)).clamp_min(FLOOR)
         mask = utterances.mask[..., None]
         rise = (mask * utterances.power * unscaled / variance.square()).sum((0, 2, 3))

@@ -95,8 +95,12 @@ class VariationalEM(InferenceEngine):
         count = mask.sum((1, 2), keepdim=True) * expected.shape[-1]
         mixture.gain = (mask * expected * precision).sum((1, 2), keepdim=True) / count
         remainder = (utterances.spectrum - mean).abs().square() + variance
-        inverse = mixture.noise(utterances).clamp_min(FLOOR).reciprocal() * mask
-        mixture.noise.m_step(remainder * inverse.square(), inverse)
+
+        def statistics() -> tuple[Tensor, Tensor]:
+            inverse = mixture.noise(utterances).clamp_min(FLOOR).reciprocal() * mask
+            return remainder * inverse.square(), inverse
+
+        mixture.noise.m_step(statistics)
 
 
 @torch.no_grad()
