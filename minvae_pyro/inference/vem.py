@@ -71,11 +71,12 @@ class VariationalEM(InferenceEngine):
                 clean = utterances.replace(spectrum=expected / mixture.gain)
                 for _ in range(self.steps):
                     loss = svi.step(clean)
+                # before gain and noise move on: the loss belongs to those that the E-steps have seen
+                objective.append(_bound(loss, mixture, mean, variance, utterances))
                 if refresh:
                     update_alpha(mixture, guide, utterances)
                 precision = self._precision(mixture, guide, utterances)
                 self._m_step(mixture, precision, mean, variance, utterances)
-                objective.append(_bound(loss, mixture, mean, variance, utterances))
                 if callback is not None:
                     callback(iteration, self.iterations, objective[-1])
         return objective
