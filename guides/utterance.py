@@ -10,7 +10,7 @@ from pyro.nn import PyroModule, PyroParam
 from torch import Tensor
 from torch.distributions import constraints, kl_divergence
 
-from minvae_pyro.models.mixing import LOGIT_BOUND
+from minvae_pyro.models.mixing import audio_where_unseen
 from minvae_pyro.models.speech_prior import SpeechPrior
 from minvae_pyro.utterances import Utterances
 
@@ -27,7 +27,7 @@ def component_log_odds(prior: SpeechPrior, posterior: dist.Distribution, utteran
         utterances: the batch.
 
     Returns:
-        Tensor: (B, N), or None when the prior has no site ``alpha``.
+        Tensor: (B, N), the audio component's where no mouth was seen; None when the prior has no site ``alpha``.
     """
     alpha = torch.tensor([0.0, 1.0], device=utterances.heard.device, dtype=utterances.heard.dtype)[:, None, None]
 
@@ -41,7 +41,8 @@ def component_log_odds(prior: SpeechPrior, posterior: dist.Distribution, utteran
         divergence = kl_divergence(posterior, sites["z"]["fn"])  # (2, B, N)
         odds = sites["alpha"]["fn"].log_prob(alpha)
         logit = (odds[1] - odds[0]) - (divergence[1] - divergence[0])
-    return logit.clamp(-LOGIT_BOUND, LOGIT_BOUND)
+    # a constant or sharpened component differs from the other in unseen frames too, and must not win them
+    return audio_where_unseen(logit, utterances)
 
 
 class MeanFieldGuide(PyroModule):
