@@ -78,3 +78,7 @@ def random(prior: SpeechPrior, encoders: Encoders, utterances: Utterances, trust
     generator = torch.Generator().manual_seed(seed)
     draw = torch.randn(mean.shape, generator=generator, dtype=mean.dtype)
     return draw.to(mean.device), torch.ones_like(scale)
+
+
+STARTS: dict[str, Start] = {"visual": visual, "audio": audio, "both": both, "prior": prior, "random": random}
+"""Starts by their short names."""

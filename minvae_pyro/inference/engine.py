@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -62,19 +62,27 @@ def update_alpha(mixture: NoisyMixture, guide: MeanFieldGuide, utterances: Utter
         mixture.speech.m_step(guide.responsibility, utterances)
 
 
-def resolve(name: str, home: str, what: str) -> Any:
-    """Find what a name means: something of the home module, or an import path.
+def resolve(name: str, known: Mapping[str, Any], fits: Callable[[Any], bool], what: str) -> Any:
+    """Find what a name means: one of those that are known, or an import path.
 
     Args:
-        name: a plain name, or a dotted path to any importable object.
-        home: module in which plain names are looked up.
+        name: a key of ``known``, or a dotted path to any importable object.
+        known: what there is under a short name.
+        fits: whether an object can stand in this place.
         what: what it is, for the message.
 
     Raises:
-        UserError: nothing of that name.
+        UserError: nothing of that name, or something else; the message tells the known names.
     """
+    if name in known:
+        return known[name]
     module, _, attribute = name.rpartition(".")
+    choice = f"Choose {', '.join(known)} or give the import path of another."
     try:
-        return getattr(importlib.import_module(module or home), attribute)
+        found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"there is no {what} '{name}': {error}") from error
+        reason = f" ({error})" if module else ""
+        raise UserError(f"there is no {what} '{name}'{reason}. {choice}") from error
+    if not fits(found):
+        raise UserError(f"'{name}' is no {what}. {choice}")
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from minvae_pyro.checkpoints import Checkpoint
 from minvae_pyro.guides import MeanFieldGuide, component_log_odds
-from minvae_pyro.guides.starts import Start
+from minvae_pyro.guides.starts import STARTS, Start
 from minvae_pyro.inference.engine import Callback, InferenceEngine, resolve
 from minvae_pyro.inference.svi import StochasticVariational
 from minvae_pyro.inference.vem import VariationalEM
@@ -18,9 +19,8 @@ from minvae_pyro.models import NMFNoise, NoisyMixture, sharpen
 from minvae_pyro.models.mixing import audio_where_unseen
 from minvae_pyro.utterances import Utterances
 
-svi = StochasticVariational
-vem = VariationalEM
-"""Short names of the engines; any other engine is named by its import path."""
+ENGINES: dict[str, type[InferenceEngine]] = {"svi": StochasticVariational, "vem": VariationalEM}
+"""Engines by their short names; any other engine is named by its import path."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Settings:
     """Defaults of enhancement, kept in the checkpoint under ``enhancement``.
 
     Attributes:
-        start: where q(z) starts: a name of :mod:`minvae_pyro.guides.starts`, or an import path.
+        start: where q(z) starts: a name of :data:`minvae_pyro.guides.starts.STARTS`, or an import path.
         rank: components of the NMF noise.
         temperature: sharpening of the visual component of the prior; 1 leaves it as trained.
         draws: draws of z over which the Wiener gain is averaged.
@@ -87,17 +87,25 @@ def infer(
         Inference: the gain, and how it came about.
 
     Raises:
-        UserError: no engine or start of that name.
+        UserError: no engine or start of that name; the message tells those there are.
     """
     chosen = Settings(**{**checkpoint.enhancement, **settings})
     if isinstance(engine, str):
-        engine = resolve(engine, __name__, "engine")()
+        engine = resolve(engine, ENGINES, _is_engine, "engine")()
     start = chosen.start if start is None else start
-    begin: Start = resolve(start, "minvae_pyro.guides.starts", "start") if isinstance(start, str) else start
+    begin: Start = resolve(start, STARTS, _is_start, "start") if isinstance(start, str) else start
     devices = [utterances.heard.device] if utterances.heard.is_cuda else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(seed)
         return _run(checkpoint, utterances, engine, begin, chosen, seed, callback)
+
+
+def _is_engine(found: Any) -> bool:
+    return inspect.isclass(found) and issubclass(found, InferenceEngine) and not inspect.isabstract(found)
+
+
+def _is_start(found: Any) -> bool:
+    return callable(found) and not inspect.isclass(found)
 
 
 def _run(
