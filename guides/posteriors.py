@@ -28,7 +28,7 @@ class CleanPosterior(nn.Module):
     """The audio encoder on the clean power that the likelihood scores.
 
     In training it is the posterior that a component conditioned on the mouth is fitted to: the divergence
-    ``KL(q(z | s) || p(z | alpha = 0, mouth))`` is what AV-CVAE minimises (arXiv 1908.02590, eq. 14).
+    ``KL(q(z | s) || p(z | alpha = 0, mouth))`` is what AV-CVAE minimises (arXiv 1908.02590).
 
     Args:
         encoder: maps power (B, N, F) to mean and scale, each (B, N, L).

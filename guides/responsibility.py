@@ -44,7 +44,7 @@ class Responsibility(nn.Module):
 class CollapsedResponsibility(Responsibility):
     """The closed form r = sigmoid(logit(pi) + L_a - L_v): no r to store, the bound is a log-sum-exp.
 
-    The optimum over r of the bound of arXiv 1912.10647 (eq. 17), taken at the draw of z in hand.
+    The optimum over r of the bound of arXiv 1912.10647, taken at the draw of z in hand.
     """
 
     def forward(self, utterances: Utterances, evidence: Evidence) -> Tensor:

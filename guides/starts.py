@@ -57,7 +57,7 @@ def audio(prior: SpeechPrior, encoders: Encoders, utterances: Utterances, trust:
 
 
 def visual(prior: SpeechPrior, encoders: Encoders, utterances: Utterances, trust: Tensor, seed: int) -> Gaussian:
-    """The visual encoder's posterior, which no noise can reach (arXiv 1912.10647, sec. V); audio where unseen."""
+    """The visual encoder's posterior, which no noise can reach (arXiv 1912.10647); audio where unseen."""
     return _seen_or_heard(encoders, utterances, torch.ones_like(trust))
 
 

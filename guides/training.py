@@ -68,7 +68,7 @@ class VisualGuide(AudioGuide):
 
 
 class MixtureGuide(PyroModule):
-    """The mixture of inference networks, q(alpha) q(z | alpha) (arXiv 1912.10647, eq. 13).
+    """The mixture of inference networks, q(alpha) q(z | alpha) (arXiv 1912.10647).
 
     ::
 
@@ -180,7 +180,7 @@ class SharedGuide(MixtureGuide):
     """One posterior of z whatever alpha, q(alpha) q(z), for a prior whose visual component depends on the mouth.
 
     Clean speech tells z by itself; what is learnt is how well the mouth predicts it (the divergence
-    ``KL(q(z | s) || p(z | alpha = 0, mouth))``, arXiv 1908.02590, eq. 14) and when it can be trusted. Both alphas
+    ``KL(q(z | s) || p(z | alpha = 0, mouth))``, arXiv 1908.02590) and when it can be trusted. Both alphas
     share one draw, so the likelihood cancels from ``L_a - L_v`` to the last digit.
 
     Args:

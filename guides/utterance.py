@@ -16,7 +16,7 @@ from minvae_pyro.utterances import Utterances
 
 
 def component_log_odds(prior: SpeechPrior, posterior: dist.Distribution, utterances: Utterances) -> Tensor | None:
-    """Closed-form log-odds of q(alpha = 1) given q(z) (arXiv 1912.10647, eq. 24).
+    """Closed-form log-odds of q(alpha = 1) given q(z) (arXiv 1912.10647, speech enhancement).
 
     ``logit(pi) + E_q[log p(z | alpha = 1)] - E_q[log p(z | alpha = 0)]``; the entropy of q cancels, so the
     difference is one of divergences. The prior is asked by conditioning, whatever its class.
@@ -46,7 +46,7 @@ def component_log_odds(prior: SpeechPrior, posterior: dist.Distribution, utteran
 
 
 class MeanFieldGuide(PyroModule):
-    """q(z) q(alpha), factorised over frames (arXiv 1912.10647, sec. V).
+    """q(z) q(alpha), factorised over frames (arXiv 1912.10647, speech enhancement).
 
     ::
 

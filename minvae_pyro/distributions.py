@@ -31,7 +31,7 @@ class _MeanPower(TorchDistribution):
 
 
 class ComplexNormal(_MeanPower):
-    """Zero-mean circular complex normal, ``log p(x) = -log(pi v) - |x|^2 / v`` (arXiv 1912.10647, eq. 1).
+    """Zero-mean circular complex normal, ``log p(x) = -log(pi v) - |x|^2 / v`` (arXiv 1912.10647).
 
     Args:
         mean_power: v > 0, any shape; clamped at :data:`VARIANCE_FLOOR`.

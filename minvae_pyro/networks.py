@@ -46,7 +46,7 @@ class GaussianHead(nn.Module):
 
 
 class SpectrumEncoder(nn.Module):
-    """Frame-wise audio encoder: F -> hidden tanh units -> N(mean, scale) of z (arXiv 1912.10647, sec. VI).
+    """Frame-wise audio encoder: F -> hidden tanh units -> N(mean, scale) of z (arXiv 1912.10647, experiments).
 
     Args:
         frequencies: F.

@@ -11,7 +11,7 @@ from minvae_pyro.utterances import Utterances
 
 
 class ConstantComponent(nn.Module):
-    """The published component: one learnt normal for every frame, N(mu, var I) (arXiv 1912.10647, eq. 12).
+    """The published component: one learnt normal for every frame, N(mu, var I) (arXiv 1912.10647).
 
     Args:
         latent_dim: L.
@@ -46,7 +46,7 @@ class StandardComponent(nn.Module):
 
 
 class ConditionalComponent(nn.Module):
-    """A component that depends on the mouth, N(mu(mouth), var(mouth)): AV-CVAE's prior (arXiv 1908.02590, eq. 10).
+    """A component that depends on the mouth, N(mu(mouth), var(mouth)): AV-CVAE's prior (arXiv 1908.02590).
 
     Frames without a mouth fall back to the standard normal.
 

@@ -91,7 +91,7 @@ class MinVAE(SpeechPrior):
         return prior
 
     def m_step(self, responsibility: Tensor, utterances: Utterances) -> None:
-        """Re-estimate pi as the mean responsibility of the frames with a mouth (arXiv 1912.10647, eq. 28).
+        """Re-estimate pi as the mean responsibility of the frames with a mouth (arXiv 1912.10647, M-step).
 
         Does nothing before :meth:`given` has provided for a pi of the recording's own.
         """

@@ -28,7 +28,7 @@ def audio_where_unseen(logit: Tensor, utterances: Utterances) -> Tensor:
 
 
 class LearntMixing(nn.Module):
-    """One learnt weight pi for all frames (arXiv 1912.10647, eq. 11).
+    """One learnt weight pi for all frames (arXiv 1912.10647).
 
     Args:
         weight: start value of pi in (0, 1).

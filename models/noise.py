@@ -38,7 +38,7 @@ class NoiseModel(PyroModule):
 
 
 class NMFNoise(NoiseModel):
-    """Low-rank noise, ``variance = spectra @ activations`` (Leglaive et al., arXiv 1902.01605, eq. 9).
+    """Low-rank noise, ``variance = spectra @ activations`` (Leglaive et al., arXiv 1902.01605, noise model).
 
     Args:
         spectra: W, (B, F, K) >= 0.
@@ -78,7 +78,7 @@ class NMFNoise(NoiseModel):
         return (self.spectra @ self.activations).transpose(1, 2)
 
     def m_step(self, statistics: Statistics) -> None:
-        """Update H, then W, and move the scale of W into H (arXiv 1902.01605, eq. 22-23)."""
+        """Update H, then W, and move the scale of W into H (arXiv 1902.01605, M-step)."""
         ratio, inverse = (part.transpose(1, 2) for part in statistics())  # (B, F, N)
         weights = self.spectra.transpose(1, 2)
         self.activations = self.activations * ((weights @ ratio) / (weights @ inverse).clamp_min(FLOOR)).sqrt()

@@ -13,7 +13,7 @@ from minvae_pyro.utterances import Utterances
 
 
 class NoisyMixture(PyroModule):
-    """A noisy recording; the speech s is integrated out analytically (arXiv 1912.10647, eq. 19).
+    """A noisy recording; the speech s is integrated out analytically (arXiv 1912.10647, observation model).
 
     ::
 

@@ -48,6 +48,6 @@ class AudioVAE(SpeechPrior):
 class VisualVAE(AudioVAE):
     """V-VAE: the same generative story as :class:`AudioVAE`, trained with a guide that sees only the mouth.
 
-    What tells the two apart is the posterior (arXiv 1908.02590, sec. III): see
+    What tells the two apart is the posterior (arXiv 1908.02590, where V-VAE is introduced): see
     :class:`minvae_pyro.guides.VisualGuide`.
     """

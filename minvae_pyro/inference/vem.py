@@ -24,7 +24,7 @@ from minvae_pyro.utterances import Utterances
 
 @dataclass
 class VariationalEM(InferenceEngine):
-    """q(s) q(z) q(alpha) with s not integrated out (arXiv 1912.10647, sec. V; VEM of arXiv 1910.10942).
+    """q(s) q(z) q(alpha) with s not integrated out (arXiv 1912.10647, speech enhancement; VEM of arXiv 1910.10942).
 
     ::
 
