@@ -127,7 +127,7 @@ class TrainingPlan(LightningModule):
         loss = self(utterances)
         if not torch.isfinite(loss):
             raise UserError(
-                f"the loss became {float(loss)} in epoch {self.current_epoch}: lower the learning rate "
+                f"the loss became {loss.item()} in epoch {self.current_epoch}: lower the learning rate "
                 "(--optimisation.lr) or check the features."
             )
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=_frames(utterances))

@@ -202,6 +202,8 @@ def _quiet() -> Iterator[None]:
             warnings.filterwarnings("ignore", message=".*does not have many workers")
             warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
             warnings.filterwarnings("ignore", message="The number of training batches")
+            # the plan says it in one line
+            warnings.filterwarnings("ignore", message="Encountered NaN: loss")
             # Lightning 2.6 calls what torch 2.11 has renamed
             warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
             yield
