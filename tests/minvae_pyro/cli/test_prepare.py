@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+import soundfile
+
+from minvae_pyro.cli.main import main
+from minvae_pyro.corpora.manifest import read_manifest, read_stft
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    soundfile.write(folder / "a.wav", np.random.default_rng(0).standard_normal(8000) / 10, 16000)
+    return folder
+
+
+def test_a_folder_is_prepared(recordings, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["prepare", "folder", str(recordings), str(out), "--hop", "256", "--workers", "1"]) == 0
+    assert [e.id for e in read_manifest(out)] == ["a"]
+    assert read_stft(out).hop == 256
+    output = capsys.readouterr()
+    assert "1 clips (0 with a mouth)" in output.out
+    assert output.err == ""
+
+
+def test_clips_left_out_are_listed(recordings, tmp_path, capsys):
+    (recordings / "bad.wav").write_bytes(b"no sound")
+    assert main(["prepare", "folder", str(recordings), str(tmp_path / "out"), "--workers", "1"]) == 0
+    output = capsys.readouterr()
+    assert output.err.startswith("left out bad: ")
+    assert output.err.count("\n") == 1
+    assert "1 left out" in output.out
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "options", "message"),
+    [
+        ("folder", "nowhere", [], "is not a folder"),
+        ("grid", "recordings", [], "holds no video files"),
+        ("folder", "recordings", ["--hop", "2000"], "choose another --hop"),
+    ],
+)
+def test_mistakes_are_one_line_and_code_2(recordings, tmp_path, capsys, kind, source, options, message):
+    out = tmp_path / "out"
+    assert main(["prepare", kind, str(tmp_path / source), str(out), "--workers", "1", *options]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not out.exists()
+
+
+def test_nothing_usable_is_code_2(tmp_path, capsys):
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    (folder / "bad.wav").write_bytes(b"no sound")
+    assert main(["prepare", "folder", str(folder), str(tmp_path / "out"), "--workers", "1"]) == 2
+    assert "none of the 1 clips" in capsys.readouterr().err
+
+
+def test_an_unknown_kind_is_code_2(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["prepare", "timit", str(tmp_path), str(tmp_path / "out")])
+    assert stop.value.code == 2
+    assert "timit" in capsys.readouterr().err
