@@ -17,7 +17,7 @@ from minvae_pyro.models.components import (
 )
 from minvae_pyro.models.mixing import LearntMixing, UtteranceMixing
 from minvae_pyro.models.speech_prior import SpeechPrior, shallow_copy
-from minvae_pyro.networks import SpectrumDecoder
+from minvae_pyro.networks import MouthConvolution, SpectrumDecoder
 from minvae_pyro.utterances import Plates, Utterances
 
 
@@ -123,6 +123,8 @@ class ConditionalMinVAE(MinVAE):
         super().__init__(
             latent_dim,
             audio_component=StandardComponent(latent_dim),
-            visual_component=ConditionalComponent(network),
+            visual_component=ConditionalComponent(
+                MouthConvolution(latent_dim=latent_dim) if network is None else network
+            ),
             mixing=mixing,
         )
