@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pyro.distributions import Normal, TorchDistribution
@@ -16,7 +16,7 @@ VARIANCE_FLOOR = 1e-10
 class _MeanPower(TorchDistribution):
     """What the two likelihoods share: one positive parameter, v = E|x|^2."""
 
-    arg_constraints = {"mean_power": constraints.positive}
+    arg_constraints: ClassVar[dict[str, Any]] = {"mean_power": constraints.positive}
 
     def __init__(self, mean_power: Tensor, validate_args: bool | None = None) -> None:
         self.mean_power = mean_power.clamp_min(VARIANCE_FLOOR)
