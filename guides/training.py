@@ -128,11 +128,21 @@ class MixtureGuide(PyroModule):
         logit = self.responsibility(utterances, self.evidence(utterances, posterior, draw))
         with utterances.plates().every_frame():
             alpha = pyro.sample("alpha", dist.Bernoulli(logits=logit), infer={"enumerate": "parallel"})
-            mean, scale = posterior.loc, posterior.scale
-            if alpha.dim() < 3:  # sampled or conditioned; enumerated it is (2, 1, 1), in the order of the stacked axis
-                audio = (alpha == 1)[..., None]
-                mean, scale, draw = (torch.where(audio, v[1], v[0]) for v in (mean, scale, draw))
-            pyro.sample("z", DrawnNormal(mean, scale, draw).to_event(1))
+            pyro.sample("z", self.z_posterior(alpha, posterior, draw).to_event(1))
+
+    def z_posterior(self, alpha: Tensor, posterior: dist.Normal, draw: Tensor) -> DrawnNormal:
+        """q(z | alpha) at the draw made.
+
+        Args:
+            alpha: (2, 1, 1) when enumerated, else (B, N) or what broadcasts to it.
+            posterior: q(z | alpha), parameters (2, B, N, L).
+            draw: z drawn from it, (2, B, N, L).
+        """
+        mean, scale = posterior.loc, posterior.scale
+        if alpha.dim() < 3:  # sampled or conditioned; enumerated, alpha is in the order of the stacked axis
+            audio = (alpha == 1)[..., None]
+            mean, scale, draw = (torch.where(audio, v[1], v[0]) for v in (mean, scale, draw))
+        return DrawnNormal(mean, scale, draw)
 
     def evidence(
         self, utterances: Utterances, posterior: dist.Normal | None = None, draw: Tensor | None = None
@@ -209,3 +219,7 @@ class SharedGuide(MixtureGuide):
     def draw(self, posterior: dist.Normal) -> Tensor:
         """One draw of z, the same under each alpha, (2, B, N, L)."""
         return dist.Normal(posterior.loc[0], posterior.scale[0]).rsample().expand_as(posterior.loc)
+
+    def z_posterior(self, alpha: Tensor, posterior: dist.Normal, draw: Tensor) -> DrawnNormal:
+        """q(z), which does not know alpha: the decoder runs once."""
+        return DrawnNormal(posterior.loc[0], posterior.scale[0], draw[0])

@@ -79,4 +79,4 @@ def _band_pooling(bands: int, frequencies: int) -> Tensor:
     edges = edges.round().long().unique()
     bins = torch.arange(frequencies)[:, None]
     inside = (bins >= edges[:-1]) & (bins < edges[1:])
-    return inside.float() / inside.sum(0)
+    return inside.to(torch.get_default_dtype()) / inside.sum(0)

@@ -32,9 +32,15 @@ class NoisyMixture(PyroModule):
 
     def __init__(self, speech: SpeechPrior, noise: NoiseModel, gain: Tensor) -> None:
         super().__init__()
-        self.speech = speech
+        # in a list: the prior is not a part that inference fits, and serves other mixtures too
+        self._speech = [speech]
         self.noise = noise
         self.register_buffer("gain", gain)
+
+    @property
+    def speech(self) -> SpeechPrior:
+        """The prior of clean speech."""
+        return self._speech[0]
 
     def forward(self, utterances: Utterances) -> Tensor:
         """Run the generative story and observe the mixture at site ``x``."""

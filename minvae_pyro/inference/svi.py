@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import pyro
-from pyro import poutine
 from pyro.infer import SVI
 from pyro.optim import Adam
 
@@ -47,12 +45,10 @@ class StochasticVariational(InferenceEngine):
         callback: Callback | None = None,
     ) -> list[float]:
         """Fit ``guide`` and ``mixture`` in place; see :class:`InferenceEngine`."""
-        # the prior is what training made it: its parameters are hidden from the optimiser
-        model: Any = poutine.block(mixture, hide_types=["param"])
         objective = []
         frames = int(utterances.mask.sum())
         with pyro.validation_enabled(False), local_parameters(mixture, guide):
-            svi = SVI(model, guide, Adam({"lr": self.learning_rate}), AnalyticTraceEnum_ELBO(max_plate_nesting=2))
+            svi = SVI(mixture, guide, Adam({"lr": self.learning_rate}), AnalyticTraceEnum_ELBO(max_plate_nesting=2))
             for iteration in range(1, self.iterations + 1):
                 for _ in range(self.steps):
                     loss = svi.step(utterances)

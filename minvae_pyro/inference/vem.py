@@ -59,9 +59,10 @@ class VariationalEM(InferenceEngine):
         callback: Callback | None = None,
     ) -> list[float]:
         """Fit ``guide`` and ``mixture`` in place; see :class:`InferenceEngine`."""
+        # the prior is what training made it: its parameters are hidden from the optimiser
         model: Any = poutine.block(mixture.speech, hide_types=["param"])
         objective = []
-        with pyro.validation_enabled(False), local_parameters(mixture, guide):
+        with pyro.validation_enabled(False), local_parameters(mixture, mixture.speech, guide):
             svi = SVI(model, guide, Adam({"lr": self.learning_rate}), AnalyticTraceEnum_ELBO(max_plate_nesting=2))
             for iteration in range(1, self.iterations + 1):
                 precision = self._precision(mixture, guide, utterances)
