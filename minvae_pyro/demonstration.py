@@ -18,7 +18,7 @@ from minvae_pyro.audio.mixing import mix_at_snr
 from minvae_pyro.corpora.synthetic import synthesise
 from minvae_pyro.corpora.synthetic_noise import synthetic_noise
 from minvae_pyro.destinations import check_folder, make_folder
-from minvae_pyro.enhancement import Enhancement, Progress, enhance
+from minvae_pyro.enhancement import Enhancement, enhance
 from minvae_pyro.evaluation.scores import METRICS, scores
 from minvae_pyro.plots import enhancement_figure, save_figure
 from minvae_pyro.training.run import train
@@ -29,7 +29,8 @@ FILES = ("clean.wav", "noisy.wav", "enhanced.wav", "figure.png", "scores.json", 
 """What a demonstration leaves in its folder."""
 
 _SECONDS = 4.0
-_NOISE, _SNR = "babble", 0.0
+_NOISE, _SNR = "siren", 0.0
+_RANK = 2  # of the noise model: with more, four seconds of noise and speech fit into it together
 _FIRST_SEED = 9000  # beyond the sentences that the configuration trains and validates on
 
 
@@ -54,18 +55,16 @@ def demonstrate(
     seed: int = 0,
     overwrite: bool = False,
     training: Sequence[str] = (),
-    progress: Progress | None = None,
 ) -> Demonstration:
     """Train MIN-VAE on a synthetic talking mouth, then enhance a noisy sentence that it has not seen.
 
-    The sentence, in the babble of other synthetic talkers at 0 dB, is enhanced with its video and without.
+    The sentence, under a siren as loud as the talker, is enhanced with its video and without.
 
     Args:
         folder: gets :data:`FILES` in the end; made when missing.
         seed: decides training, sentence and noise.
         overwrite: replace files of those names.
         training: options of ``minvae train`` that replace those of the configuration ``demo``.
-        progress: told how far enhancement is; training has a display of its own.
 
     Raises:
         UserError: a file exists and is to be kept, or the folder cannot be written to.
@@ -80,12 +79,11 @@ def demonstrate(
 
     with tempfile.TemporaryDirectory() as temporary:
         began = time.perf_counter()
-        weights = _train(["--config", "demo", "--seed", str(seed), *training, "--output", f"{temporary}/run"])
+        options = ["--config", "demo", "--enhancement", json.dumps({"rank": _RANK}), "--seed", str(seed)]
+        weights = _train([*options, *training, "--output", f"{temporary}/run"])
         training_seconds = time.perf_counter() - began
         results = {
-            name: enhance(
-                noisy, sample_rate=rate, video=video, checkpoint=weights, seed=seed, progress=progress
-            )
+            name: enhance(noisy, sample_rate=rate, video=video, checkpoint=weights, seed=seed)
             for name, video in {"enhanced": film, "enhanced without video": None}.items()
         }
         content = weights.read_bytes()

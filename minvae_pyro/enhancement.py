@@ -71,8 +71,8 @@ class Enhancement:
 
     @property
     def faces_found(self) -> float:
-        """Fraction of the frames centred within the sound that show a mouth."""
-        return _share_seen(self.mouth, self.seconds)
+        """Fraction of the frames with a mouth."""
+        return 0.0 if self.mouth is None else float(self.mouth.found.double().mean())
 
 
 def enhance(
@@ -126,9 +126,10 @@ def enhance(
     frame_times = loaded.stft.frame_times(loaded.stft.frames(samples)).cpu()
     mouth = None
     if recording.mouth is not None:
-        crops, seen = align_mouth(recording.mouth, frame_times)
+        # the last frame may be centred beyond the end of the sound, where no video needs to be
+        crops, seen = align_mouth(recording.mouth, frame_times.clamp(max=sound.seconds))
         mouth = MouthTrack(crops, frame_times, seen)
-        notes += _remarks_on(_share_seen(mouth, sound.seconds))
+        notes += _remarks_on(float(seen.double().mean()))
 
     if level(sound.waveform) <= SILENCE:
         notes.append("the recording is silent and is returned as it is")
@@ -175,11 +176,6 @@ def _resampled(sound: Sound, sample_rate: int, samples: int) -> Tensor:
     """The waveform at another rate, (channels, samples): resampling may be off by one at the end."""
     waveform = sound.resample(sample_rate).waveform[:, :samples]
     return pad(waveform, (0, samples - waveform.shape[-1]))
-
-
-def _share_seen(mouth: MouthTrack | None, seconds: float) -> float:
-    # the last frame may be centred beyond the end
-    return 0.0 if mouth is None else float(mouth.found[mouth.times <= seconds].double().mean())
 
 
 def _remarks_on(share: float) -> list[str]:

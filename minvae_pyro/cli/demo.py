@@ -41,18 +41,15 @@ def main(arguments: Sequence[str]) -> int:
         UserError: a file exists and is to be kept, or the folder cannot be written to.
     """
     given = parser().parse_args(arguments)
-    from minvae_pyro.cli.progress import bar
     from minvae_pyro.demonstration import demonstrate
 
-    print("training on a synthetic talker ...", file=sys.stderr)
-    with contextlib.redirect_stdout(sys.stderr), bar("training") as progress:
-        shown = demonstrate(given.output, seed=given.seed, overwrite=given.overwrite, progress=progress)
+    print("training on a synthetic talker, a minute or two", file=sys.stderr)
+    with contextlib.redirect_stdout(sys.stderr):
+        shown = demonstrate(given.output, seed=given.seed, overwrite=given.overwrite)
     width = max(map(len, shown.scores))
     columns = {"si_sdr": "SI-SDR dB", "pesq": "PESQ-wb", "stoi": "STOI", "estoi": "ESTOI"}
     print(" " * width + "".join(f"{title:>11}" for title in columns.values()))
     for name, row in shown.scores.items():
         print(f"{name:{width}}" + "".join(f"{row[metric]:11.3f}" for metric in columns))
-    print(
-        f"training took {shown.training_seconds:.0f} s; sound, figure, scores, weights are in {given.output}"
-    )
+    print(f"training took {shown.training_seconds:.0f} s; sound, figure, scores, weights are in {given.output}")
     return 0

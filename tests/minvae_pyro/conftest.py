@@ -19,8 +19,10 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Checkpoint of a MIN-VAE that was trained for some seconds."""
     options = {
         "config": "demo",
-        "epochs": "12",
+        "epochs": "5",
+        "data.batch_size": "2",
         "data.train.init_args.utterances": "8",
+        "data.train.init_args.seconds": "1",
         "data.validation.init_args.utterances": "2",
         "output": str(tmp_path_factory.mktemp("tiny") / "run"),
     }

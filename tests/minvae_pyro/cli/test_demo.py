@@ -1,0 +1,26 @@
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import minvae_pyro.demonstration
+from minvae_pyro.cli.main import main
+
+QUICK = ["--epochs", "1", "--data.train.init_args.utterances", "2", "--data.validation.init_args.utterances", "1"]
+
+
+def test_it_prints_a_table_and_keeps_what_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quick = partial(minvae_pyro.demonstration.demonstrate, training=QUICK)
+    monkeypatch.setattr(minvae_pyro.demonstration, "demonstrate", quick)
+    assert main(["demo", "--output", str(tmp_path / "demo"), "--seed", "2"]) == 0
+    heading, *rows, last = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["SI-SDR", "dB", "PESQ-wb", "STOI", "ESTOI"]
+    assert [row[:22].strip() for row in rows] == ["noisy", "enhanced", "enhanced without video"]
+    assert last.endswith(str(tmp_path / "demo"))
+
+    assert main(["demo", "--output", str(tmp_path / "demo")]) == 2
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert "--overwrite" in written.err.splitlines()[-1]

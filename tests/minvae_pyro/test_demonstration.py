@@ -1,0 +1,78 @@
+import json
+import math
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+
+import minvae_pyro.demonstration
+from minvae_pyro import UserError, load_checkpoint, read_sound
+from minvae_pyro.demonstration import FILES, Demonstration, demonstrate
+from minvae_pyro.evaluation.scores import si_sdr
+
+QUICK = ["--epochs", "8", "--data.batch_size", "2", "--data.train.init_args.utterances", "16"]
+QUICK += ["--data.train.init_args.seconds", "1", "--data.validation.init_args.utterances", "2"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demo") / "made" / "here"
+
+
+@pytest.fixture(scope="module")
+def shown(folder: Path) -> Demonstration:
+    return demonstrate(folder, training=QUICK)
+
+
+def test_it_leaves_its_files_and_no_others(shown: Demonstration, folder: Path) -> None:
+    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+    clean, noisy, enhanced = (read_sound(folder / f"{name}.wav") for name in ("clean", "noisy", "enhanced"))
+    assert clean.sample_rate == noisy.sample_rate == enhanced.sample_rate == 16000
+    assert clean.waveform.shape == noisy.waveform.shape == enhanced.waveform.shape
+    noise = noisy.waveform - clean.waveform
+    assert float(10 * (clean.waveform.square().sum() / noise.square().sum()).log10()) == pytest.approx(0, abs=0.01)
+    picture = cv2.imread(str(folder / "figure.png"))
+    assert picture is not None
+    assert picture.std() > 10
+
+
+def test_the_scores_are_those_of_the_files(shown: Demonstration, folder: Path) -> None:
+    table = json.loads((folder / "scores.json").read_text())
+    assert set(table) == set(shown.scores) == {"noisy", "enhanced", "enhanced without video"}
+    clean = read_sound(folder / "clean.wav").mono()
+    for name in ("noisy", "enhanced"):
+        written = float(si_sdr(clean, read_sound(folder / f"{name}.wav").mono()))
+        assert table[name]["si_sdr"] == pytest.approx(written, abs=0.01, nan_ok=True)
+    for name, row in shown.scores.items():
+        for metric, value in row.items():
+            assert table[name][metric] == (value if math.isfinite(value) else None)
+
+
+def test_the_weights_enhance_again(shown: Demonstration, folder: Path) -> None:
+    loaded = load_checkpoint(folder / "weights.safetensors")
+    assert loaded.enhancement["rank"] == 2
+    assert shown.enhanced.faces_found == 1
+    assert torch.isfinite(shown.enhanced.speech).all()
+
+
+def test_what_is_there_is_kept_and_told_before_training(
+    folder: Path, shown: Demonstration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(minvae_pyro.demonstration, "train", lambda arguments: pytest.fail("it trained"))
+    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    with pytest.raises(UserError, match=r"clean\.wav, noisy\.wav.*--overwrite"):
+        demonstrate(folder)
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+
+
+def test_interrupted_it_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(arguments: list[str]) -> None:
+        raise KeyboardInterrupt("the same command continues")
+
+    monkeypatch.setattr(minvae_pyro.demonstration, "train", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        demonstrate(tmp_path / "demo")
+    # the run was temporary: the same command does not continue it
+    assert str(caught.value) == ""
+    assert list(tmp_path.iterdir()) == []
