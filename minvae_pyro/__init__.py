@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from minvae_pyro.audio.files import Sound, read_sound, write_sound
     from minvae_pyro.checkpoints import Checkpoint, load_checkpoint, save_checkpoint, shipped
     from minvae_pyro.enhancement import Enhancement, enhance
-    from minvae_pyro.inference import Inference, infer
+    from minvae_pyro.inference.infer import Inference, infer
     from minvae_pyro.training.run import train
     from minvae_pyro.utterances import Utterances
 
