@@ -31,9 +31,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("source", type=Path, help="folder with the recordings, searched with all below it")
     parser.add_argument("destination", type=Path, help="folder for the features, made when missing")
-    parser.add_argument(
-        "--n-fft", type=int, default=1024, help="samples of an STFT window (default: %(default)s)"
-    )
+    parser.add_argument("--n-fft", type=int, default=1024, help="samples of an STFT window (default: %(default)s)")
     parser.add_argument(
         "--hop", type=int, default=533, help="samples between STFT frames at 16 kHz (default: %(default)s)"
     )
@@ -54,6 +52,7 @@ def main(arguments: Sequence[str]) -> int:
 
     Raises:
         UserError: nothing could be prepared.
+        KeyboardInterrupt: interrupted; finished clips are kept.
     """
     given = parser().parse_args(arguments)
     try:
@@ -64,14 +63,17 @@ def main(arguments: Sequence[str]) -> int:
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("prepare", total=None)
-        result = prepare(
-            given.kind,
-            given.source,
-            given.destination,
-            stft,
-            workers=given.workers,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
+        try:
+            result = prepare(
+                given.kind,
+                given.source,
+                given.destination,
+                stft,
+                workers=given.workers,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("the same command continues where it stopped") from None
     for name, reason in result.failed:
         print(f"left out {name}: {' '.join(reason.split())}", file=sys.stderr)
     seconds = sum(entry.seconds for entry in result.entries)

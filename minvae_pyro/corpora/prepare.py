@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -98,9 +99,7 @@ def prepare(
     result.entries = [finished[clip.id] for clip in clips if clip.id in finished]
     if not result.entries:
         name, reason = result.failed[0]
-        raise UserError(
-            f"none of the {len(clips)} clips in {source} can be used; the first, {name}: {reason}"
-        )
+        raise UserError(f"none of the {len(clips)} clips in {source} can be used; the first, {name}: {reason}")
     write_manifest(destination, result.entries)
     return result
 
@@ -126,9 +125,7 @@ def _claim(destination: Path, kind: str, source: Path, stft: STFT) -> None:
         text = json.dumps({**settings, "version": __version__}, indent=2) + "\n"
         write_whole(destination / "settings.json", text.encode())
     except OSError as error:
-        raise UserError(
-            f"cannot write to {destination} ({error.strerror}): choose another folder."
-        ) from error
+        raise UserError(f"cannot write to {destination} ({error.strerror}): choose another folder.") from error
 
 
 def _stored(destination: Path, clip: Clip) -> Entry | None:
@@ -157,7 +154,10 @@ def _outcomes(
         return
     # Started afresh: the threads of torch, FFmpeg and OpenCV do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, max(1, len(clips))), mp_context=context)
+    # Ctrl-C reaches every process of a terminal; this one alone decides what it means.
+    pool = ProcessPoolExecutor(
+        min(workers, max(1, len(clips))), context, signal.signal, (signal.SIGINT, signal.SIG_IGN)
+    )
     try:
         running: dict[Future[Entry | str], Clip] = {
             pool.submit(_attempt, clip, source, destination, stft): clip for clip in clips

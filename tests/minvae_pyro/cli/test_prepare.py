@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import soundfile
+from rich.progress import Progress
 
 from minvae_pyro.cli.main import main
 from minvae_pyro.corpora.manifest import read_manifest, read_stft
@@ -63,3 +64,21 @@ def test_an_unknown_kind_is_code_2(tmp_path, capsys):
         main(["prepare", "timit", str(tmp_path), str(tmp_path / "out")])
     assert stop.value.code == 2
     assert "timit" in capsys.readouterr().err
+
+
+def test_ctrl_c_keeps_finished_clips(recordings, tmp_path, capsys, monkeypatch):
+    (recordings / "b.wav").write_bytes((recordings / "a.wav").read_bytes())
+    out = tmp_path / "out"
+    arguments = ["prepare", "folder", str(recordings), str(out), "--workers", "1"]
+    original = Progress.update
+
+    def interrupted(self, *args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Progress, "update", interrupted)
+    assert main(arguments) == 130
+    assert capsys.readouterr().err == "minvae prepare: interrupted; the same command continues where it stopped\n"
+    monkeypatch.setattr(Progress, "update", original)
+    assert main(arguments) == 0
+    assert "2 clips" in (text := capsys.readouterr().out)
+    assert "1 were there before" in text
