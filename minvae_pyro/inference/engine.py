@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides import MeanFieldGuide
@@ -60,6 +61,19 @@ def update_alpha(mixture: NoisyMixture, guide: MeanFieldGuide, utterances: Utter
     guide.refresh(mixture.speech, utterances)
     if guide.responsibility is not None:
         mixture.speech.m_step(guide.responsibility, utterances)
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Leave the parameters of a module out of the gradients: nobody asks for those of a prior at test time."""
+    learnt = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    for parameter in learnt:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learnt:
+            parameter.requires_grad_(True)
 
 
 def resolve(name: str, known: Mapping[str, Any], fits: Callable[[Any], bool], what: str) -> Any:

@@ -11,7 +11,7 @@ from pyro.optim import Adam
 from minvae_pyro.building import local_parameters
 from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.guides import MeanFieldGuide
-from minvae_pyro.inference.engine import Callback, InferenceEngine, update_alpha
+from minvae_pyro.inference.engine import Callback, InferenceEngine, frozen, update_alpha
 from minvae_pyro.models import NoisyMixture
 from minvae_pyro.utterances import Utterances
 
@@ -47,7 +47,7 @@ class StochasticVariational(InferenceEngine):
         """Fit ``guide`` and ``mixture`` in place; see :class:`InferenceEngine`."""
         objective = []
         frames = int(utterances.mask.sum())
-        with pyro.validation_enabled(False), local_parameters(mixture, guide):
+        with pyro.validation_enabled(False), local_parameters(mixture, guide), frozen(mixture.speech):
             svi = SVI(mixture, guide, Adam({"lr": self.learning_rate}), AnalyticTraceEnum_ELBO(max_plate_nesting=2))
             for iteration in range(1, self.iterations + 1):
                 for _ in range(self.steps):

@@ -16,7 +16,7 @@ from torch import Tensor
 from minvae_pyro.building import local_parameters
 from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.guides import MeanFieldGuide
-from minvae_pyro.inference.engine import Callback, InferenceEngine, update_alpha
+from minvae_pyro.inference.engine import Callback, InferenceEngine, frozen, update_alpha
 from minvae_pyro.models import NoisyMixture
 from minvae_pyro.models.noise import FLOOR
 from minvae_pyro.utterances import Utterances
@@ -62,7 +62,7 @@ class VariationalEM(InferenceEngine):
         # the prior is what training made it: its parameters are hidden from the optimiser
         model: Any = poutine.block(mixture.speech, hide_types=["param"])
         objective = []
-        with pyro.validation_enabled(False), local_parameters(mixture, mixture.speech, guide):
+        with pyro.validation_enabled(False), local_parameters(mixture, mixture.speech, guide), frozen(mixture.speech):
             svi = SVI(model, guide, Adam({"lr": self.learning_rate}), AnalyticTraceEnum_ELBO(max_plate_nesting=2))
             for iteration in range(1, self.iterations + 1):
                 precision = self._precision(mixture, guide, utterances)
