@@ -86,7 +86,7 @@ def in_words(runs: Mapping[str, pd.DataFrame]) -> str:
     last = pd.DataFrame([run.iloc[-1] for run in runs.values()])
     best = [run["L_v"].max() for run in runs.values()]
     epochs = " and ".join(
-        str(epoch) for epoch in sorted({int(run.index[run["L_v"].argmax()]) for run in runs.values()})
+        str(epoch) for epoch in sorted({int(run.index[int(run["L_v"].argmax())]) for run in runs.values()})
     )
     lengths = " and ".join(str(length) for length in sorted({int(run.index[-1]) for run in runs.values()}))
     noisy = f", on noisy ones {_spread(last['r_noisy'], 2)}" if "r_noisy" in last else ""
