@@ -117,7 +117,7 @@ def test_the_update_of_both_factors_is_the_published_one(
             new_w[f, k] *= quotient(h[k], everything, f)
     noise.m_step(lambda: problem.mixture._statistics(unscaled, problem.utterances))
     torch.testing.assert_close(
-        noise(problem.utterances)[0] * mask[:, None], (new_w @ h).T * mask[:, None], rtol=1e-6, atol=1e-8
+        noise(problem.utterances)[0] * mask[:, None], (new_w @ h).T * mask[:, None], rtol=1e-6, atol=1e-6
     )
     torch.testing.assert_close(noise.spectra.sum(1), torch.ones(1, rank, dtype=torch.float64))
 

@@ -1,0 +1,198 @@
+"""The one call from checkpoint to gain, and the names that it understands."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from minvae_pyro.errors import UserError
+from minvae_pyro.guides import PointGuide
+from minvae_pyro.guides.starts import STARTS
+from minvae_pyro.inference import Inference, InferenceEngine, StochasticVariational, VariationalEM, infer
+from minvae_pyro.inference.infer import ENGINES
+from minvae_pyro.models import GivenComponent, MinVAE
+
+
+class Quick(StochasticVariational):
+    """An engine of one's own."""
+
+    def __init__(self) -> None:
+        super().__init__(iterations=2)
+
+
+def standing_still(prior: Any, encoders: Any, utterances: Any, trust: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """A start of one's own."""
+    mean = torch.full((*utterances.mask.shape, 3), 0.5, dtype=torch.float64)
+    return mean, torch.ones_like(mean)
+
+
+class NoFit(InferenceEngine):
+    """An engine that leaves everything as it finds it, and remembers it."""
+
+    def __call__(
+        self, mixture: Any, guide: Any, utterances: Any, *, refresh: bool, callback: Any = None
+    ) -> list[float]:
+        self.refresh, self.mean = refresh, guide.mean.detach().clone()
+        self.pi = mixture.speech.mixing(utterances) if isinstance(mixture.speech, MinVAE) else None
+        return []
+
+
+@pytest.mark.parametrize("mixture", [True, False])
+@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize("engine", [StochasticVariational(iterations=3), VariationalEM(iterations=3)])
+def test_every_prior_start_and_engine_go_together(
+    noisy: Any, engine: InferenceEngine, start: str, mixture: bool
+) -> None:
+    batch = noisy.batch(2, 4)
+    batch.mask[1, 3] = batch.mouth_seen[1, 3] = False
+    found = infer(noisy.checkpoint(mixture), batch, engine=engine, start=start)
+    assert found.gain.shape == batch.power.shape
+    assert ((found.gain >= 0) & (found.gain <= 1)).all()
+    assert len(found.objective) == 3
+    if mixture:
+        assert found.audio_responsibility is not None
+        assert found.audio_responsibility.shape == (2, 4)
+        assert not found.audio_responsibility.requires_grad
+        assert ((found.audio_responsibility >= 0) & (found.audio_responsibility <= 1)).all()
+    else:
+        assert found.audio_responsibility is None
+
+
+def same(one: Inference, other: Inference) -> bool:
+    return torch.equal(one.gain, other.gain) and one.objective == other.objective
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_seed_decides_everything(noisy: Any, engine: str) -> None:
+    checkpoint, batch = noisy.checkpoint(start="random"), noisy.batch()
+    engines = {"svi": StochasticVariational(iterations=3), "vem": VariationalEM(iterations=3)}
+    torch.manual_seed(100)
+    first = infer(checkpoint, batch, engine=engines[engine], seed=3)
+    state = torch.get_rng_state()
+    again = infer(checkpoint, batch, engine=engines[engine], seed=3)
+    other = infer(checkpoint, batch, engine=engines[engine], seed=4)
+    assert same(first, again)
+    assert not same(first, other)
+    # and the caller's randomness goes on as if nothing had been drawn
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_one_checkpoint_serves_many_recordings(noisy: Any) -> None:
+    checkpoint, batch, longer = noisy.checkpoint(), noisy.batch(), noisy.batch(3, 7)
+    engine = StochasticVariational(iterations=3)
+    first = infer(checkpoint, batch, engine=engine)
+    infer(checkpoint, longer, engine=engine)
+    assert same(first, infer(checkpoint, batch, engine=engine))
+    assert not isinstance(checkpoint.model.visual_component, GivenComponent)
+
+
+def test_start_and_settings_come_from_the_checkpoint_unless_given(noisy: Any) -> None:
+    batch = noisy.batch()
+    checkpoint = noisy.checkpoint(start="prior", rank=3)
+    found = infer(checkpoint, batch, engine=NoFit())
+    assert (found.guide.mean == 0).all()
+    assert found.mixture.noise.spectra.shape == (2, 6, 3)
+    engine = NoFit()
+    found = infer(checkpoint, batch, engine=engine, start="audio", rank=5)
+    torch.testing.assert_close(engine.mean, checkpoint.guide.heard(batch)[0])
+    assert found.mixture.noise.spectra.shape == (2, 6, 5)
+
+
+def test_the_temperature_sharpens_the_prior(noisy: Any) -> None:
+    batch, checkpoint = noisy.batch(), noisy.checkpoint()
+    mean, scale = checkpoint.model.visual_component(batch)
+    found = infer(checkpoint, batch, engine=NoFit(), temperature=0.25)
+    speech: Any = found.mixture.speech
+    torch.testing.assert_close(speech.visual_component(batch), (mean, scale / 2))
+
+
+def test_a_rule_that_needs_clean_speech_is_replaced_by_the_closed_form(noisy: Any) -> None:
+    engine, batch = NoFit(), noisy.batch()
+    found = infer(noisy.checkpoint(), batch, engine=engine)
+    assert engine.refresh
+    expected = found.guide.logit.clone()
+    found.guide.refresh(found.mixture.speech, batch)
+    torch.testing.assert_close(expected, found.guide.logit)
+
+
+def test_a_gate_is_believed_and_blends_the_start(noisy: Any) -> None:
+    engine, batch = NoFit(), noisy.batch()
+    batch.mouth_seen[0, 0] = False
+    checkpoint = noisy.checkpoint(gate=True)
+    found = infer(checkpoint, batch, engine=engine, start="both")
+    assert not engine.refresh
+    trust = torch.where(batch.mouth_seen, torch.tensor(1.5).double().sigmoid(), 0.0)
+    assert found.audio_responsibility is not None
+    torch.testing.assert_close(1 - found.audio_responsibility, trust, rtol=1e-6, atol=1e-9)
+    heard, seen = checkpoint.guide.heard(batch)[0], checkpoint.guide.seen(batch)[0]
+    torch.testing.assert_close(engine.mean, heard + trust[..., None] * (seen - heard), rtol=1e-6, atol=1e-9)
+    fitted = infer(checkpoint, batch, engine=StochasticVariational(iterations=3))
+    torch.testing.assert_close(fitted.audio_responsibility, found.audio_responsibility)
+
+
+def test_without_video_all_is_left_to_the_sound(noisy: Any) -> None:
+    batch = noisy.batch().without_mouth()
+    for gate in (False, True):
+        found = infer(noisy.checkpoint(gate=gate), batch, engine=StochasticVariational(iterations=3), temperature=0.1)
+        assert found.audio_responsibility is not None
+        assert found.audio_responsibility.min() > 1 - 1e-12
+        assert found.gain.isfinite().all()
+
+
+def test_without_video_the_mixture_is_its_audio_vae(noisy: Any) -> None:
+    """Same decoder, same start, nothing drawn: the conditional mixture with no mouth is A-VAE to the last digits."""
+
+    class Point(StochasticVariational):
+        def __call__(self, mixture: Any, guide: Any, *arguments: Any, **options: Any) -> list[float]:
+            guide.__class__ = PointGuide
+            return super().__call__(mixture, guide, *arguments, **options)
+
+    batch = noisy.batch().without_mouth()
+    checkpoint = noisy.checkpoint()
+    plain = noisy.checkpoint(mixture=False)
+    plain.model.decoder = checkpoint.model.decoder
+    plain.guide.audio.encoder = checkpoint.guide.audio.encoder
+    found, expected = (infer(c, batch, engine=Point(iterations=5), start="audio") for c in (checkpoint, plain))
+    torch.testing.assert_close(found.gain, expected.gain, rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(found.objective, expected.objective, rtol=1e-8, atol=1e-8)
+
+
+def test_names_and_import_paths(noisy: Any) -> None:
+    checkpoint, batch = noisy.checkpoint(), noisy.batch(1, 2)
+    path = "minvae_pyro.inference.svi.StochasticVariational"
+    by_path = infer(checkpoint, batch, engine=path, start="minvae_pyro.guides.starts.prior")
+    assert same(by_path, infer(checkpoint, batch, engine="svi", start="prior"))
+    assert len(by_path.objective) == StochasticVariational().iterations
+    assert {"svi": StochasticVariational, "vem": VariationalEM} == ENGINES
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("warp", "there is no engine 'warp'. Choose svi, vem or give the import path of another."),
+        ("", "there is no engine ''. "),
+        ("Tensor", "there is no engine 'Tensor'. "),
+        ("no.such.Engine", "there is no engine 'no.such.Engine' (No module named 'no')"),
+        ("minvae_pyro.inference.Nothing", "has no attribute 'Nothing'). Choose svi, vem"),
+        ("torch.Tensor", "'torch.Tensor' is no engine. Choose svi, vem"),
+        ("torch.nn", "'torch.nn' is no engine. "),
+        ("minvae_pyro.inference.InferenceEngine", "is no engine. Choose svi, vem"),
+    ],
+)
+def test_what_is_no_engine_is_refused(noisy: Any, name: str, message: str) -> None:
+    with pytest.raises(UserError) as refused:
+        infer(noisy.checkpoint(), noisy.batch(1, 1), engine=name)
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["somewhere", "torch.nn", "torch.Tensor", "math.pi", "Encoders", ".", "a..b"])
+def test_what_is_no_start_is_refused(noisy: Any, name: str) -> None:
+    with pytest.raises(UserError, match="Choose visual, audio, both, prior, random or give the import path"):
+        infer(noisy.checkpoint(), noisy.batch(1, 1), start=name)
+
+
+def test_engines_and_starts_of_ones_own(noisy: Any) -> None:
+    found = infer(noisy.checkpoint(), noisy.batch(1, 2), engine=Quick(), start=standing_still)
+    assert len(found.objective) == 2
+    assert found.gain.shape == (1, 2, 6)
