@@ -53,9 +53,7 @@ def complete(description: Mapping[str, Any]) -> dict[str, Any]:
     """
     parser = _parser()
     try:
-        parsed = parser.parse_object(
-            {key: description[key] for key in ("model", "guide", "tie") if key in description}
-        )
+        parsed = parser.parse_object({key: description[key] for key in ("model", "guide", "tie") if key in description})
         return dict(json.loads(parser.dump(parsed, format="json", skip_unset=False)))
     except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
         raise UserError(f"the description of model and guide is wrong: {one_line(error)}") from error

@@ -138,9 +138,7 @@ def shipped() -> list[str]:
     if not folder.is_dir():
         return []
     return sorted(
-        entry.name.removesuffix(".safetensors")
-        for entry in folder.iterdir()
-        if entry.name.endswith(".safetensors")
+        entry.name.removesuffix(".safetensors") for entry in folder.iterdir() if entry.name.endswith(".safetensors")
     )
 
 
@@ -151,9 +149,7 @@ def _resolve(name_or_path: str | os.PathLike[str]) -> Path:
     if str(name_or_path) in shipped():
         return Path(str(resources.files("minvae_pyro") / "weights" / f"{name_or_path}.safetensors"))
     names = ", ".join(shipped()) or "none"
-    raise UserError(
-        f"there is no checkpoint {name_or_path}: give a .safetensors file or a shipped name ({names})."
-    )
+    raise UserError(f"there is no checkpoint {name_or_path}: give a .safetensors file or a shipped name ({names}).")
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -161,9 +157,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(_KEY)
             if text is None:
-                raise UserError(
-                    f"{path} is no checkpoint of minvae_pyro: it does not say what its weights are for."
-                )
+                raise UserError(f"{path} is no checkpoint of minvae_pyro: it does not say what its weights are for.")
             metadata = json.loads(text)
             if metadata["format"] != FORMAT:
                 raise UserError(
@@ -172,9 +166,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
                 )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise UserError(
-            f"{path} is no safetensors file, or is damaged ({error}): give a checkpoint."
-        ) from error
+        raise UserError(f"{path} is no safetensors file, or is damaged ({error}): give a checkpoint.") from error
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is damaged: its description cannot be read.") from error
     return tensors, metadata

@@ -103,9 +103,7 @@ def read_settings(folder: Path) -> dict[str, object] | None:
     except (ValueError, KeyError, TypeError, AssertionError) as error:
         raise UserError(f"{path} is damaged: remove the folder and prepare it again.") from error
     if settings.get("format") != FORMAT:
-        raise UserError(
-            f"{path} has format {settings.get('format')}, this version reads {FORMAT}: prepare it again."
-        )
+        raise UserError(f"{path} has format {settings.get('format')}, this version reads {FORMAT}: prepare it again.")
     return dict(settings)
 
 

@@ -27,9 +27,7 @@ class SyntheticCorpus(MemoryCorpus):
         UserError: no utterance is asked for, or none of that length can be drawn.
     """
 
-    def __init__(
-        self, utterances: int = 100, seconds: float = 3.0, first_seed: int = 0, hop: int = 533
-    ) -> None:
+    def __init__(self, utterances: int = 100, seconds: float = 3.0, first_seed: int = 0, hop: int = 533) -> None:
         if utterances < 1:
             raise UserError("a synthetic corpus needs at least one utterance.")
         stft = STFT(hop=hop)

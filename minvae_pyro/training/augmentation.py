@@ -11,6 +11,7 @@ from minvae_pyro.utterances import Utterances
 
 _KINDS = ("blank", "freeze", "swap", "late")
 
+
 class MouthAugmentation:
     """Moves, lights, covers and interrupts the mouth video of every utterance at random.
 
@@ -83,9 +84,7 @@ class MouthAugmentation:
         matrix[:, 1, 2] = self.shift * _symmetric(size, generator) * 2 / side
         # frames ride as channels, so that one grid per utterance serves them all
         grid = torch.nn.functional.affine_grid(matrix, [size, 1, side, side], align_corners=False)
-        return torch.nn.functional.grid_sample(
-            mouth, grid.to(mouth.dtype), padding_mode="border", align_corners=False
-        )
+        return torch.nn.functional.grid_sample(mouth, grid.to(mouth.dtype), padding_mode="border", align_corners=False)
 
     def _light(self, mouth: Tensor, generator: Generator) -> None:
         size = len(mouth)

@@ -47,9 +47,7 @@ def make_parser() -> jsonargparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=int, default=0, help="decides everything random")
     parser.add_argument("--output", type=str, default="runs/run", help="folder of the run")
-    parser.add_argument(
-        "--device", type=Literal["auto", "cpu", "cuda"], default="auto", help="where to train"
-    )
+    parser.add_argument("--device", type=Literal["auto", "cpu", "cuda"], default="auto", help="where to train")
     parser.add_argument(
         "--resume",
         type=Literal["auto", "never"],
@@ -57,9 +55,7 @@ def make_parser() -> jsonargparse.ArgumentParser:
         help="auto continues the run in the output folder, never starts it over",
     )
     parser.add_argument("--half", type=bool, default=False, help="export weights in 16 bits")
-    parser.add_argument(
-        "--enhancement", type=dict[str, Any], default={}, help="defaults kept in the checkpoint"
-    )
+    parser.add_argument("--enhancement", type=dict[str, Any], default={}, help="defaults kept in the checkpoint")
     parser.add_argument("--credits", type=str, default="", help="text kept in the checkpoint")
     return parser
 
@@ -82,9 +78,7 @@ def read_configuration(arguments: Sequence[str]) -> jsonargparse.Namespace:
 def shipped_configurations() -> list[str]:
     """Names of the configurations that ship with the package."""
     folder = resources.files("minvae_pyro") / "configs"
-    return sorted(
-        entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")
-    )
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
 def as_plain(settings: jsonargparse.Namespace) -> dict[str, Any]:

@@ -51,9 +51,7 @@ class RealisticNoise:
             modulated.
     """
 
-    def __init__(
-        self, share: float = 0.5, snr_db: tuple[float, float] = (-10.0, 10.0), talkers: float = 0.4
-    ) -> None:
+    def __init__(self, share: float = 0.5, snr_db: tuple[float, float] = (-10.0, 10.0), talkers: float = 0.4) -> None:
         self.share = share
         self.snr_db = snr_db
         self.talkers = talkers

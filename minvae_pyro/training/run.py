@@ -64,9 +64,7 @@ def train(arguments: Sequence[str]) -> Path:
         made = make_parser().instantiate(settings)
         tie(made.model, made.guide, made.tie)
         made.data.seed = settings.seed
-        plan = TrainingPlan(
-            made.model, made.guide, made.optimisation, made.freeze, made.initialise, settings.seed
-        )
+        plan = TrainingPlan(made.model, made.guide, made.optimisation, made.freeze, made.initialise, settings.seed)
         _claim(output, plain)
         fit(plan, made.data, settings)
         return _export(plan, made.data, plain, output)
