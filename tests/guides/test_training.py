@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 import torch
 from pyro import poutine
+from pyro.infer import SVI
+from pyro.optim import Adam
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
@@ -279,6 +281,19 @@ def test_given_alpha_the_bound_is_that_of_the_plain_vae(world: Any, alpha: float
         assert_same(pyro_loss(vae, encoder, batch), by_hand, prior.decoder, getattr(guide, name))
 
 
+@pytest.mark.parametrize("alpha", [1.0, 0.0])
+def test_given_alpha_the_shared_posterior_is_scored_by_one_component(world: Any, alpha: float) -> None:
+    prior, guide = world.pair("conditional", "fixed")
+    batch = world.batch(2, 3)
+    log_pi = torch.nn.functional.logsigmoid(prior.mixing.logit * (1 if alpha else -1))
+    count = int(batch.mask.sum())
+    loss = pyro_loss(*condition_on(alpha, prior, guide), batch) + count * log_pi
+    audio, visual = bounds(prior, guide, batch)
+    assert_same(loss, -(audio if alpha else visual).sum(), prior, guide)
+    if alpha:  # and that is A-VAE, whose guide makes the very same draw
+        assert_same(loss, pyro_loss(AudioVAE(3, prior.decoder), AudioGuide(guide.audio), batch), prior, guide)
+
+
 class _known_noise:
     """Let the next standard normal draw of a normal distribution be known."""
 
@@ -335,6 +350,29 @@ def test_the_gate_can_be_asked_of_a_noisy_recording(world: Any, kind: str) -> No
     logit = guide.noisy_log_odds(batch)
     torch.testing.assert_close(logit.sigmoid(), responsibility("gated", prior, guide, batch))
     assert logit[0, 0] == 30
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_plain_svi_trains_every_parameter(world: Any, kind: str) -> None:
+    prior, guide = world.pair(kind, "gated")
+    batch = world.batch(3, 4)
+    before = {name: p.detach().clone() for m in (prior, guide) for name, p in m.named_parameters()}
+    loss = SVI(prior, guide, Adam({"lr": 0.01}), AnalyticTraceEnum_ELBO(max_plate_nesting=2)).step(batch)
+    assert math.isfinite(loss)
+    after = {name: p for m in (prior, guide) for name, p in m.named_parameters()}
+    assert [name for name in before if torch.equal(before[name], after[name])] == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_model_guide_and_bound_make_one_torch_module(world: Any, kind: str) -> None:
+    prior, guide = world.pair(kind)
+    batch = world.batch(2, 3)
+    with local_parameters(prior, guide):
+        module = AnalyticTraceEnum_ELBO(max_plate_nesting=2)(prior, guide)
+        torch.manual_seed(SEED)
+        loss = module(batch)
+    assert_same(loss, oracle("collapsed", prior, guide, batch), prior, guide)
+    assert {id(p) for p in module.parameters()} == {id(p) for m in (prior, guide) for p in m.parameters()}
 
 
 def test_two_guides_in_one_process_do_not_collide(world: Any) -> None:
