@@ -11,7 +11,7 @@ from torch.distributions import kl_divergence
 
 from minvae_pyro.distributions import DrawnNormal
 from minvae_pyro.guides.posteriors import CleanPosterior, HeardPosterior, SeenPosterior
-from minvae_pyro.guides.responsibility import CollapsedResponsibility, Evidence
+from minvae_pyro.guides.responsibility import CollapsedResponsibility, Evidence, Responsibility
 from minvae_pyro.models.min_vae import MinVAE
 from minvae_pyro.models.speech_prior import spectral_likelihood
 from minvae_pyro.networks import Gaussian
@@ -89,7 +89,7 @@ class MixtureGuide(PyroModule):
         model: MinVAE,
         audio: nn.Module | None = None,
         visual: nn.Module | None = None,
-        responsibility: nn.Module | None = None,
+        responsibility: Responsibility | None = None,
     ) -> None:
         super().__init__()
         # in a list, so that the model's weights are not the guide's as well
@@ -200,7 +200,7 @@ class SharedGuide(MixtureGuide):
     """
 
     def __init__(
-        self, model: MinVAE, posterior: nn.Module | None = None, responsibility: nn.Module | None = None
+        self, model: MinVAE, posterior: nn.Module | None = None, responsibility: Responsibility | None = None
     ) -> None:
         posterior = CleanPosterior() if posterior is None else posterior
         super().__init__(model, posterior, posterior, responsibility)

@@ -90,14 +90,13 @@ def infer(
         UserError: no engine or start of that name; the message tells those there are.
     """
     chosen = Settings(**{**checkpoint.enhancement, **settings})
-    if isinstance(engine, str):
-        engine = resolve(engine, ENGINES, _is_engine, "engine")()
+    runs: InferenceEngine = resolve(engine, ENGINES, _is_engine, "engine")() if isinstance(engine, str) else engine
     start = chosen.start if start is None else start
     begin: Start = resolve(start, STARTS, _is_start, "start") if isinstance(start, str) else start
     devices = [utterances.heard.device] if utterances.heard.is_cuda else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(seed)
-        return _run(checkpoint, utterances, engine, begin, chosen, seed, callback)
+        return _run(checkpoint, utterances, runs, begin, chosen, seed, callback)
 
 
 def _is_engine(found: Any) -> bool:
