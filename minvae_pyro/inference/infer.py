@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from minvae_pyro.checkpoints import Checkpoint
+from minvae_pyro.errors import UserError
 from minvae_pyro.guides import MeanFieldGuide, component_log_odds
 from minvae_pyro.guides.starts import STARTS, Start
 from minvae_pyro.inference.engine import Callback, InferenceEngine, resolve
@@ -38,6 +40,24 @@ class Settings:
     rank: int = 8
     temperature: float = 1.0
     draws: int = 8
+
+    def __post_init__(self) -> None:
+        if self.rank < 1 or self.draws < 1 or not self.temperature > 0:
+            raise UserError(f"enhancement needs rank and draws of at least 1 and a temperature above 0, not {self}.")
+
+    @classmethod
+    def choose(cls, *layers: Mapping[str, Any]) -> Settings:
+        """Settings from mappings, the later ones in front.
+
+        Raises:
+            UserError: an unknown name or an impossible value.
+        """
+        chosen = {name: value for layer in layers for name, value in layer.items()}
+        known = [field.name for field in fields(cls)]
+        unknown = ", ".join(sorted(chosen.keys() - set(known)))
+        if unknown:
+            raise UserError(f"there is no setting {unknown} of enhancement. There are {', '.join(known)}.")
+        return cls(**chosen)
 
 
 @dataclass(frozen=True)
@@ -87,9 +107,9 @@ def infer(
         Inference: the gain, and how it came about.
 
     Raises:
-        UserError: no engine or start of that name; the message tells those there are.
+        UserError: no engine, start or setting of that name; the message tells those there are.
     """
-    chosen = Settings(**{**checkpoint.enhancement, **settings})
+    chosen = Settings.choose(checkpoint.enhancement, settings)
     runs: InferenceEngine = resolve(engine, ENGINES, _is_engine, "engine")() if isinstance(engine, str) else engine
     start = chosen.start if start is None else start
     begin: Start = resolve(start, STARTS, _is_start, "start") if isinstance(start, str) else start

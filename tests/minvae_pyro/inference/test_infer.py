@@ -196,3 +196,20 @@ def test_engines_and_starts_of_ones_own(noisy: Any) -> None:
     found = infer(noisy.checkpoint(), noisy.batch(1, 2), engine=Quick(), start=standing_still)
     assert len(found.objective) == 2
     assert found.gain.shape == (1, 2, 6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"ranks": 3}, "there is no setting ranks of enhancement. There are start, rank, temperature, draws."),
+        ({"rank": 0}, "rank and draws of at least 1"),
+        ({"draws": 0}, "rank and draws of at least 1"),
+        ({"temperature": 0.0}, "a temperature above 0"),
+        ({"temperature": float("nan")}, "a temperature above 0"),
+    ],
+)
+def test_impossible_settings_are_refused(noisy: Any, settings: dict[str, Any], message: str) -> None:
+    for checkpoint, given in ((noisy.checkpoint(**settings), {}), (noisy.checkpoint(), settings)):
+        with pytest.raises(UserError) as refused:
+            infer(checkpoint, noisy.batch(1, 1), engine=NoFit(), **given)
+        assert message in str(refused.value)
