@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,14 +76,21 @@ class Bench:
         return load_file(file) if file.exists() else {}
 
 
-def run_cell(bench: Bench, cell: Cell) -> Cell:
-    """Enhance and score all mixtures, and keep the scores; on one thread, so that workers do not crowd each other."""
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread: two that have to wait for each other are slow where others want the cores."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        _run(bench, cell)
+        yield
     finally:
         torch.set_num_threads(threads)
+
+
+def run_cell(bench: Bench, cell: Cell) -> Cell:
+    """Enhance and score all mixtures, and keep the scores."""
+    with one_thread():
+        _run(bench, cell)
     return cell
 
 

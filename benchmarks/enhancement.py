@@ -155,13 +155,13 @@ def _report(
         if "videos" in parts:
             _draw_responsibility(bench, wanted)
     if times:
-        about = next(iter(times.values())).iloc[0]
+        load = max(table["load"].iloc[0] for table in times.values())
         text += [
             "",
             "## Speed",
             "",
-            f"{about.threads} threads; the load of the machine in the minute before was {about.busy:.1f}, the runs "
-            "above included.",
+            f"Torch on one thread. The load of the machine in the minute before was up to {load:.1f}, the runs above "
+            "included.",
             "",
             tables.of_speed(times),
         ]

@@ -101,20 +101,24 @@ def by_video(runs: pd.DataFrame, talker: str) -> str:
 
 
 def of_speed(times: dict[str, pd.DataFrame]) -> str:
-    """Seconds of work per second of sound: mean over clips, and the least and the greatest.
+    """Seconds of work per second of sound, on the clock and of processors: mean over clips, least and greatest.
 
     Args:
         times: what :func:`benchmarks.speed.measure` returned for each system.
     """
     rows: list[Row] = []
     for work in WORK:
-        cells = []
-        for table in times.values():
-            factors = table[table.work == work].factor
-            several = f" ({factors.min():.3f}..{factors.max():.3f})" if len(factors) > 1 else ""
-            cells.append(f"{factors.mean():.3f}{several}" if len(factors) else "-")
-        rows.append([work, *cells])
+        for title, column in ((work, "elapsed"), ("processor time of it", "processor")):
+            values = [table[table.work == work][column] for table in times.values()]
+            rows.append([title, *map(_over_clips, values)])
     return markdown(["seconds of work per second of sound", *(SYSTEMS[name].label for name in times)], rows)
+
+
+def _over_clips(factors: pd.Series) -> str:
+    if factors.empty:
+        return "-"
+    several = f" ({factors.min():.2f}..{factors.max():.2f})" if len(factors) > 1 else ""
+    return f"{factors.mean():.2f}{several}"
 
 
 def markdown(header: Row, rows: Iterable[Row]) -> str:

@@ -6,6 +6,7 @@ import pytest
 from benchmarks import tables
 from benchmarks.cells import Bench
 from benchmarks.grid import INPUT, Cell, Weights
+from benchmarks.speed import ALONE, TOGETHER
 
 AUDIO, RIGHT, FROZEN = ("audio", "absent"), ("both", "right"), ("both", "frozen")
 
@@ -74,3 +75,22 @@ def test_one_seed_has_no_range_and_no_score_a_dash(runs: pd.DataFrame) -> None:
     assert tables.spread(one[one.system == "a-vae"], "si_sdr_gain") == "+3.00"
     assert tables.spread(one[one.system == "a-vae"], "responsibility") == "-"
     assert tables.spread(one[one.system == "nobody"], "si_sdr_gain") == "-"
+
+
+def test_speed_is_told_on_the_clock_and_in_processor_time() -> None:
+    times = pd.DataFrame(
+        {
+            "work": [TOGETHER, ALONE, ALONE],
+            "elapsed": [0.1, 0.2, 0.4],
+            "processor": [0.05, 0.1, 0.2],
+        }
+    )
+    rows = rows_of(tables.of_speed({"min-vae": times}))
+    assert rows[0] == ["seconds of work per second of sound", "MIN-VAE"]
+    assert rows[2:6] == [
+        [TOGETHER, "0.10"],
+        ["processor time of it", "0.05"],
+        [ALONE, "0.30 (0.20..0.40)"],
+        ["processor time of it", "0.15 (0.10..0.20)"],
+    ]
+    assert rows[-1] == ["processor time of it", "-"]
