@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Generator, Tensor
 
-from minvae_pyro.corpora.data import Corpus
+from minvae_pyro.corpora.data import Corpus, PreparedCorpus
 from minvae_pyro.utterances import Utterances
 
 
@@ -49,12 +51,23 @@ class RealisticNoise:
         snr_db: lowest and highest signal-to-noise ratio over the piece, drawn uniformly, in decibels.
         talkers: share of noises that are one or two other talkers; of the rest, half are stationary and half
             modulated.
+        voices: prepared folders that the other talkers come from; the corpus of the training itself when omitted.
+
+    Raises:
+        UserError: a folder of ``voices`` that is missing or not prepared.
     """
 
-    def __init__(self, share: float = 0.5, snr_db: tuple[float, float] = (-10.0, 10.0), talkers: float = 0.4) -> None:
+    def __init__(
+        self,
+        share: float = 0.5,
+        snr_db: tuple[float, float] = (-10.0, 10.0),
+        talkers: float = 0.4,
+        voices: Sequence[str] = (),
+    ) -> None:
         self.share = share
         self.snr_db = snr_db
         self.talkers = talkers
+        self.voices = PreparedCorpus(voices, mouth=False) if voices else None
 
     def __call__(self, utterances: Utterances, generator: Generator, corpus: Corpus) -> Utterances:
         """Add noise to ``heard`` in utterances drawn at random."""
@@ -67,7 +80,7 @@ class RealisticNoise:
         modulated = kind > (1 + self.talkers) / 2
         noise = coloured_noise(speech.shape, modulated, generator)
         for row in (kind < self.talkers).nonzero().squeeze(1).tolist():
-            noise[row] = _other_talkers(corpus, speech.shape[1], generator)
+            noise[row] = _other_talkers(self.voices or corpus, speech.shape[1], generator)
         low, high = self.snr_db
         ratio = low + (high - low) * torch.rand(len(chosen), generator=generator)
         noise = noise * mask[..., None]
