@@ -76,10 +76,10 @@ def test_expectation_is_exact_and_gradients_are_less_noisy_than_sampled_ones() -
     exact_gradient = torch.cat([g.flatten() for g in torch.autograd.grad(exact, wanted)])
     spread = {}
     for name, kind in {"analytic": AnalyticTraceEnum_ELBO, "sampled": TraceEnum_ELBO}.items():
-        losses, gradients = gradient_draws(kind(max_plate_nesting=2), 200)
-        assert abs(losses.mean() - exact) < 4 * losses.std() / 200**0.5, name
+        losses, gradients = gradient_draws(kind(max_plate_nesting=2), 120)
+        assert abs(losses.mean() - exact) < 4 * losses.std() / 120**0.5, name
         error = (gradients.mean(0) - exact_gradient).abs()
-        assert (error < 4.5 * gradients.std(0) / 200**0.5 + 1e-9).all(), name
+        assert (error < 4.5 * gradients.std(0) / 120**0.5 + 1e-9).all(), name
         spread[name] = gradients.var(0).sum()
     assert spread["analytic"] < spread["sampled"]
 
@@ -170,6 +170,16 @@ def test_validation_of_pyro_is_kept() -> None:
 
     with pytest.raises(ValueError, match="invalid log_prob shape"):
         AnalyticTraceEnum_ELBO(max_plate_nesting=2).loss(out_of_plate, normal)
+
+    def global_after_local(infer: dict[str, str]) -> None:
+        with pyro.plate("rows", 2, dim=-1):
+            pyro.sample("alpha", dist.Bernoulli(0.5), infer=infer)
+        pyro.sample("late", dist.Normal(0.0, 1.0))
+
+    with pytest.warns(RuntimeWarning, match="possibly invalid dependency"):
+        AnalyticTraceEnum_ELBO(max_plate_nesting=1).loss(
+            lambda: global_after_local({}), lambda: global_after_local({"enumerate": "parallel"})
+        )
     with pytest.warns(UserWarning, match="vars in guide but not model"):
         AnalyticTraceEnum_ELBO(max_plate_nesting=0).loss(
             lambda: None, lambda: pyro.sample("extra", dist.Normal(0.0, 1.0))
