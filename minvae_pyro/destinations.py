@@ -40,9 +40,7 @@ def check_folder(path: str | os.PathLike[str], names: tuple[str, ...], *, overwr
     path = Path(path)
     taken = [name for name in names if (path / name).exists()]
     if taken and not overwrite:
-        raise UserError(
-            f"{path} has {', '.join(taken)}, which is kept: choose another, or overwrite by --overwrite."
-        )
+        raise UserError(f"{path} has {', '.join(taken)}, which is kept: choose another, or overwrite by --overwrite.")
     there = path
     while not there.exists() and there != there.parent:
         there = there.parent

@@ -45,20 +45,14 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME_OR_PATH",
         help="model: a shipped name or a .safetensors file (default: %(default)s)",
     )
-    parser.add_argument(
-        "--engine", default="svi", metavar="NAME", help="inference: svi or vem (default: %(default)s)"
-    )
+    parser.add_argument("--engine", default="svi", metavar="NAME", help="inference: svi or vem (default: %(default)s)")
     parser.add_argument(
         "--start",
         metavar="NAME",
         help="where inference starts: visual, audio, both, prior or random (default: the model's choice)",
     )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="decides everything random (default: 0)"
-    )
-    parser.add_argument(
-        "--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default: cpu)"
-    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides everything random (default: 0)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default: cpu)")
     parser.add_argument(
         "--report",
         type=Path,
