@@ -24,7 +24,7 @@ $(INSTALLED): setup.cfg pyproject.toml
 	@touch $@
 
 demo: $(INSTALLED)  ## train on a synthetic talking mouth, enhance it, write sound and figure into demo/
-	$(BIN)/minvae demo --output demo
+	$(BIN)/minvae demo --output demo --overwrite
 
 test: $(INSTALLED)  ## run the tests, two at a time
 	$(BIN)/pytest -n 2 --dist loadfile
@@ -43,9 +43,9 @@ format: $(INSTALLED)  ## mend style and format
 typecheck: $(INSTALLED)
 	@rm -rf build/typecheck && mkdir -p build/typecheck/minvae_pyro
 	@ln -s $(CURDIR)/minvae_pyro/* $(CURDIR)/models $(CURDIR)/guides build/typecheck/minvae_pyro
-	@ln -s $(CURDIR)/examples build/typecheck
+	@ln -s $(CURDIR)/examples $(CURDIR)/benchmarks build/typecheck
 	@cd build/typecheck && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml \
-	  --cache-dir $(CURDIR)/.mypy_cache minvae_pyro $(wildcard examples/*.py) | sed -E 's#^minvae_pyro/(models|guides)/#\1/#'
+	  --cache-dir $(CURDIR)/.mypy_cache minvae_pyro benchmarks $(wildcard examples/*.py) | sed -E 's#^minvae_pyro/(models|guides)/#\1/#'
 
 clean:  ## remove what make has built, .venv included
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

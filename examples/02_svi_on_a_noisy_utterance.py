@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
@@ -45,7 +46,9 @@ def main() -> None:
     noise = NMFNoise.start(utterances, rank=4)
     mixture = NoisyMixture(checkpoint.model, noise, torch.ones(1, 1, 1))
     # the posterior of this one utterance starts at the audio encoder
-    guide = MeanFieldGuide(*checkpoint.guide.heard(utterances), mixture=False)
+    trained: Any = checkpoint.guide
+    mean, scale = trained.heard(utterances)
+    guide = MeanFieldGuide(mean, scale, mixture=False)
 
     level = noisy.square().mean().sqrt()
     objective: list[float] = []

@@ -9,6 +9,7 @@ gives each frame a log-normal level of its own, as one more latent coordinate. T
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 import pyro
 import pyro.distributions as dist
@@ -65,7 +66,8 @@ def main() -> None:
     level = noisy.square().mean().sqrt()
     spectrum = checkpoint.stft(noisy / level)
     utterances = Utterances.from_spectrum(spectrum)
-    mean, scale = checkpoint.guide.heard(utterances)
+    trained: Any = checkpoint.guide
+    mean, scale = trained.heard(utterances)
     before = float(si_sdr(clean, noisy))
 
     own = LevelledPrior(checkpoint.model)
@@ -77,7 +79,7 @@ def main() -> None:
         for engine in engines:
             torch.manual_seed(0)
             mixture = NoisyMixture(prior, NMFNoise.start(utterances, rank=4), torch.ones(1, 1, 1))
-            guide = MeanFieldGuide(*start, mixture=False)
+            guide = MeanFieldGuide(start[0], start[1], mixture=False)
             engine(mixture, guide, utterances, refresh=False)
             gain = engine.gain(mixture, guide, utterances, samples=8)[0]
             estimate = checkpoint.stft.inverse(gain * spectrum, len(noisy)) * level

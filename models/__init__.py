@@ -6,6 +6,7 @@ from minvae_pyro.models.components import (
     GivenComponent,
     SharpenedComponent,
     StandardComponent,
+    reweigh,
     sharpen,
 )
 from minvae_pyro.models.min_vae import ConditionalMinVAE, MinVAE
@@ -32,6 +33,7 @@ __all__ = [
     "StandardComponent",
     "UtteranceMixing",
     "VisualVAE",
+    "reweigh",
     "sharpen",
     "spectral_likelihood",
 ]

@@ -17,7 +17,7 @@ from minvae_pyro.guides.starts import STARTS, Start
 from minvae_pyro.inference.engine import Callback, InferenceEngine, resolve
 from minvae_pyro.inference.svi import StochasticVariational
 from minvae_pyro.inference.vem import VariationalEM
-from minvae_pyro.models import NMFNoise, NoisyMixture, sharpen
+from minvae_pyro.models import NMFNoise, NoisyMixture, reweigh, sharpen
 from minvae_pyro.models.mixing import audio_where_unseen
 from minvae_pyro.utterances import Utterances
 
@@ -33,17 +33,22 @@ class Settings:
         start: where q(z) starts: a name of :data:`minvae_pyro.guides.starts.STARTS`, or an import path.
         rank: components of the NMF noise.
         temperature: sharpening of the visual component of the prior; 1 leaves it as trained.
+        mixing_weight: pi = P(alpha = 1) before the recording is looked at; None leaves it as trained. Near one, the
+            eyes have to earn their trust: the gate's log-odds, learnt at the pi of training, are moved by the change.
         draws: draws of z over which the Wiener gain is averaged.
     """
 
     start: str = "both"
-    rank: int = 8
+    rank: int = 4
     temperature: float = 1.0
+    mixing_weight: float | None = None
     draws: int = 8
 
     def __post_init__(self) -> None:
         if self.rank < 1 or self.draws < 1 or not self.temperature > 0:
             raise UserError(f"enhancement needs rank and draws of at least 1 and a temperature above 0, not {self}.")
+        if self.mixing_weight is not None and not 0 < self.mixing_weight < 1:
+            raise UserError(f"enhancement needs a mixing_weight between 0 and 1, not {self.mixing_weight}.")
 
     @classmethod
     def choose(cls, *layers: Mapping[str, Any]) -> Settings:
@@ -141,8 +146,12 @@ def _run(
     with torch.no_grad():
         logit = encoders.noisy_log_odds(utterances)
         even = torch.zeros_like(utterances.mask, dtype=utterances.heard.dtype)
+        trained: Any = checkpoint.model
+        weighed: Any = reweigh(trained, settings.mixing_weight)
+        if logit is not None:
+            logit = logit + weighed.mixing(utterances) - trained.mixing(utterances)
         known = audio_where_unseen(even if logit is None else logit, utterances)
-        prior = sharpen(checkpoint.model, settings.temperature).given(utterances)
+        prior = sharpen(weighed, settings.temperature).given(utterances)
         mean, scale = start(prior, encoders, utterances, 1 - known.sigmoid(), seed)
     noise = NMFNoise.start(utterances, settings.rank, generator)
     mixture = NoisyMixture(prior, noise, torch.ones_like(utterances.heard[:, :1, :1]))
