@@ -38,9 +38,7 @@ class ComplexNormal(_MeanPower):
         validate_args: as in every torch distribution.
     """
 
-    support = constraints.independent(
-        constraints._Dependent(), 0
-    )  # the complex plane: every value is allowed
+    support = constraints.independent(constraints._Dependent(), 0)  # the complex plane: every value is allowed
 
     def _validate_sample(self, value: Tensor) -> None:
         if not value.is_complex():
@@ -107,9 +105,7 @@ class DrawnNormal(Normal):
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> DrawnNormal:
         """Expand parameters and draw alike."""
-        return DrawnNormal(
-            self.loc.expand(batch_shape), self.scale.expand(batch_shape), self.draw.expand(batch_shape)
-        )
+        return DrawnNormal(self.loc.expand(batch_shape), self.scale.expand(batch_shape), self.draw.expand(batch_shape))
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """Return the draw made beforehand.

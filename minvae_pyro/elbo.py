@@ -29,9 +29,7 @@ class AnalyticTraceEnum_ELBO(TraceEnum_ELBO):
     """
 
     def _get_trace(self, model: Any, guide: Any, args: Any, kwargs: Any) -> tuple[Trace, Trace]:
-        model_trace, guide_trace = get_importance_trace(
-            "flat", self.max_plate_nesting, model, guide, args, kwargs
-        )
+        model_trace, guide_trace = get_importance_trace("flat", self.max_plate_nesting, model, guide, args, kwargs)
         if is_validation_enabled():
             check_traceenum_requirements(model_trace, guide_trace)
             _require_enumeration(guide_trace)

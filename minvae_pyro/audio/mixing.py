@@ -4,9 +4,7 @@ import torch
 from torch import Tensor
 
 
-def mix_at_snr(
-    clean: Tensor, noise: Tensor, snr_db: float | Tensor, offset: int = 0
-) -> tuple[Tensor, Tensor]:
+def mix_at_snr(clean: Tensor, noise: Tensor, snr_db: float | Tensor, offset: int = 0) -> tuple[Tensor, Tensor]:
     """Mix so that ``10 log10(sum clean^2 / sum noise^2)`` over the whole clip is ``snr_db``.
 
     Args:

@@ -84,9 +84,7 @@ class STFT(torch.nn.Module):
             (..., samples) real.
         """
         if spectrum.shape[-2] != self.frames(samples):
-            raise ValueError(
-                f"{samples} samples have {self.frames(samples)} frames, not {spectrum.shape[-2]}"
-            )
+            raise ValueError(f"{samples} samples have {self.frames(samples)} frames, not {spectrum.shape[-2]}")
         waveform = torchaudio.functional.inverse_spectrogram(
             spectrum.mT,
             length=self._covered(spectrum.shape[-2]),

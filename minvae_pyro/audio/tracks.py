@@ -112,12 +112,8 @@ def _decode(container: Any, path: Path) -> tuple[NDArray[np.float32], int]:
             except ValueError as error:
                 raise UserError(f"{path} changes its sound format half way: re-encode it first.") from error
     if not tape.pieces or undecodable > max(1, _DAMAGED * packets):
-        raise UserError(
-            f"The sound of {path} is damaged: {undecodable} of {packets} packets cannot be decoded."
-        )
+        raise UserError(f"The sound of {path} is damaged: {undecodable} of {packets} packets cannot be decoded.")
     # Matroska counts its duration from time 0, others from their start: give the benefit of the doubt.
     if duration is not None and duration - last > _CUT_SHORT:
-        raise UserError(
-            f"{path} is cut short: {last:.1f} of its {duration:.1f} s are there. Use a complete copy."
-        )
+        raise UserError(f"{path} is cut short: {last:.1f} of its {duration:.1f} s are there. Use a complete copy.")
     return np.concatenate(tape.pieces, axis=1), int(stream.rate)

@@ -151,9 +151,7 @@ def film_head(utterance: SyntheticUtterance, *, height: int = 288, width: int = 
         UserError: The picture is too small for a head.
     """
     if height < 32 or width < height / 2:
-        raise UserError(
-            f"no head fits {height} x {width} pixels; ask for 32 rows or more, and half as many columns"
-        )
+        raise UserError(f"no head fits {height} x {width} pixels; ask for 32 rows or more, and half as many columns")
     times = utterance.times
     rate = 1 / float(times[1] - times[0]) if len(times) > 1 else 25.0
     rng = _generator(utterance.seed, "head")
@@ -182,9 +180,7 @@ def _move(seconds: float, seed: int, talker: Talker) -> Gestures:
 def _record(gestures: Gestures, samples: int, seed: int, talker: Talker) -> Tensor:
     """The voice in a quiet room at a fixed level, (samples,) float32."""
     rng = _generator(seed, "voice")
-    voice = render_voice(
-        gestures, samples, rng, tract=talker.tract, breath=talker.breath, tilt_hz=talker.tilt_hz
-    )
+    voice = render_voice(gestures, samples, rng, tract=talker.tract, breath=talker.breath, tilt_hz=talker.tilt_hz)
     # A clip that is all pause stays quiet.
     voice = voice / max(float(np.sqrt(np.mean(voice**2))), 1e-3)
     sound = _LEVEL * (voice + _ROOM * rng.standard_normal(samples))

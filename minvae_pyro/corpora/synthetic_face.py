@@ -208,9 +208,7 @@ def _draw_head(face: Face, x: Picture, y: Picture) -> Picture:
 def _texture(seed: int) -> Picture:
     """Tileable unit-variance skin texture, three samples a pixel."""
     noise = np.random.default_rng(seed).standard_normal((384, 384))
-    texture = np.sum(
-        [sigma * gaussian_filter(noise, sigma, mode="wrap") for sigma in (2.0, 5.0, 14.0)], axis=0
-    )
+    texture = np.sum([sigma * gaussian_filter(noise, sigma, mode="wrap") for sigma in (2.0, 5.0, 14.0)], axis=0)
     return np.asarray(texture / texture.std(), np.float32)
 
 

@@ -46,9 +46,7 @@ def _babble(samples: int, rng: np.random.Generator) -> FloatArray:
     crowd = np.zeros(samples)
     for seed in rng.integers(2**31, size=_BABBLERS):
         talker = draw_talker(int(seed))
-        speech = np.concatenate(
-            [speak(seconds, int(seed) + piece, talker=talker).numpy() for piece in range(pieces)]
-        )
+        speech = np.concatenate([speak(seconds, int(seed) + piece, talker=talker).numpy() for piece in range(pieces)])
         crowd += np.roll(speech, rng.integers(len(speech)))[:samples]
     return crowd
 

@@ -91,9 +91,7 @@ def formants(posture: Gestures, tract: float = 1.0) -> tuple[FloatArray, FloatAr
     upper = [np.full_like(first, hertz) for hertz in (3600, 4400, 5300, 6200)]
     damping = [np.full_like(first, hertz) for hertz in (90, 140, 220, 300, 400, 500)]
     # An open glottis drains the first resonance most.
-    return tract * np.stack([first, second, third, *upper]), np.stack(
-        [60 + 80 * posture.aspiration, *damping]
-    )
+    return tract * np.stack([first, second, third, *upper]), np.stack([60 + 80 * posture.aspiration, *damping])
 
 
 def _glottal_flow(pitch: FloatArray, tilt_hz: float) -> FloatArray:

@@ -53,15 +53,11 @@ class Mixture:
         Raises:
             UserError: a recording cannot be read or is silent.
         """
-        clean, noise = (
-            read_sound(path).resample(self.sample_rate).mono() for path in (self.clip, self.noise)
-        )
+        clean, noise = (read_sound(path).resample(self.sample_rate).mono() for path in (self.clip, self.noise))
         try:
             return mix_at_snr(clean, noise, self.snr_db, self.noise_offset_samples)
         except ValueError as error:
-            raise UserError(
-                f"Cannot mix {self.clip} with {self.noise} (mixture {self.id}): {error}"
-            ) from error
+            raise UserError(f"Cannot mix {self.clip} with {self.noise} (mixture {self.id}): {error}") from error
 
 
 def read_mixtures(path: str | os.PathLike[str]) -> list[Mixture]:
@@ -85,9 +81,7 @@ def read_mixtures(path: str | os.PathLike[str]) -> list[Mixture]:
     if missing:
         raise UserError(f"{path} lacks the columns {', '.join(missing)}: it needs {', '.join(_COLUMNS)}.")
     if table["id"].duplicated().any():
-        raise UserError(
-            f"{path} has the id {table['id'][table['id'].duplicated()].iloc[0]} twice: ids are unique."
-        )
+        raise UserError(f"{path} has the id {table['id'][table['id'].duplicated()].iloc[0]} twice: ids are unique.")
     return [_mixture(path, line, row) for line, row in enumerate(table.to_dict("records"), start=2)]
 
 
@@ -125,9 +119,7 @@ def score_mixtures(
     """
     for system, sounds in estimates.items():
         if len(sounds) != len(mixtures):
-            raise UserError(
-                f"{system} has {len(sounds)} estimates for {len(mixtures)} mixtures: give one for each."
-            )
+            raise UserError(f"{system} has {len(sounds)} estimates for {len(mixtures)} mixtures: give one for each.")
     built = [mixture.build() for mixture in mixtures]
     jobs = [(clean, noisy, mixture) for (noisy, clean), mixture in zip(built, mixtures, strict=True)]
     for sounds in estimates.values():

@@ -75,9 +75,7 @@ def scores(clean: Tensor, estimate: Tensor, sample_rate: int) -> Scores:
     """
     if clean.ndim != 1 or estimate.ndim != 1:
         shapes = f"{tuple(clean.shape)} and {tuple(estimate.shape)}"
-        raise UserError(
-            f"Scores compare two mono sounds, not tensors of shape {shapes}: mix the channels down."
-        )
+        raise UserError(f"Scores compare two mono sounds, not tensors of shape {shapes}: mix the channels down.")
     if len(clean) != len(estimate):
         raise UserError(
             f"Clean sound and estimate differ in length ({len(clean)}, {len(estimate)} samples): align them."

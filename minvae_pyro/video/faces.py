@@ -187,11 +187,9 @@ def _fill(track: _Sightings, looks: _Looks, detect_every: int) -> NDArray[np.flo
     flow = np.cumsum(np.where(own[:, None], looks.shifts[within], 0.0), axis=0)
     drift = spread(sightings[:, :2] - flow[seen - seen[0]])
     lips_seen = ~np.isnan(sightings[:, 3])
-    if lips_seen.sum() >= min(3, len(seen)):
-        # Constant over the track: the place is the talker's, and the cascade takes some chins for mouths.
-        lips = np.median(sightings[lips_seen, 3:], axis=0)
-    else:
-        lips = usual_lips()
+    # Constant over the track: the place is the talker's, and the cascade takes some chins for mouths.
+    often_seen = lips_seen.sum() >= min(3, len(seen))
+    lips = np.median(sightings[lips_seen, 3:], axis=0) if often_seen else usual_lips()
     centre = flow + _smooth(drift, _CENTRE_WINDOW / period)
     side = _smooth(path[:, 2:], _SIDE_WINDOW / period)
     path = np.concatenate([centre, side, np.broadcast_to(lips, (len(within), 2))], axis=1)

@@ -14,9 +14,7 @@ _WINDOW = 15  # pixels around each point
 _FARTHEST = 0.2  # of the face: no head moves faster from frame to frame; a cut to another picture does
 
 
-def face_shift(
-    before: NDArray[np.uint8], after: NDArray[np.uint8], box: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def face_shift(before: NDArray[np.uint8], after: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.float64]:
     """Measure the shift of a face between two pictures by optical flow (pyramidal Lucas-Kanade).
 
     Points are spread over eyes and nose, the part of a face that does not move with speech; the median over
@@ -37,8 +35,7 @@ def face_shift(
     # One and the same window of both pictures, with the face in the middle.
     window = np.array([[scale, 0.0, _SIDE / 2 - x * scale], [0.0, scale, _SIDE / 2 - y * scale]])
     one, other = (
-        cv2.warpAffine(picture, window, (_SIDE, _SIDE), flags=_LINEAR, borderMode=_RIM)
-        for picture in (before, after)
+        cv2.warpAffine(picture, window, (_SIDE, _SIDE), flags=_LINEAR, borderMode=_RIM) for picture in (before, after)
     )
     across, down = np.meshgrid(np.linspace(0.25, 0.75, _POINTS), np.linspace(0.25, 0.62, _POINTS))
     points = (_SIDE * np.stack([across.ravel(), down.ravel()], axis=1)).astype(np.float32)[:, None]

@@ -21,9 +21,7 @@ _CROPPED_SIDE = 160
 _CROPPED_ASPECT = 1.2
 
 
-def read_mouth(
-    path: str | PathLike[str], *, detect_every: int = 5, cropped: bool | None = None
-) -> MouthTrack:
+def read_mouth(path: str | PathLike[str], *, detect_every: int = 5, cropped: bool | None = None) -> MouthTrack:
     """Read the talker's mouth from a video.
 
     The file is decoded twice, once to follow the face (`follow_face` says whose it is) and once to cut the

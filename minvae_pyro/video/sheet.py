@@ -20,9 +20,7 @@ _GAP = 2  # pixels between tiles
 _LABEL = 12  # pixels below each tile for its time
 
 
-def contact_sheet(
-    mouth: MouthTrack, path: str | PathLike[str], *, tiles: int = 90, overwrite: bool = False
-) -> Path:
+def contact_sheet(mouth: MouthTrack, path: str | PathLike[str], *, tiles: int = 90, overwrite: bool = False) -> Path:
     """Save mouth crops as one PNG picture, in reading order, each with its time in seconds below.
 
     Frames without a mouth are crossed out.

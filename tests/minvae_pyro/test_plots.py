@@ -118,12 +118,8 @@ def test_strip_shows_found_crops_only() -> None:
         frame = round((left + right) / 2 * 25)
         assert frame >= 24
         shown = np.asarray(image.get_array())
-        assert any(
-            np.array_equal(shown, track.crops[near]) for near in (frame - 1, frame, frame + 1) if near < 50
-        )
-    nothing = MouthTrack(
-        torch.zeros(0, 67, 67, dtype=torch.uint8), torch.zeros(0).double(), torch.zeros(0).bool()
-    )
+        assert any(np.array_equal(shown, track.crops[near]) for near in (frame - 1, frame, frame + 1) if near < 50)
+    nothing = MouthTrack(torch.zeros(0, 67, 67, dtype=torch.uint8), torch.zeros(0).double(), torch.zeros(0).bool())
     assert not panel(enhancement_figure(tone(9), tone(9), sample_rate=RATE, mouth=nothing), "mouth").images
 
 

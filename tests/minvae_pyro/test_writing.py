@@ -32,9 +32,7 @@ def test_an_impossible_place_is_one_clear_line(tmp_path: Path, name: str) -> Non
     assert "\n" not in str(caught.value)
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_whole(tmp_path / "a.bin", b"old")
 
     def full(*_: object) -> None:

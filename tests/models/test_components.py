@@ -11,6 +11,7 @@ from minvae_pyro.models import (
     MinVAE,
     SharpenedComponent,
     StandardComponent,
+    reweigh,
     sharpen,
 )
 from minvae_pyro.networks import MouthPerceptron
@@ -76,6 +77,23 @@ def test_sharpening_multiplies_the_variance_and_leaves_the_original(utterances: 
 def test_a_prior_without_a_visual_component_is_left_alone() -> None:
     prior = AudioVAE(2)
     assert sharpen(prior, 0.1) is prior
+
+
+def test_reweighing_sets_pi_where_a_mouth_is_seen_and_leaves_the_original(utterances: Utterances) -> None:
+    prior = ConditionalMinVAE(2, Brightness())
+    before = prior.mixing(utterances)
+    weighed = reweigh(prior, 0.9)
+    pi = weighed.alpha_prior(utterances).probs
+    torch.testing.assert_close(pi[utterances.mouth_seen], torch.full_like(pi[utterances.mouth_seen], 0.9))
+    assert (pi[~utterances.mouth_seen] > 1 - 1e-6).all()
+    torch.testing.assert_close(prior.mixing(utterances), before)
+    assert weighed.visual_component is prior.visual_component
+
+
+def test_there_is_nothing_to_reweigh_without_alpha_or_without_a_weight() -> None:
+    audio, mixture = AudioVAE(2), ConditionalMinVAE(2, Brightness())
+    assert reweigh(audio, 0.9) is audio
+    assert reweigh(mixture, None) is mixture
 
 
 def test_given_asks_the_network_once_and_leaves_the_original(utterances: Utterances) -> None:

@@ -63,7 +63,12 @@ def test_mistakes_are_one_line_and_code_2(arguments, message, capsys, tmp_path, 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGKILL"])
 def test_a_stopped_process_leaves_a_run_that_continues(options, tmp_path, name):
     # one epoch is 80 batches, so that the signal comes in the middle of the second
-    command = [sys.executable, "-m", "minvae_pyro.cli.main", "train", *options, "--optimisation.one_cycle=false"]
+    # a job started in the background inherits a disposition that ignores Ctrl-C; a user's terminal does not
+    program = (
+        "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "runpy.run_module('minvae_pyro.cli.main', run_name='__main__')"
+    )
+    command = [sys.executable, "-c", program, "train", *options, "--optimisation.one_cycle=false"]
     with subprocess.Popen(
         [*command, "--epochs=1000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

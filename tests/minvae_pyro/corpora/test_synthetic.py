@@ -20,9 +20,9 @@ def log_mel(utterance: SyntheticUtterance) -> torch.Tensor:
     """(T, 24) decibels around the instant of each picture."""
     step = utterance.sample_rate / 25
     assert step == int(step)
-    mel = torchaudio.transforms.MelSpectrogram(
-        utterance.sample_rate, n_fft=1024, hop_length=int(step), n_mels=24
-    )(utterance.waveform)
+    mel = torchaudio.transforms.MelSpectrogram(utterance.sample_rate, n_fft=1024, hop_length=int(step), n_mels=24)(
+        utterance.waveform
+    )
     return 10 * torch.log10(mel + 1e-7).T[: len(utterance.crops)]
 
 
@@ -61,9 +61,7 @@ def test_shapes_levels_and_clock(seconds: float, frames_per_second: float, seed:
     assert utterance.times.dtype == torch.float64
     assert utterance.times[0] == 0
     assert utterance.times[-1] < duration <= utterance.times[-1] + 1 / frames_per_second + 1e-9
-    torch.testing.assert_close(
-        utterance.times.diff(), torch.full((frames - 1,), 1 / frames_per_second).double()
-    )
+    torch.testing.assert_close(utterance.times.diff(), torch.full((frames - 1,), 1 / frames_per_second).double())
 
 
 def test_a_seed_decides_everything() -> None:
@@ -77,9 +75,7 @@ def test_a_seed_decides_everything() -> None:
 
 def test_speak_is_the_sound_of_synthesise() -> None:
     talker = draw_talker(2)
-    assert speak(0.7, 1, talker=talker).equal(
-        synthesise(0.7, 1, talker=talker, frames_per_second=50).waveform
-    )
+    assert speak(0.7, 1, talker=talker).equal(synthesise(0.7, 1, talker=talker, frames_per_second=50).waveform)
 
 
 def test_film_rate_changes_neither_speech_nor_sound() -> None:
@@ -114,14 +110,10 @@ def test_pictures_predict_sound_and_pictures_of_another_clip_do_not() -> None:
 
 def test_talkers_differ_in_pitch_and_look() -> None:
     low, high = (synthesise(3.0, 0, talker=Talker(pitch_hz=hertz)) for hertz in (100.0, 200.0))
-    pitch = [
-        torchaudio.functional.detect_pitch_frequency(one.waveform, 16000).median() for one in (low, high)
-    ]
+    pitch = [torchaudio.functional.detect_pitch_frequency(one.waveform, 16000).median() for one in (low, high)]
     assert pitch[0] == pytest.approx(100, rel=0.2)
     assert pitch[1] == pytest.approx(200, rel=0.2)
-    skins = torch.tensor(
-        [synthesise(0.1, 0, talker=draw_talker(seed)).crops.float().mean() for seed in range(6)]
-    )
+    skins = torch.tensor([synthesise(0.1, 0, talker=draw_talker(seed)).crops.float().mean() for seed in range(6)])
     assert skins.std() > 8  # grey levels
 
 

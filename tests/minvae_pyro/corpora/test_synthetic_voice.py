@@ -85,12 +85,8 @@ def test_no_source_no_sound() -> None:
 
 
 def test_friction_is_strongest_where_it_is_asked_for() -> None:
-    assert envelope_peak(hold(voice=0.0, friction=1.0, friction_hz=3000.0), 100, 7900) == pytest.approx(
-        3000, abs=800
-    )
-    assert envelope_peak(hold(voice=0.0, friction=1.0, friction_hz=6200.0), 100, 7900) == pytest.approx(
-        6200, abs=1200
-    )
+    assert envelope_peak(hold(voice=0.0, friction=1.0, friction_hz=3000.0), 100, 7900) == pytest.approx(3000, abs=800)
+    assert envelope_peak(hold(voice=0.0, friction=1.0, friction_hz=6200.0), 100, 7900) == pytest.approx(6200, abs=1200)
 
 
 def test_stationary_gestures_give_a_steady_sound() -> None:

@@ -131,6 +131,23 @@ def test_a_gate_is_believed_and_blends_the_start(noisy: Any) -> None:
     torch.testing.assert_close(fitted.audio_responsibility, found.audio_responsibility)
 
 
+def test_prior_odds_move_the_gate_by_their_change(noisy: Any) -> None:
+    batch, checkpoint = noisy.batch(), noisy.checkpoint(gate=True)
+    odds = {}
+    for weight in (0.3, 0.9):
+        engine = NoFit()
+        found = infer(checkpoint, batch, engine=engine, mixing_weight=weight)
+        assert found.audio_responsibility is not None
+        odds[weight] = found.audio_responsibility.logit()
+        torch.testing.assert_close(engine.pi.sigmoid(), torch.full_like(engine.pi, weight))
+    change = torch.tensor([0.9, 0.3]).double().logit()
+    torch.testing.assert_close(odds[0.9] - odds[0.3], (change[0] - change[1]).expand_as(odds[0.9]))
+    trained = checkpoint.model.mixing(batch)
+    plain = infer(checkpoint, batch, engine=NoFit()).audio_responsibility
+    assert plain is not None
+    torch.testing.assert_close(odds[0.9] - plain.logit(), change[0] - trained)
+
+
 def test_without_video_all_is_left_to_the_sound(noisy: Any) -> None:
     batch = noisy.batch().without_mouth()
     for gate in (False, True):
@@ -201,11 +218,16 @@ def test_engines_and_starts_of_ones_own(noisy: Any) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"ranks": 3}, "there is no setting ranks of enhancement. There are start, rank, temperature, draws."),
+        (
+            {"ranks": 3},
+            "there is no setting ranks of enhancement. There are start, rank, temperature, mixing_weight, draws.",
+        ),
         ({"rank": 0}, "rank and draws of at least 1"),
         ({"draws": 0}, "rank and draws of at least 1"),
         ({"temperature": 0.0}, "a temperature above 0"),
         ({"temperature": float("nan")}, "a temperature above 0"),
+        ({"mixing_weight": 0.0}, "a mixing_weight between 0 and 1"),
+        ({"mixing_weight": 1.0}, "a mixing_weight between 0 and 1"),
     ],
 )
 def test_impossible_settings_are_refused(noisy: Any, settings: dict[str, Any], message: str) -> None:

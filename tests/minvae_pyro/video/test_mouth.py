@@ -90,9 +90,7 @@ def test_a_video_without_a_face_still_has_times(tmp_path, make_video):
 
 def test_the_crop_is_nine_twentieths_of_the_face(tmp_path, make_video, monkeypatch):
     """On a slope of 0.7 grey levels a pixel, a face of 120 pixels gives a crop of 54 around its lips."""
-    still = FaceTrack(
-        np.zeros(1), np.array([[150.0, 100, 120]]), np.array([[160.0, 140]]), np.ones(1, dtype=bool)
-    )
+    still = FaceTrack(np.zeros(1), np.array([[150.0, 100, 120]]), np.array([[160.0, 140]]), np.ones(1, dtype=bool))
     monkeypatch.setattr(mouth, "follow_face", lambda frames, detect_every: still)
     slope = np.broadcast_to(0.7 * (np.arange(320) + 0.5), (240, 320)).round().astype(np.uint8)
     crop = read_mouth(make_video(tmp_path / "v.mp4", [slope], codec="mpeg1video")).crops[0].double()
