@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from torch import Generator, Tensor
@@ -51,10 +52,8 @@ class RealisticNoise:
         snr_db: lowest and highest signal-to-noise ratio over the piece, drawn uniformly, in decibels.
         talkers: share of noises that are one or two other talkers; of the rest, half are stationary and half
             modulated.
-        voices: prepared folders that the other talkers come from; the corpus of the training itself when omitted.
-
-    Raises:
-        UserError: a folder of ``voices`` that is missing or not prepared.
+        voices: prepared folders that the other talkers come from, opened at the first call; the corpus of the training
+            itself when omitted.
     """
 
     def __init__(
@@ -67,10 +66,18 @@ class RealisticNoise:
         self.share = share
         self.snr_db = snr_db
         self.talkers = talkers
-        self.voices = PreparedCorpus(voices, mouth=False) if voices else None
+        self.voices = voices
+
+    @cached_property
+    def _choir(self) -> PreparedCorpus | None:
+        return PreparedCorpus(self.voices, mouth=False) if self.voices else None
 
     def __call__(self, utterances: Utterances, generator: Generator, corpus: Corpus) -> Utterances:
-        """Add noise to ``heard`` in utterances drawn at random."""
+        """Add noise to ``heard`` in utterances drawn at random.
+
+        Raises:
+            UserError: a folder of ``voices`` that is missing or not prepared.
+        """
         size = len(utterances)
         chosen = (torch.rand(size, generator=generator) < self.share).nonzero().squeeze(1)
         if len(chosen) == 0:
@@ -80,7 +87,7 @@ class RealisticNoise:
         modulated = kind > (1 + self.talkers) / 2
         noise = coloured_noise(speech.shape, modulated, generator)
         for row in (kind < self.talkers).nonzero().squeeze(1).tolist():
-            noise[row] = _other_talkers(self.voices or corpus, speech.shape[1], generator)
+            noise[row] = _other_talkers(self._choir or corpus, speech.shape[1], generator)
         low, high = self.snr_db
         ratio = low + (high - low) * torch.rand(len(chosen), generator=generator)
         noise = noise * mask[..., None]

@@ -3,6 +3,7 @@ import torch
 
 from minvae_pyro.audio.stft import STFT
 from minvae_pyro.corpora.data import MemoryCorpus
+from minvae_pyro.errors import UserError
 from minvae_pyro.training.noise import NoNoise, RealisticNoise, UniformNoise, coloured_noise
 from minvae_pyro.utterances import Utterances, concatenate
 
@@ -87,3 +88,17 @@ def test_coloured_noise_swells_only_when_modulated():
     loudness = coloured_noise(torch.Size([200, 60, 513]), modulated, generator()).log().mean(-1)
     change = loudness.std(1)
     assert change[modulated].min() > 3 * change[~modulated].max()
+
+
+def test_other_talkers_come_from_the_voices_that_are_named(batch, corpora):
+    silent = MemoryCorpus([Utterances.from_spectrum(torch.zeros(40, 513))], STFT())
+    named = RealisticNoise(share=1.0, talkers=1.0, voices=(str(corpora / "train"),))
+    unnamed = RealisticNoise(share=1.0, talkers=1.0)
+    assert (unnamed(batch, generator(), silent).heard == batch.heard).all()
+    assert (named(batch, generator(), silent).heard != batch.heard).any(-1).all()
+
+
+def test_voices_that_are_missing_are_a_mistake_of_the_user(batch, corpus, tmp_path):
+    noise = RealisticNoise(share=1.0, talkers=1.0, voices=(str(tmp_path / "nowhere"),))
+    with pytest.raises(UserError, match="nowhere"):
+        noise(batch, generator(), corpus)
