@@ -6,11 +6,10 @@ from minvae_pyro.models.components import (
     GivenComponent,
     SharpenedComponent,
     StandardComponent,
-    reweigh,
     sharpen,
 )
 from minvae_pyro.models.min_vae import ConditionalMinVAE, MinVAE
-from minvae_pyro.models.mixing import FixedMixing, LearntMixing, UtteranceMixing
+from minvae_pyro.models.mixing import FixedMixing, LearntMixing, UtteranceMixing, reweigh
 from minvae_pyro.models.noise import NMFNoise, NoiseModel
 from minvae_pyro.models.noisy_mixture import NoisyMixture
 from minvae_pyro.models.speech_prior import SpeechPrior, spectral_likelihood

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from minvae_pyro.models.mixing import FixedMixing
 from minvae_pyro.models.speech_prior import SpeechPrior, shallow_copy
 from minvae_pyro.networks import Gaussian, MouthConvolution
 from minvae_pyro.utterances import Utterances
@@ -121,17 +120,3 @@ def sharpen(prior: SpeechPrior, temperature: float) -> SpeechPrior:
     sharpened = shallow_copy(prior)
     sharpened.visual_component = SharpenedComponent(component, temperature)
     return sharpened
-
-
-def reweigh(prior: SpeechPrior, weight: float | None) -> SpeechPrior:
-    """A copy of the prior with another P(alpha = 1); without alpha, or for None, the prior as it is.
-
-    Args:
-        prior: any speech prior.
-        weight: pi in (0, 1).
-    """
-    if weight is None or not hasattr(prior, "mixing"):
-        return prior
-    weighed = shallow_copy(prior)
-    weighed.mixing = FixedMixing(weight).to(next(prior.parameters()).device)
-    return weighed

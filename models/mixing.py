@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from minvae_pyro.models.speech_prior import SpeechPrior, shallow_copy
 from minvae_pyro.utterances import Utterances
 
 LOGIT_BOUND = 30.0
@@ -27,7 +28,17 @@ def audio_where_unseen(logit: Tensor, utterances: Utterances) -> Tensor:
     return torch.where(utterances.mouth_seen, logit, LOGIT_BOUND)
 
 
-class LearntMixing(nn.Module):
+class Mixing(nn.Module):
+    """Log-odds of alpha = 1 in ``logit``; a subclass says how they come about."""
+
+    logit: Tensor
+
+    def forward(self, utterances: Utterances) -> Tensor:
+        """Log-odds of alpha = 1, (B, N)."""
+        return audio_where_unseen(self.logit, utterances)
+
+
+class LearntMixing(Mixing):
     """One learnt weight pi for all frames (arXiv 1912.10647).
 
     Args:
@@ -38,37 +49,25 @@ class LearntMixing(nn.Module):
         super().__init__()
         self.logit = nn.Parameter(torch.tensor(math.log(weight / (1 - weight))))
 
-    def forward(self, utterances: Utterances) -> Tensor:
-        """Log-odds of alpha = 1, (B, N)."""
-        return audio_where_unseen(self.logit, utterances)
 
-
-class FixedMixing(nn.Module):
+class FixedMixing(Mixing):
     """A weight pi that is not learnt.
 
     Args:
         weight: pi in (0, 1).
     """
 
-    logit: Tensor
-
     def __init__(self, weight: float = 0.5) -> None:
         super().__init__()
         self.register_buffer("logit", torch.tensor(math.log(weight / (1 - weight))), persistent=False)
 
-    def forward(self, utterances: Utterances) -> Tensor:
-        """Log-odds of alpha = 1, (B, N)."""
-        return audio_where_unseen(self.logit, utterances)
 
-
-class UtteranceMixing(nn.Module):
+class UtteranceMixing(Mixing):
     """Log-odds set per utterance or frame, re-estimated at test time by the M-step.
 
     Args:
         logit: (B, N) or (B, 1).
     """
-
-    logit: Tensor
 
     def __init__(self, logit: Tensor) -> None:
         super().__init__()
@@ -85,6 +84,16 @@ class UtteranceMixing(nn.Module):
         mean = (responsibility * seen).sum(1, keepdim=True) / seen.sum(1, keepdim=True).clamp_min(1)
         self.logit = mean.clamp(1e-6, 1 - 1e-6).logit().expand(seen.shape)
 
-    def forward(self, utterances: Utterances) -> Tensor:
-        """Log-odds of alpha = 1, (B, N)."""
-        return audio_where_unseen(self.logit, utterances)
+
+def reweigh(prior: SpeechPrior, weight: float | None) -> SpeechPrior:
+    """A copy of the prior with another P(alpha = 1); without alpha, or for None, the prior as it is.
+
+    Args:
+        prior: any speech prior.
+        weight: pi in (0, 1).
+    """
+    if weight is None or not hasattr(prior, "mixing"):
+        return prior
+    weighed = shallow_copy(prior)
+    weighed.mixing = FixedMixing(weight).to(next(prior.parameters()).device)
+    return weighed

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+import pyro.distributions as dist
 import torch
 from torch import Tensor
 
@@ -155,10 +156,10 @@ def _run(
         mean, scale = start(prior, encoders, utterances, 1 - known.sigmoid(), seed)
     noise = NMFNoise.start(utterances, settings.rank, generator)
     mixture = NoisyMixture(prior, noise, torch.ones_like(utterances.heard[:, :1, :1]))
-    guide = MeanFieldGuide(mean, scale, mixture=False)
-    guide.mixture = component_log_odds(prior, guide.z_posterior(), utterances) is not None
+    has_alpha = component_log_odds(prior, dist.Normal(mean, scale).to_event(1), utterances) is not None
+    guide = MeanFieldGuide(mean, scale, mixture=has_alpha)
     guide.logit = known
-    refresh = logit is None and guide.mixture
+    refresh = logit is None and has_alpha
     if refresh:
         guide.refresh(prior, utterances)
     objective = engine(mixture, guide, utterances, refresh=refresh, callback=callback)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from os import PathLike
 from pathlib import Path
 
@@ -12,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from minvae_pyro.errors import UserError
 from minvae_pyro.video.track import MOUTH_SIDE, MouthTrack
+from minvae_pyro.writing import write_whole
 
 _COLUMNS = 15
 _GAP = 2  # pixels between tiles
@@ -37,12 +35,9 @@ def contact_sheet(mouth: MouthTrack, path: str | PathLike[str], *, tiles: int = 
     Raises:
         UserError: the file exists already, or cannot be written.
     """
-    path = Path(path)
-    if path.exists() and not overwrite:
-        raise UserError(f"{path} exists: allow overwriting or choose another name")
     shown = np.linspace(0, len(mouth.times) - 1, min(tiles, len(mouth.times))).round().astype(int)
-    _write(path, _draw(mouth.crops[shown], mouth.times[shown], mouth.found[shown]))
-    return path
+    page = _draw(mouth.crops[shown], mouth.times[shown], mouth.found[shown])
+    return write_whole(path, cv2.imencode(".png", page)[1].tobytes(), overwrite=overwrite)
 
 
 def _draw(crops: Tensor, times: Tensor, found: Tensor) -> NDArray[np.uint8]:
@@ -60,13 +55,3 @@ def _draw(crops: Tensor, times: Tensor, found: Tensor) -> NDArray[np.uint8]:
         label = f"{times[tile].item():.2f}"
         cv2.putText(page, label, (x, bottom + _LABEL - 2), cv2.FONT_HERSHEY_PLAIN, 0.8, 0, 1, cv2.LINE_AA)
     return page
-
-
-def _write(path: Path, page: NDArray[np.uint8]) -> None:
-    try:
-        handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-        with os.fdopen(handle, "wb") as file:
-            file.write(cv2.imencode(".png", page)[1].tobytes())
-        os.replace(part, path)
-    except OSError as error:
-        raise UserError(f"cannot write {path} ({error.strerror}): choose another folder") from error
