@@ -50,7 +50,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     utterances = synthetic_frames()
     checkpoint = load_checkpoint("min-vae")
-    model = checkpoint.model.double()
+    model = checkpoint.prior.double()
     trained: Any = checkpoint.guide
     guide = SharedGuide(model, trained.audio, CollapsedResponsibility()).double().eval()
 

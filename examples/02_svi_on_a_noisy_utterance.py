@@ -44,7 +44,7 @@ def main() -> None:
 
     # the model of what is heard: a trained prior, untrained noise, one gain
     noise = NMFNoise.start(utterances, rank=4)
-    mixture = NoisyMixture(checkpoint.model, noise, torch.ones(1, 1, 1))
+    mixture = NoisyMixture(checkpoint.prior, noise, torch.ones(1, 1, 1))
     # the posterior of this one utterance starts at the audio encoder
     trained: Any = checkpoint.guide
     mean, scale = trained.heard(utterances)

@@ -70,8 +70,8 @@ def main() -> None:
     mean, scale = trained.heard(utterances)
     before = float(si_sdr(clean, noisy))
 
-    own = LevelledPrior(checkpoint.model)
-    priors: dict[str, SpeechPrior] = {"A-VAE": checkpoint.model, "A-VAE with a level per frame": own}
+    own = LevelledPrior(checkpoint.prior)
+    priors: dict[str, SpeechPrior] = {"A-VAE": checkpoint.prior, "A-VAE with a level per frame": own}
     engines: list[InferenceEngine] = [StochasticVariational(), VariationalEM()]
     for name, prior in priors.items():
         missing = prior.latent_dim - mean.shape[-1]

@@ -78,7 +78,7 @@ class MixtureGuide(PyroModule):
             z[n] | alpha[n] = 0 ~ N(visual encoder(mouth))
 
     Args:
-        model: the prior that is trained; its conditionals give the bounds L_a and L_v.
+        prior: the prior that is trained; its conditionals give the bounds L_a and L_v.
         audio: maps utterances to mean and scale under alpha = 1.
         visual: maps utterances to mean and scale under alpha = 0.
         responsibility: the rule for r; collapsed when omitted.
@@ -86,14 +86,14 @@ class MixtureGuide(PyroModule):
 
     def __init__(
         self,
-        model: MinVAE,
+        prior: MinVAE,
         audio: nn.Module | None = None,
         visual: nn.Module | None = None,
         responsibility: Responsibility | None = None,
     ) -> None:
         super().__init__()
-        # in a list, so that the model's weights are not the guide's as well
-        self._model = [model]
+        # in a list, so that the prior's weights are not the guide's as well
+        self._prior = [prior]
         self.audio = HeardPosterior() if audio is None else audio
         self.visual = SeenPosterior() if visual is None else visual
         self.responsibility = CollapsedResponsibility() if responsibility is None else responsibility
@@ -162,7 +162,7 @@ class MixtureGuide(PyroModule):
 
         def sight() -> tuple[Gaussian, Tensor]:
             seen = self.seen(utterances)
-            return seen, self._model[0].speech_variance(seen[0], utterances)
+            return seen, self._prior[0].speech_variance(seen[0], utterances)
 
         return Evidence(bounds, sight)
 
@@ -177,13 +177,13 @@ class MixtureGuide(PyroModule):
         Returns:
             tuple: log-odds, L_a, L_v, each (B, N).
         """
-        model = self._model[0]
-        variance = model.speech_variance(draw, utterances)
+        prior = self._prior[0]
+        variance = prior.speech_variance(draw, utterances)
         likelihood = spectral_likelihood(utterances.spectrum, variance).log_prob(utterances.spectrum).sum(-1)
         alpha = torch.arange(2, device=draw.device)[:, None, None]
-        divergence = kl_divergence(posterior.to_event(1), model.z_prior(alpha, utterances))
+        divergence = kl_divergence(posterior.to_event(1), prior.z_prior(alpha, utterances))
         bound = likelihood - divergence
-        return model.mixing(utterances), bound[1], bound[0]
+        return prior.mixing(utterances), bound[1], bound[0]
 
 
 class SharedGuide(MixtureGuide):
@@ -194,20 +194,20 @@ class SharedGuide(MixtureGuide):
     share one draw, so the likelihood cancels from ``L_a - L_v`` to the last digit.
 
     Args:
-        model: the prior that is trained.
+        prior: the prior that is trained.
         posterior: maps utterances to mean and scale; the audio encoder on clean speech when omitted.
         responsibility: the rule for r; collapsed when omitted.
     """
 
     def __init__(
-        self, model: MinVAE, posterior: nn.Module | None = None, responsibility: Responsibility | None = None
+        self, prior: MinVAE, posterior: nn.Module | None = None, responsibility: Responsibility | None = None
     ) -> None:
         posterior = CleanPosterior() if posterior is None else posterior
-        super().__init__(model, posterior, posterior, responsibility)
+        super().__init__(prior, posterior, posterior, responsibility)
 
     def seen(self, utterances: Utterances) -> Gaussian:
         """Where z may start at test time, from the mouth: the visual component of the prior."""
-        mean, scale = self._model[0].visual_component(utterances)
+        mean, scale = self._prior[0].visual_component(utterances)
         shape = (*utterances.mask.shape, mean.shape[-1])
         return mean.expand(shape), scale.expand(shape)
 

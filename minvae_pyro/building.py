@@ -20,11 +20,11 @@ from minvae_pyro.models import SpeechPrior
 
 
 def add_description(parser: jsonargparse.ArgumentParser) -> None:
-    """Add the keys ``model``, ``guide`` and ``tie`` of a description to a parser.
+    """Add the keys ``prior``, ``guide`` and ``tie`` of a description to a parser.
 
-    A guide that takes the model as an argument named ``model`` gets it.
+    A guide that takes the prior as an argument named ``prior`` gets it.
     """
-    parser.add_subclass_arguments(SpeechPrior, "model", required=True)
+    parser.add_subclass_arguments(SpeechPrior, "prior", required=True)
     parser.add_subclass_arguments(PyroModule, "guide", required=True)
     parser.add_argument(
         "--tie",
@@ -32,7 +32,7 @@ def add_description(parser: jsonargparse.ArgumentParser) -> None:
         default={},
         help="submodules that are one and the same, e.g. {guide.visual.encoder: guide.audio.encoder}",
     )
-    parser.link_arguments("model", "guide.init_args.model", apply_on="instantiate")
+    parser.link_arguments("prior", "guide.init_args.prior", apply_on="instantiate")
 
 
 def _parser() -> jsonargparse.ArgumentParser:
@@ -45,7 +45,7 @@ def complete(description: Mapping[str, Any]) -> dict[str, Any]:
     """The description with full class names and every default argument written out.
 
     Args:
-        description: ``model`` and ``guide``, each with ``class_path`` and perhaps ``init_args``, and perhaps
+        description: ``prior`` and ``guide``, each with ``class_path`` and perhaps ``init_args``, and perhaps
             ``tie``.
 
     Raises:
@@ -53,14 +53,14 @@ def complete(description: Mapping[str, Any]) -> dict[str, Any]:
     """
     parser = _parser()
     try:
-        parsed = parser.parse_object({key: description[key] for key in ("model", "guide", "tie") if key in description})
+        parsed = parser.parse_object({key: description[key] for key in ("prior", "guide", "tie") if key in description})
         return dict(json.loads(parser.dump(parsed, format="json", skip_unset=False)))
     except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
-        raise UserError(f"the description of model and guide is wrong: {one_line(error)}") from error
+        raise UserError(f"the description of prior and guide is wrong: {one_line(error)}") from error
 
 
 def build(description: Mapping[str, Any]) -> tuple[SpeechPrior, PyroModule]:
-    """Make a model and its guide, with fresh weights.
+    """Make a prior and its guide, with fresh weights.
 
     Args:
         description: as in :func:`complete`.
@@ -72,31 +72,31 @@ def build(description: Mapping[str, Any]) -> tuple[SpeechPrior, PyroModule]:
     try:
         made = parser.instantiate(parser.parse_object(complete(description)))
     except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
-        raise UserError(f"model and guide cannot be made: {one_line(error)}") from error
-    tie(made.model, made.guide, made.tie)
-    return made.model, made.guide
+        raise UserError(f"prior and guide cannot be made: {one_line(error)}") from error
+    tie(made.prior, made.guide, made.tie)
+    return made.prior, made.guide
 
 
-def tie(model: nn.Module, guide: nn.Module, same: Mapping[str, str]) -> None:
+def tie(prior: nn.Module, guide: nn.Module, same: Mapping[str, str]) -> None:
     """Put for every path on the left of ``same`` the very submodule on its right.
 
     Raises:
         UserError: a path that is not there.
     """
-    whole = together(model, guide)
+    whole = together(prior, guide)
     for one, other in same.items():
         submodule(whole, one)
         parent, _, name = one.rpartition(".")
         setattr(submodule(whole, parent), name, submodule(whole, other))
 
 
-def together(model: nn.Module, guide: nn.Module) -> nn.ModuleDict:
+def together(prior: nn.Module, guide: nn.Module) -> nn.ModuleDict:
     """Model and guide under the names by which configurations address their submodules."""
-    return nn.ModuleDict({"model": model, "guide": guide})
+    return nn.ModuleDict({"prior": prior, "guide": guide})
 
 
 def submodule(whole: nn.Module, path: str) -> nn.Module:
-    """The submodule at a dotted path such as ``model.decoder``.
+    """The submodule at a dotted path such as ``prior.decoder``.
 
     Raises:
         UserError: there is none, with the names of those that are there.

@@ -24,7 +24,7 @@ from minvae_pyro.models import SpeechPrior
 from minvae_pyro.version import __version__
 from minvae_pyro.writing import write_whole
 
-FORMAT = 1
+FORMAT = 2
 """Version of the layout of checkpoints."""
 
 _KEY = "minvae_pyro"
@@ -35,15 +35,15 @@ class Checkpoint:
     """A trained model and how to use it.
 
     Attributes:
-        model: the speech prior, in evaluation mode.
+        prior: the speech prior, in evaluation mode.
         guide: its training guide, whose encoders give posteriors at test time; in evaluation mode.
         stft: the transform that it was trained on.
         enhancement: default settings of enhancement.
-        metadata: everything that the file says of itself: ``format``, ``version``, ``stft``, ``model``,
+        metadata: everything that the file says of itself: ``format``, ``version``, ``stft``, ``prior``,
             ``guide``, ``tie``, ``training``, ``enhancement``, ``credits``.
     """
 
-    model: SpeechPrior
+    prior: SpeechPrior
     guide: PyroModule
     stft: STFT
     enhancement: dict[str, Any]
@@ -52,7 +52,7 @@ class Checkpoint:
 
 def save_checkpoint(
     path: str | os.PathLike[str],
-    model: SpeechPrior,
+    prior: SpeechPrior,
     guide: PyroModule,
     description: Mapping[str, Any],
     stft: STFT,
@@ -67,7 +67,7 @@ def save_checkpoint(
 
     Args:
         path: a ``.safetensors`` file.
-        model: the speech prior.
+        prior: the speech prior.
         guide: its guide.
         description: what they are made from again, see :func:`minvae_pyro.building.build`.
         stft: the transform that they were trained on.
@@ -90,7 +90,7 @@ def save_checkpoint(
         "enhancement": dict(enhancement or {}),
         "credits": credits,
     }
-    tensors = {name: value.detach().cpu().contiguous() for name, value in _distinct(model, guide).items()}
+    tensors = {name: value.detach().cpu().contiguous() for name, value in _distinct(prior, guide).items()}
     if half:
         tensors = {name: _halve(name, value) for name, value in tensors.items()}
     return write_whole(path, save(tensors, metadata={_KEY: json.dumps(metadata)}), overwrite=overwrite)
@@ -109,14 +109,14 @@ def load_checkpoint(name_or_path: str | os.PathLike[str]) -> Checkpoint:
     path = _resolve(name_or_path)
     tensors, metadata = _read(path)
     try:
-        model, guide = build(metadata)
+        prior, guide = build(metadata)
         stft = STFT(**metadata["stft"])
     except (UserError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path} cannot be used with minvae_pyro {__version__} (it was written by "
             f"{metadata.get('version')}): {error}"
         ) from error
-    places = _distinct(model, guide)
+    places = _distinct(prior, guide)
     missing, unknown = places.keys() - tensors.keys(), tensors.keys() - places.keys()
     wrong = {name for name in places.keys() & tensors.keys() if places[name].shape != tensors[name].shape}
     for problem, names in (("lacks", missing), ("has unknown", unknown), ("has other shapes of", wrong)):
@@ -129,7 +129,7 @@ def load_checkpoint(name_or_path: str | os.PathLike[str]) -> Checkpoint:
     with torch.no_grad():
         for name, place in places.items():
             place.copy_(tensors[name])
-    return Checkpoint(model.eval(), guide.eval(), stft, metadata["enhancement"], metadata)
+    return Checkpoint(prior.eval(), guide.eval(), stft, metadata["enhancement"], metadata)
 
 
 def shipped() -> list[str]:
@@ -172,11 +172,11 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, metadata
 
 
-def _distinct(model: SpeechPrior, guide: PyroModule) -> dict[str, Tensor]:
+def _distinct(prior: SpeechPrior, guide: PyroModule) -> dict[str, Tensor]:
     """Weights and buffers by name, those that several names share under the first one only."""
     tensors: dict[str, Tensor] = {}
     seen: set[tuple[int, torch.Size]] = set()
-    for name, value in together(model, guide).state_dict().items():
+    for name, value in together(prior, guide).state_dict().items():
         place = value.data_ptr(), value.shape
         if value.numel() and place in seen:
             continue

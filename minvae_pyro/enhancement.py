@@ -166,7 +166,7 @@ def enhance(
 
 def _move(checkpoint: Checkpoint, device: str | torch.device) -> None:
     try:
-        for module in (checkpoint.model, checkpoint.guide, checkpoint.stft):
+        for module in (checkpoint.prior, checkpoint.guide, checkpoint.stft):
             module.to(device)
     except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts that it has it
         raise UserError(f"cannot compute on {device} ({str(error).splitlines()[0]}): choose cpu.") from error

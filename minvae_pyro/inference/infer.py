@@ -147,7 +147,7 @@ def _run(
     with torch.no_grad():
         logit = encoders.noisy_log_odds(utterances)
         even = torch.zeros_like(utterances.mask, dtype=utterances.heard.dtype)
-        trained: Any = checkpoint.model
+        trained: Any = checkpoint.prior
         weighed: Any = reweigh(trained, settings.mixing_weight)
         if logit is not None:
             logit = logit + weighed.mixing(utterances) - trained.mixing(utterances)

@@ -39,7 +39,7 @@ def make_parser() -> jsonargparse.ArgumentParser:
         "--initialise",
         type=dict[str, str],
         default={},
-        help="checkpoint a submodule starts from: {model.decoder: FILE} or {model.decoder: FILE#other.path}",
+        help="checkpoint a submodule starts from: {prior.decoder: FILE} or {prior.decoder: FILE#other.path}",
     )
     parser.add_argument("--epochs", type=int, default=50, help="at most so many")
     parser.add_argument(
@@ -101,7 +101,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 def for_checkpoint(plain: Mapping[str, Any]) -> dict[str, Any]:
     """What a checkpoint tells of its training: all but the model, and no folder of the machine it ran on."""
-    own = {"model", "guide", "tie", "enhancement", "credits", "config", "output", "resume", "device", "half"}
+    own = {"prior", "guide", "tie", "enhancement", "credits", "config", "output", "resume", "device", "half"}
     kept: dict[str, Any] = json.loads(json.dumps({key: plain[key] for key in plain if key not in own}))
     for split in ("train", "validation"):
         if isinstance(kept["data"][split], list):

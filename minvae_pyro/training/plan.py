@@ -45,10 +45,10 @@ class TrainingPlan(LightningModule):
     The bound is an ordinary module, so that data-parallel training works.
 
     Args:
-        model: the speech prior.
+        prior: the speech prior.
         guide: its guide.
         optimisation: Adam and its schedule.
-        freeze: dotted paths of submodules that stay as they are, such as ``model.decoder``.
+        freeze: dotted paths of submodules that stay as they are, such as ``prior.decoder``.
         initialise: for dotted paths, the checkpoint that they start from: ``NAME_OR_PATH``, or
             ``NAME_OR_PATH#other.path`` where they are called otherwise there.
         seed: of the run; every epoch and every validation batch starts from a seed of its own, so that a run
@@ -60,7 +60,7 @@ class TrainingPlan(LightningModule):
 
     def __init__(
         self,
-        model: SpeechPrior,
+        prior: SpeechPrior,
         guide: PyroModule,
         optimisation: Optimisation | None = None,
         freeze: Sequence[str] = (),
@@ -70,8 +70,8 @@ class TrainingPlan(LightningModule):
         super().__init__()
         self.optimisation = optimisation or Optimisation()
         self.seed = seed
-        self.bound = AnalyticTraceEnum_ELBO(max_plate_nesting=2)(model, guide)
-        whole = together(model, guide)
+        self.bound = AnalyticTraceEnum_ELBO(max_plate_nesting=2)(prior, guide)
+        whole = together(prior, guide)
         for path, source in (initialise or {}).items():
             _initialise(whole, path, source)
         # in a list, for they are registered as parts of the bound
@@ -82,7 +82,7 @@ class TrainingPlan(LightningModule):
             raise UserError(f"nothing is left to train: freeze fewer submodules than {', '.join(freeze)}.")
 
     @property
-    def model(self) -> SpeechPrior:
+    def prior(self) -> SpeechPrior:
         """The speech prior."""
         return self.bound.model
 
@@ -94,11 +94,11 @@ class TrainingPlan(LightningModule):
     def forward(self, utterances: Utterances) -> Tensor:
         """Negative bound of a batch in nats per frame, scalar."""
         # Validation costs a tenth of a step; parameters stay in their modules, out of Pyro's global store.
-        with pyro.validation_enabled(False), local_parameters(self.model, self.guide):
+        with pyro.validation_enabled(False), local_parameters(self.prior, self.guide):
             if torch.is_grad_enabled():
                 loss = self.bound(utterances)
             else:  # Pyro refuses to give a differentiable loss that cannot be differentiated
-                loss = torch.tensor(self.bound.elbo.loss(self.model, self.guide, utterances))
+                loss = torch.tensor(self.bound.elbo.loss(self.prior, self.guide, utterances))
             return loss / utterances.mask.sum()
 
     def configure_optimizers(self) -> Any:
@@ -160,7 +160,7 @@ def _frames(utterances: Utterances) -> int:
 def _initialise(whole: nn.Module, path: str, source: str) -> None:
     name, _, other = source.partition("#")
     checkpoint = load_checkpoint(name)
-    start = submodule(together(checkpoint.model, checkpoint.guide), other or path)
+    start = submodule(together(checkpoint.prior, checkpoint.guide), other or path)
     try:
         submodule(whole, path).load_state_dict(start.state_dict())
     except RuntimeError as error:

@@ -62,9 +62,9 @@ def train(arguments: Sequence[str]) -> Path:
     with _quiet():
         seed_everything(settings.seed, verbose=False)
         made = make_parser().instantiate(settings)
-        tie(made.model, made.guide, made.tie)
+        tie(made.prior, made.guide, made.tie)
         made.data.seed = settings.seed
-        plan = TrainingPlan(made.model, made.guide, made.optimisation, made.freeze, made.initialise, settings.seed)
+        plan = TrainingPlan(made.prior, made.guide, made.optimisation, made.freeze, made.initialise, settings.seed)
         _claim(output, plain)
         fit(plan, made.data, settings)
         return _export(plan, made.data, plain, output)
@@ -129,7 +129,7 @@ def fit(plan: TrainingPlan, data: CorpusData, settings: jsonargparse.Namespace) 
 def _export(plan: TrainingPlan, data: CorpusData, plain: dict[str, Any], output: Path) -> Path:
     return save_checkpoint(
         output / "weights.safetensors",
-        plan.model,
+        plan.prior,
         plan.guide,
         plain,
         data.stft,

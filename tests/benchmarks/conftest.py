@@ -26,7 +26,7 @@ def handmade(tmp_path: Path) -> Callable[..., Path]:
     """Writes the checkpoint of a small MIN-VAE or A-VAE to a path."""
 
     def write(path: Path, *, mixture: bool = False, seed: int = 0) -> Path:
-        description = {"model": {"class_path": "AudioVAE"}, "guide": {"class_path": "AudioGuide"}}
+        description = {"prior": {"class_path": "AudioVAE"}, "guide": {"class_path": "AudioGuide"}}
         if mixture:
             config = resources.files("minvae_pyro") / "configs" / "demo.yaml"
             description = yaml.safe_load(config.read_text())

@@ -187,7 +187,7 @@ def test_the_table_at_its_fixed_point_is_the_collapsed_guide(world: Any, kind: s
     table.refresh()
     with_table = pyro_loss(prior, guide, batch)
     _, twin = world.pair(kind, "collapsed")
-    twin._model = guide._model
+    twin._prior = guide._prior
     twin.audio, twin.visual = guide.audio, guide.visual
     collapsed = pyro_loss(prior, twin, batch)
     assert_same(with_table, collapsed, prior, guide.audio, guide.visual)

@@ -9,9 +9,9 @@ from minvae_pyro.models import AudioVAE, ConditionalMinVAE
 from minvae_pyro.networks import MouthPerceptron, plain_power
 from minvae_pyro.utterances import Utterances
 
-PLAIN = {"model": {"class_path": "AudioVAE"}, "guide": {"class_path": "AudioGuide"}}
+PLAIN = {"prior": {"class_path": "AudioVAE"}, "guide": {"class_path": "AudioGuide"}}
 MIXTURE = {
-    "model": {
+    "prior": {
         "class_path": "ConditionalMinVAE",
         "init_args": {"network": {"class_path": "MouthPerceptron", "init_args": {"hidden": [8, 4]}}},
     },
@@ -38,7 +38,7 @@ def test_short_names_nested_arguments_functions_and_the_model_for_the_guide():
     model, guide = build(MIXTURE)
     assert isinstance(model, ConditionalMinVAE)
     assert isinstance(guide, MixtureGuide)
-    assert guide._model[0] is model
+    assert guide._prior[0] is model
     network = model.visual_component.network
     assert isinstance(network, MouthPerceptron)
     assert network.layers[0].out_features == 8
@@ -55,8 +55,8 @@ def test_a_guide_that_takes_no_model_gets_none():
 
 def test_a_completed_description_has_every_default_and_stays_as_it_is():
     whole = complete(PLAIN)
-    assert whole["model"]["class_path"] == "minvae_pyro.models.AudioVAE"
-    assert whole["model"]["init_args"]["latent_dim"] == 32
+    assert whole["prior"]["class_path"] == "minvae_pyro.models.AudioVAE"
+    assert whole["prior"]["init_args"]["latent_dim"] == 32
     assert complete(whole) == whole
     assert complete(complete(MIXTURE)) == complete(MIXTURE)
 
@@ -64,11 +64,11 @@ def test_a_completed_description_has_every_default_and_stays_as_it_is():
 @pytest.mark.parametrize(
     ("description", "message"),
     [
-        ({**PLAIN, "model": {"class_path": "NoSuchVAE"}}, "NoSuchVAE"),
+        ({**PLAIN, "prior": {"class_path": "NoSuchVAE"}}, "NoSuchVAE"),
         ({**PLAIN, "guide": {"class_path": "torch.nn.Linear"}}, "not .*correspond to a subclass of PyroModule"),
-        ({**PLAIN, "model": {"class_path": "AudioVAE", "init_args": {"latent": 3}}}, "latent"),
-        ({**PLAIN, "model": {"class_path": "AudioVAE", "init_args": {"latent_dim": "many"}}}, "latent_dim"),
-        ({"model": PLAIN["model"]}, "guide"),
+        ({**PLAIN, "prior": {"class_path": "AudioVAE", "init_args": {"latent": 3}}}, "latent"),
+        ({**PLAIN, "prior": {"class_path": "AudioVAE", "init_args": {"latent_dim": "many"}}}, "latent_dim"),
+        ({"prior": PLAIN["prior"]}, "guide"),
         ({**MIXTURE, "tie": {"guide.visual.eyes": "guide.audio.encoder"}}, "guide.visual has encoder"),
     ],
 )
@@ -88,10 +88,10 @@ def test_tied_modules_share_their_weights():
 def test_submodules_are_found_by_path():
     model, guide = build(PLAIN)
     whole = together(model, guide)
-    assert submodule(whole, "model") is model
+    assert submodule(whole, "prior") is model
     assert submodule(whole, "guide.audio.encoder") is guide.audio.encoder
-    with pytest.raises(UserError, match=r"no submodule 'model\.encoder'; model has decoder"):
-        submodule(whole, "model.encoder")
+    with pytest.raises(UserError, match=r"no submodule 'prior\.encoder'; prior has decoder"):
+        submodule(whole, "prior.encoder")
 
 
 def test_parameters_stay_out_of_the_global_store():

@@ -13,7 +13,7 @@ from minvae_pyro.errors import UserError
 from minvae_pyro.utterances import Utterances
 
 DESCRIPTION = {
-    "model": {"class_path": "ConditionalMinVAE"},
+    "prior": {"class_path": "ConditionalMinVAE"},
     "guide": {
         "class_path": "MixtureGuide",
         "init_args": {
@@ -60,15 +60,15 @@ def test_outputs_are_the_same_to_the_bit(made, saved):
     loaded = load_checkpoint(saved)
     batch = Utterances.from_spectrum(torch.rand(2, 15, 513), torch.rand(2, 15, 67, 67))
     z = torch.randn(2, 15, 32)
-    with torch.no_grad(), local_parameters(model, guide, loaded.model, loaded.guide):
-        assert torch.equal(loaded.model.speech_variance(z, batch), model.speech_variance(z, batch))
+    with torch.no_grad(), local_parameters(model, guide, loaded.prior, loaded.guide):
+        assert torch.equal(loaded.prior.speech_variance(z, batch), model.speech_variance(z, batch))
         for mine, other in zip(loaded.guide.posteriors(batch), guide.posteriors(batch), strict=True):
             assert torch.equal(mine, other)
-        for mine, other in zip(loaded.model.visual_component(batch), model.visual_component(batch), strict=True):
+        for mine, other in zip(loaded.prior.visual_component(batch), model.visual_component(batch), strict=True):
             assert torch.equal(mine, other)
     assert loaded.guide.responsibility.weight == 0.25
     assert loaded.guide.visual.encoder is loaded.guide.audio.encoder
-    assert not loaded.model.training
+    assert not loaded.prior.training
     assert not loaded.guide.training
 
 
@@ -85,7 +85,7 @@ def test_a_loaded_checkpoint_saved_again_is_the_same_file(saved, tmp_path):
     info = loaded.metadata
     again = save_checkpoint(
         tmp_path / "again.safetensors",
-        loaded.model,
+        loaded.prior,
         loaded.guide,
         info,
         loaded.stft,
@@ -107,7 +107,7 @@ def test_shared_weights_are_stored_once(made, saved):
 def test_half_precision_halves_the_file_and_rounds_the_weights(made, saved, tmp_path):
     small = save_checkpoint(tmp_path / "half.safetensors", *made, DESCRIPTION, STFT(), half=True)
     assert small.stat().st_size < 0.52 * saved.stat().st_size
-    mine, full = load_checkpoint(small).model, made[0]
+    mine, full = load_checkpoint(small).prior, made[0]
     weight = full.decoder.hidden.weight
     assert mine.decoder.hidden.weight.dtype == torch.float32
     assert torch.equal(mine.decoder.hidden.weight, weight.half().float())
@@ -117,7 +117,7 @@ def test_weights_beyond_half_precision_are_refused(made, tmp_path):
     model, guide = made
     with torch.no_grad():
         model.decoder.hidden.bias[0] = 1e6
-    with pytest.raises(ValueError, match=r"model\.decoder\.hidden\.bias"):
+    with pytest.raises(ValueError, match=r"prior\.decoder\.hidden\.bias"):
         save_checkpoint(tmp_path / "half.safetensors", model, guide, DESCRIPTION, STFT(), half=True)
     assert list(tmp_path.iterdir()) == []
 
@@ -161,8 +161,8 @@ def test_a_truncated_file_is_refused(saved):
 
 
 def test_another_format_is_refused(saved):
-    rewrite(saved, format=2, version="9.9.9")
-    with pytest.raises(UserError, match=r"format 2 \(minvae_pyro 9\.9\.9\)"):
+    rewrite(saved, format=99, version="9.9.9")
+    with pytest.raises(UserError, match=r"format 99 \(minvae_pyro 9\.9\.9\)"):
         load_checkpoint(saved)
 
 
@@ -173,7 +173,7 @@ def test_a_description_that_cannot_be_read_is_refused(saved):
 
 
 def test_a_class_that_is_gone_is_told(saved):
-    rewrite(saved, model={"class_path": "minvae_pyro.models.GoneVAE"})
+    rewrite(saved, prior={"class_path": "minvae_pyro.models.GoneVAE"})
     with pytest.raises(UserError, match=r"some\.safetensors cannot be used .*GoneVAE"):
         load_checkpoint(saved)
 
@@ -181,14 +181,14 @@ def test_a_class_that_is_gone_is_told(saved):
 @pytest.mark.parametrize("problem", ["lacks", "has unknown", "has other shapes of"])
 def test_weights_that_do_not_fit_are_told(saved, problem):
     tensors = load_file(saved)
-    name = "model.decoder.hidden.weight"
+    name = "prior.decoder.hidden.weight"
     match problem:
         case "lacks":
             del tensors[name]
         case "has unknown":
-            tensors["model.decoder.third.weight"] = torch.ones(2)
+            tensors["prior.decoder.third.weight"] = torch.ones(2)
         case _:
             tensors[name] = tensors[name][:, :-1].contiguous()
     rewrite(saved, tensors)
-    with pytest.raises(UserError, match=rf"{problem} weights \(model\.decoder"):
+    with pytest.raises(UserError, match=rf"{problem} weights \(prior\.decoder"):
         load_checkpoint(saved)

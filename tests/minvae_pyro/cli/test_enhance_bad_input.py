@@ -202,7 +202,7 @@ def test_checkpoints_of_another_version(tmp_path: Path, tiny_checkpoint: Path, r
     line = refused(voice, checkpoint=changed("b.safetensors", fewer, version="7.7"))
     assert "lacks weights" in line
     assert "7.7" in line
-    line = refused(voice, checkpoint=changed("c.safetensors", tensors, model={"class_path": "NoSuchModel"}))
+    line = refused(voice, checkpoint=changed("c.safetensors", tensors, prior={"class_path": "NoSuchModel"}))
     assert "cannot be used" in line
 
 

@@ -77,7 +77,7 @@ class Noisy:
         rule = GatedResponsibility(MaskGate()) if gate else CollapsedResponsibility()
         guide = SharedGuide(prior, CleanPosterior(encoder), rule) if mixture else AudioGuide(HeardPosterior(encoder))
         scatter(guide, self.generator)
-        return SimpleNamespace(model=prior, guide=guide.double(), enhancement=enhancement)
+        return SimpleNamespace(prior=prior, guide=guide.double(), enhancement=enhancement)
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ def test_one_checkpoint_serves_many_recordings(noisy: Any) -> None:
     first = infer(checkpoint, batch, engine=engine)
     infer(checkpoint, longer, engine=engine)
     assert same(first, infer(checkpoint, batch, engine=engine))
-    assert not isinstance(checkpoint.model.visual_component, GivenComponent)
+    assert not isinstance(checkpoint.prior.visual_component, GivenComponent)
 
 
 def test_start_and_settings_come_from_the_checkpoint_unless_given(noisy: Any) -> None:
@@ -101,7 +101,7 @@ def test_start_and_settings_come_from_the_checkpoint_unless_given(noisy: Any) ->
 
 def test_the_temperature_sharpens_the_prior(noisy: Any) -> None:
     batch, checkpoint = noisy.batch(), noisy.checkpoint()
-    mean, scale = checkpoint.model.visual_component(batch)
+    mean, scale = checkpoint.prior.visual_component(batch)
     found = infer(checkpoint, batch, engine=NoFit(), temperature=0.25)
     speech: Any = found.mixture.speech
     torch.testing.assert_close(speech.visual_component(batch), (mean, scale / 2))
@@ -142,7 +142,7 @@ def test_prior_odds_move_the_gate_by_their_change(noisy: Any) -> None:
         torch.testing.assert_close(engine.pi.sigmoid(), torch.full_like(engine.pi, weight))
     change = torch.tensor([0.9, 0.3]).double().logit()
     torch.testing.assert_close(odds[0.9] - odds[0.3], (change[0] - change[1]).expand_as(odds[0.9]))
-    trained = checkpoint.model.mixing(batch)
+    trained = checkpoint.prior.mixing(batch)
     plain = infer(checkpoint, batch, engine=NoFit()).audio_responsibility
     assert plain is not None
     torch.testing.assert_close(odds[0.9] - plain.logit(), change[0] - trained)
@@ -168,7 +168,7 @@ def test_without_video_the_mixture_is_its_audio_vae(noisy: Any) -> None:
     batch = noisy.batch().without_mouth()
     checkpoint = noisy.checkpoint()
     plain = noisy.checkpoint(mixture=False)
-    plain.model.decoder = checkpoint.model.decoder
+    plain.prior.decoder = checkpoint.prior.decoder
     plain.guide.audio.encoder = checkpoint.guide.audio.encoder
     found, expected = (infer(c, batch, engine=Point(iterations=5), start="audio") for c in (checkpoint, plain))
     torch.testing.assert_close(found.gain, expected.gain, rtol=1e-6, atol=1e-8)

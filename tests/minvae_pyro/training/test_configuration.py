@@ -34,7 +34,7 @@ def test_shipped_configurations_can_be_used(name, corpora, monkeypatch):
     made = make_parser().instantiate(settings)
     assert made.data.train.lengths
     assert made.data.batch_size == settings.data.batch_size
-    assert list(made.model.parameters())
+    assert list(made.prior.parameters())
     assert list(made.guide.parameters())
 
 
@@ -52,7 +52,7 @@ def test_plain_form_is_json_with_all_defaults():
     whole = plain()
     assert json.loads(json.dumps(whole)) == whole
     assert whole["data"]["noise"] is None
-    assert whole["model"]["class_path"] == "minvae_pyro.models.AudioVAE"
+    assert whole["prior"]["class_path"] == "minvae_pyro.models.AudioVAE"
 
 
 @pytest.mark.parametrize(
@@ -93,10 +93,10 @@ def test_what_may_change_in_a_continued_run():
 
 def test_checkpoints_name_no_folder_of_the_machine():
     kept = for_checkpoint(
-        plain("--data.train", '["/home/me/s1"]', "--initialise", '{"model.decoder": "/home/me/runs/a/weights.st"}')
+        plain("--data.train", '["/home/me/s1"]', "--initialise", '{"prior.decoder": "/home/me/runs/a/weights.st"}')
     )
     assert kept["data"]["train"] == ["s1"]
-    assert kept["initialise"] == {"model.decoder": "a/weights.st"}
+    assert kept["initialise"] == {"prior.decoder": "a/weights.st"}
     assert "/home" not in json.dumps(kept)
     assert "output" not in kept
     assert kept["optimisation"]["one_cycle"] is True

@@ -11,9 +11,9 @@ from minvae_pyro.errors import UserError
 from minvae_pyro.training.plan import Optimisation, TrainingPlan
 from minvae_pyro.utterances import Utterances, concatenate
 
-PLAIN = {"model": {"class_path": "AudioVAE"}, "guide": {"class_path": "AudioGuide"}}
+PLAIN = {"prior": {"class_path": "AudioVAE"}, "guide": {"class_path": "AudioGuide"}}
 MIXTURE = {
-    "model": {"class_path": "ConditionalMinVAE"},
+    "prior": {"class_path": "ConditionalMinVAE"},
     "guide": {
         "class_path": "MixtureGuide",
         "init_args": {"responsibility": {"class_path": "FixedResponsibility"}},
@@ -71,21 +71,21 @@ def test_pyro_is_left_as_it_was(batch):
 
 def test_frozen_modules_keep_weights_and_statistics(batch):
     model, guide = build(MIXTURE)
-    plan = TrainingPlan(model, guide, freeze=["model.visual_component", "model.decoder"])
+    plan = TrainingPlan(model, guide, freeze=["prior.visual_component", "prior.decoder"])
     before = {k: v.clone() for k, v in together(model, guide).state_dict().items()}
     plan._trainer = None
     plan.train()
     plan.on_train_epoch_start()
     step(plan, batch)
     changed = {k for k, v in together(model, guide).state_dict().items() if not torch.equal(v, before[k])}
-    assert not {k for k in changed if k.startswith(("model.visual_component", "model.decoder"))}
+    assert not {k for k in changed if k.startswith(("prior.visual_component", "prior.decoder"))}
     assert "guide.audio.encoder.hidden.weight" in changed
     assert "guide.visual.network.picture.1.running_mean" in changed
 
 
 def test_freezing_everything_is_refused():
     with pytest.raises(UserError, match="nothing is left to train"):
-        TrainingPlan(*build(PLAIN), freeze=["model", "guide"])
+        TrainingPlan(*build(PLAIN), freeze=["prior", "guide"])
 
 
 def test_modules_start_from_a_checkpoint(tmp_path):
@@ -95,11 +95,11 @@ def test_modules_start_from_a_checkpoint(tmp_path):
     plan = TrainingPlan(
         *build(MIXTURE),
         initialise={
-            "model.decoder": str(path),
+            "prior.decoder": str(path),
             "guide.audio.encoder.hidden": f"{path}#guide.audio.encoder.hidden",
         },
     )
-    assert torch.equal(plan.model.decoder.hidden.weight, model.decoder.hidden.weight)
+    assert torch.equal(plan.prior.decoder.hidden.weight, model.decoder.hidden.weight)
     mine, start = plan.guide.audio.encoder, guide.audio.encoder
     assert torch.equal(mine.hidden.weight, start.hidden.weight)
     assert not torch.equal(mine.head.mean.weight, start.head.mean.weight)
@@ -107,8 +107,8 @@ def test_modules_start_from_a_checkpoint(tmp_path):
 
 def test_a_checkpoint_that_does_not_fit_is_told(tmp_path):
     path = save_checkpoint(tmp_path / "a.safetensors", *build(PLAIN), PLAIN, STFT())
-    with pytest.raises(UserError, match=r"guide\.visual cannot start from model\.decoder"):
-        TrainingPlan(*build(MIXTURE), initialise={"guide.visual": f"{path}#model.decoder"})
+    with pytest.raises(UserError, match=r"guide\.visual cannot start from prior\.decoder"):
+        TrainingPlan(*build(MIXTURE), initialise={"guide.visual": f"{path}#prior.decoder"})
     with pytest.raises(UserError, match="no submodule"):
         TrainingPlan(*build(MIXTURE), initialise={"guide.visual": str(path)})
 

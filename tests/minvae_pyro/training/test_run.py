@@ -13,7 +13,7 @@ from minvae_pyro.training.plan import TrainingPlan
 from minvae_pyro.training.run import train
 
 MIXTURE = """
-model: {class_path: MinVAE, init_args: {mixing: FixedMixing}}
+prior: {class_path: MinVAE, init_args: {mixing: FixedMixing}}
 guide:
   class_path: MixtureGuide
   init_args:
@@ -78,11 +78,11 @@ def test_the_best_epoch_is_exported_not_the_last(run, tmp_path, monkeypatch):
 
     def rising(self, name, value, frames):
         epoch = self.current_epoch
-        seen[epoch] = self.model.decoder.hidden.bias.detach().clone()
+        seen[epoch] = self.prior.decoder.hidden.bias.detach().clone()
         original(self, name, torch.tensor(float(abs(epoch - 1))), frames)
 
     monkeypatch.setattr(TrainingPlan, "_log_validation", rising)
-    exported = load_checkpoint(run(epochs=4)).model.decoder.hidden.bias
+    exported = load_checkpoint(run(epochs=4)).prior.decoder.hidden.bias
     assert torch.equal(exported, seen[1])
     assert not torch.equal(exported, seen[3])
 
@@ -90,7 +90,7 @@ def test_the_best_epoch_is_exported_not_the_last(run, tmp_path, monkeypatch):
 def test_seeds_decide(run):
     one, same, other = (load_file(run(name, seed=s)) for name, s in (("a", 1), ("b", 1), ("c", 2)))
     assert all(torch.equal(one[k], same[k]) for k in one)
-    assert not torch.equal(one["model.decoder.hidden.weight"], other["model.decoder.hidden.weight"])
+    assert not torch.equal(one["prior.decoder.hidden.weight"], other["prior.decoder.hidden.weight"])
 
 
 @pytest.mark.parametrize("one_cycle", [False, True])
