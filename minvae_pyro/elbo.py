@@ -23,7 +23,10 @@ class AnalyticTraceEnum_ELBO(TraceEnum_ELBO):
     """``TraceEnum_ELBO`` with ``-KL(q || p)`` in place of ``log p - log q`` at reparameterised sites.
 
     Takes every argument of :class:`pyro.infer.TraceEnum_ELBO`. A site takes part when its guide distribution
-    has ``rsample``, and guide and model distribution have a registered divergence; others are scored as usual.
+    has ``rsample``, and guide and model distribution have a registered divergence; others are scored as usual. A site
+    whose frames follow from one another (it has ``unrolled``, see :class:`minvae_pyro.dynamics.MarkovNormal`) takes
+    part frame by frame, each divergence given the draw of the frame before. An enumerated site takes part where its
+    prior is a chain (``couples_frames``, see :class:`minvae_pyro.chains.BinaryMarkovChain`).
     With validation on, forgetting ``infer={"enumerate": "parallel"}`` on a discrete guide site is an error
     here, for it would silently train on one draw per frame.
     """
@@ -56,14 +59,17 @@ def _make_divergences_analytic(model_trace: Trace, guide_trace: Trace) -> None:
         model_site = model_trace.nodes.get(name)
         if guide_site["type"] != "sample" or model_site is None or guide_site["is_observed"]:
             continue
-        if not guide_site["fn"].has_rsample:
+        # where enumeration sums over the site, its probabilities stay; only what is summed becomes analytic
+        enumerated = bool(guide_site["infer"].get("enumerate"))
+        if not (guide_site["fn"].has_rsample or (enumerated and couples_frames(model_site["fn"]))):
             continue
+        posterior, prior = (_unrolled(site["fn"], guide_site["value"]) for site in (guide_site, model_site))
         try:
-            divergence = kl_divergence(guide_site["fn"], model_site["fn"])
+            divergence = kl_divergence(posterior, prior)
         except NotImplementedError:
             warnings.warn(
-                f"no analytic divergence at site '{name}' ({type(guide_site['fn']).__name__} from "
-                f"{type(model_site['fn']).__name__}): it is estimated by sampling",
+                f"no analytic divergence at site '{name}' ({type(posterior).__name__} from "
+                f"{type(prior).__name__}): it is estimated by sampling",
                 stacklevel=2,
             )
             continue
@@ -73,4 +79,15 @@ def _make_divergences_analytic(model_trace: Trace, guide_trace: Trace) -> None:
         zero = guide_site["log_prob"].new_zeros(guide_site["log_prob"].shape)
         guide_site["unscaled_log_prob"] = zero
         guide_site["log_prob"] = zero
-        guide_site["score_parts"] = type(guide_site["score_parts"])(zero, 0, 0)
+        parts = guide_site["score_parts"]
+        guide_site["score_parts"] = type(parts)(zero, parts.score_function if enumerated else 0, 0)
+
+
+def couples_frames(distribution: Any) -> bool:
+    """Whether a distribution over frames is a chain, whose probabilities do not factorise over enumerated values."""
+    return getattr(distribution, "couples_frames", False)
+
+
+def _unrolled(distribution: Any, value: Any) -> Any:
+    """A distribution that factorises along the frames by the chain rule, as the factors at this value."""
+    return distribution.unrolled(value) if hasattr(distribution, "unrolled") else distribution

@@ -90,13 +90,13 @@ class MinVAE(SpeechPrior):
             prior.mixing = UtteranceMixing(self.mixing(utterances))
         return prior
 
-    def m_step(self, responsibility: Tensor, utterances: Utterances) -> None:
+    def m_step(self, alpha: dist.Distribution, utterances: Utterances) -> None:
         """Re-estimate pi as the mean responsibility of the frames with a mouth (arXiv 1912.10647, M-step).
 
         Does nothing before :meth:`given` has provided for a pi of the recording's own.
         """
         if isinstance(self.mixing, UtteranceMixing):
-            self.mixing.m_step(responsibility, utterances)
+            self.mixing.m_step(alpha.mean, utterances)
 
 
 class ConditionalMinVAE(MinVAE):

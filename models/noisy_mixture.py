@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pyro
+import pyro.distributions as dist
 import torch
 from pyro.nn import PyroModule
 from torch import Tensor
 
 from minvae_pyro.models.noise import FLOOR, NoiseModel
 from minvae_pyro.models.speech_prior import SpeechPrior, spectral_likelihood
-from minvae_pyro.utterances import Utterances
+from minvae_pyro.utterances import Plates, Utterances
 
 
 class NoisyMixture(PyroModule):
@@ -17,9 +18,9 @@ class NoisyMixture(PyroModule):
 
     ::
 
-        z ~ speech.latent
-        x | z ~ N_c(0, gain * speech variance(z) + noise variance)
-        E[s | x, z] = gain * speech variance / (gain * speech variance + noise variance) * x
+        code ~ speech.latent                                        # z, and what else the prior has
+        x | code ~ N_c(0, gain * speech variance(code) + noise variance)
+        E[s | x, code] = gain * speech variance / (gain * speech variance + noise variance) * x
 
     Args:
         speech: the prior of clean speech; its parameters stay as they are.
@@ -42,43 +43,51 @@ class NoisyMixture(PyroModule):
         """The prior of clean speech."""
         return self._speech[0]
 
+    def latent(self, utterances: Utterances, plates: Plates) -> Tensor:
+        """Sample the latent sites of the speech prior; its code, (..., B, N, C)."""
+        return self.speech.latent(utterances, plates)
+
     def forward(self, utterances: Utterances) -> Tensor:
         """Run the generative story and observe the mixture at site ``x``."""
         plates = utterances.plates()
-        z = self.speech.latent(utterances, plates)
-        variance = self.speech_variance(z, utterances) + self.noise(utterances)
+        code = self.latent(utterances, plates)
+        likelihood = self.likelihood(code, utterances)
         with plates.every_frame():
-            likelihood = spectral_likelihood(utterances.spectrum, variance).to_event(1)
             return pyro.sample("x", likelihood, obs=utterances.spectrum)
 
-    def speech_variance(self, z: Tensor, utterances: Utterances) -> Tensor:
+    def likelihood(self, code: Tensor, utterances: Utterances) -> dist.Distribution:
+        """p(x | code), batch shape (..., B, N), event shape (F,)."""
+        variance = self.speech_variance(code, utterances) + self.noise(utterances)
+        return spectral_likelihood(utterances.spectrum, variance).to_event(1)
+
+    def speech_variance(self, code: Tensor, utterances: Utterances) -> Tensor:
         """Variance of the speech in the mixture, gain included, (..., B, N, F)."""
-        return self.gain * self.speech.speech_variance(z, utterances)
+        return self.gain * self.speech.speech_variance(code, utterances)
 
     @torch.no_grad()
-    def wiener_gain(self, z: Tensor, utterances: Utterances) -> Tensor:
-        """E[s | x, z] / x in [0, 1], (..., B, N, F)."""
-        speech = self.speech_variance(z, utterances)
+    def wiener_gain(self, code: Tensor, utterances: Utterances) -> Tensor:
+        """E[s | x, code] / x in [0, 1], (..., B, N, F)."""
+        speech = self.speech_variance(code, utterances)
         return speech / (speech + self.noise(utterances)).clamp_min(FLOOR)
 
     @torch.no_grad()
-    def m_step(self, z: Tensor, utterances: Utterances) -> None:
+    def m_step(self, code: Tensor, utterances: Utterances, weight: Tensor | None = None) -> None:
         """Update noise, then gain, by multiplicative steps; the likelihood never falls.
 
         Args:
-            z: draws of the posterior, (S, B, N, L).
+            code: draws of the posterior, (S, B, N, C).
             utterances: the noisy batch.
+            weight: probability of each draw, (S, B, N); alike when omitted.
         """
-        unscaled = self.speech.speech_variance(z, utterances)
-        self.noise.m_step(lambda: self._statistics(unscaled, utterances))
+        unscaled = self.speech.speech_variance(code, utterances)
+        share = utterances.mask[..., None] * (1 / len(code) if weight is None else weight[..., None])
+        self.noise.m_step(lambda: self._statistics(unscaled, share, utterances))
         variance = (self.gain * unscaled + self.noise(utterances)).clamp_min(FLOOR)
-        mask = utterances.mask[..., None]
-        rise = (mask * utterances.power * unscaled / variance.square()).sum((0, 2, 3))
-        fall = (mask * unscaled / variance).sum((0, 2, 3))
+        rise = (share * utterances.power * unscaled / variance.square()).sum((0, 2, 3))
+        fall = (share * unscaled / variance).sum((0, 2, 3))
         self.gain = self.gain * (rise / fall.clamp_min(FLOOR)).sqrt()[:, None, None]
 
-    def _statistics(self, unscaled: Tensor, utterances: Utterances) -> tuple[Tensor, Tensor]:
+    def _statistics(self, unscaled: Tensor, share: Tensor, utterances: Utterances) -> tuple[Tensor, Tensor]:
         """Posterior means of ``|x|^2 / V^2`` and ``1 / V``, each (B, N, F), zero in padding."""
-        variance = (self.gain * unscaled + self.noise(utterances)).clamp_min(FLOOR)
-        inverse = variance.reciprocal() * utterances.mask[..., None]
-        return (utterances.power * inverse.square()).mean(0), inverse.mean(0)
+        inverse = (self.gain * unscaled + self.noise(utterances)).clamp_min(FLOOR).reciprocal()
+        return (share * utterances.power * inverse.square()).sum(0), (share * inverse).sum(0)

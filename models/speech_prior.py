@@ -6,6 +6,7 @@ import copy
 from typing import Self, TypeVar
 
 import pyro
+import pyro.distributions as dist
 import torch
 from pyro.nn import PyroModule
 from torch import Tensor
@@ -42,21 +43,24 @@ class SpeechPrior(PyroModule):
             plates: its plates; ``plates.every_frame()`` where frames are independent.
 
         Returns:
-            Tensor: z, (..., B, N, L); leading axes are enumerated ones.
+            Tensor: the code, (..., B, N, C), all that the variance of speech depends on: z, or z and what else
+            decides. Leading axes are draws and enumerated values.
         """
         raise NotImplementedError(f"{type(self).__name__} must say how its latent variables come about")
 
-    def speech_variance(self, z: Tensor, utterances: Utterances) -> Tensor:
-        """Variance of clean speech, (..., B, N, F) > 0, from z (..., B, N, L)."""
-        raise NotImplementedError(f"{type(self).__name__} must say how z sets the variance of speech")
+    def speech_variance(self, code: Tensor, utterances: Utterances) -> Tensor:
+        """Variance of clean speech, (..., B, N, F) > 0, from the code (..., B, N, C)."""
+        raise NotImplementedError(f"{type(self).__name__} must say how its code sets the variance of speech")
+
+    def likelihood(self, code: Tensor, utterances: Utterances) -> dist.Distribution:
+        """p(s | code), batch shape (..., B, N), event shape (F,)."""
+        return spectral_likelihood(utterances.spectrum, self.speech_variance(code, utterances)).to_event(1)
 
     def forward(self, utterances: Utterances) -> Tensor:
         """Run the generative story and observe clean speech at site ``s``."""
         plates = utterances.plates()
-        z = self.latent(utterances, plates)
-        variance = self.speech_variance(z, utterances)
+        likelihood = self.likelihood(self.latent(utterances, plates), utterances)
         with plates.every_frame():
-            likelihood = spectral_likelihood(utterances.spectrum, variance).to_event(1)
             return pyro.sample("s", likelihood, obs=utterances.spectrum)
 
     def given(self, utterances: Utterances) -> Self:
@@ -67,11 +71,11 @@ class SpeechPrior(PyroModule):
         """
         return self
 
-    def m_step(self, responsibility: Tensor, utterances: Utterances) -> None:
+    def m_step(self, alpha: dist.Distribution, utterances: Utterances) -> None:
         """Re-estimate what is not learnt in training but on each recording; nothing by default.
 
         Args:
-            responsibility: q(alpha = 1), (B, N).
+            alpha: q(alpha), batch shape (B, N); its mean is the responsibility of the sound.
             utterances: the noisy batch.
         """
 

@@ -1,3 +1,4 @@
+import pyro.distributions as dist
 import pytest
 import torch
 from torch import Tensor, nn
@@ -110,7 +111,7 @@ def test_given_asks_the_network_once_and_leaves_the_original(utterances: Utteran
     calls = network.calls
     given.z_prior(torch.zeros(2, 3), utterances)
     assert network.calls == calls
-    given.m_step(torch.full((2, 3), 0.9), utterances)
+    given.m_step(dist.Bernoulli(torch.full((2, 3), 0.9)), utterances)
     assert prior.mixing.logit == 0
     assert isinstance(given.visual_component, GivenComponent)
     assert isinstance(prior.visual_component, ConditionalComponent)
@@ -118,7 +119,7 @@ def test_given_asks_the_network_once_and_leaves_the_original(utterances: Utteran
 
 def test_pi_is_not_re_estimated_before_it_is_the_recordings_own(utterances: Utterances) -> None:
     prior = MinVAE(2)
-    prior.m_step(torch.full((2, 3), 0.9), utterances)
+    prior.m_step(dist.Bernoulli(torch.full((2, 3), 0.9)), utterances)
     assert prior.mixing.logit == 0
 
 
