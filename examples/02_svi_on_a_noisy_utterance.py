@@ -43,7 +43,7 @@ def main() -> None:
     utterances = Utterances.from_spectrum(spectrum)
 
     # the model of what is heard: a trained prior, untrained noise, one gain
-    noise = NMFNoise.start(utterances, rank=4)
+    noise = NMFNoise(rank=4).start(utterances)
     mixture = NoisyMixture(checkpoint.prior, noise, torch.ones(1, 1, 1))
     # the posterior of this one utterance starts at the audio encoder
     trained: Any = checkpoint.guide

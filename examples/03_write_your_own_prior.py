@@ -78,7 +78,7 @@ def main() -> None:
         start = torch.nn.functional.pad(mean, (0, missing)), torch.nn.functional.pad(scale, (0, missing), value=1.0)
         for engine in engines:
             torch.manual_seed(0)
-            mixture = NoisyMixture(prior, NMFNoise.start(utterances, rank=4), torch.ones(1, 1, 1))
+            mixture = NoisyMixture(prior, NMFNoise(rank=4).start(utterances), torch.ones(1, 1, 1))
             guide = MeanFieldGuide(start[0], start[1], mixture=False)
             engine(mixture, guide, utterances, refresh=False)
             gain = engine.gain(mixture, guide, utterances, samples=8)[0]

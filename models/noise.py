@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from typing import Self
 
 import torch
 from pyro.nn import PyroModule
-from torch import Tensor
+from torch import Generator, Tensor
 
-from minvae_pyro.utterances import Utterances
+from minvae_pyro.utterances import Plates, Utterances
 
 Statistics = Callable[[], tuple[Tensor, Tensor]]
 """Posterior means of ``|x|^2 / V^2`` and of ``1 / V``, each (B, N, F), with V the variance of the mixture at the
@@ -21,15 +23,40 @@ FLOOR = 1e-9
 class NoiseModel(PyroModule):
     """A model of noise variance with its own M-step.
 
-    A subclass declares its Pyro sites, if it has any, in :meth:`forward`.
+    A subclass takes its hyper-parameters in the constructor and the recordings in :meth:`start`.
     """
+
+    def start(self, utterances: Utterances, generator: Generator | None = None) -> Self:
+        """A copy with parameters of its own for these recordings, at their level.
+
+        Args:
+            utterances: the noisy batch.
+            generator: source of randomness; the default one when omitted.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must say where its parameters start")
+
+    def at(self, **parameters: Tensor) -> Self:
+        """A copy whose parameters have these values."""
+        twin = copy.copy(self)
+        twin._buffers = dict(self._buffers)
+        for name, value in parameters.items():
+            twin.register_buffer(name, value)
+        return twin
+
+    def declare(self, utterances: Utterances, plates: Plates) -> None:
+        """Declare the Pyro sites of parameters that have a prior, observed at their values; by default there are none.
+
+        Args:
+            utterances: the noisy batch.
+            plates: its plates.
+        """
 
     def forward(self, utterances: Utterances) -> Tensor:
         """Variance of the noise, (B, N, F) > 0."""
         raise NotImplementedError(f"{type(self).__name__} must give the variance of the noise")
 
     def m_step(self, statistics: Statistics) -> None:
-        """Update the parameters by multiplicative majorise-minimise steps; the likelihood never falls.
+        """Update the parameters by majorise-minimise steps; likelihood plus log-prior never falls.
 
         Args:
             statistics: to be asked anew for each block of parameters, since V follows the one before.
@@ -40,38 +67,29 @@ class NoiseModel(PyroModule):
 class NMFNoise(NoiseModel):
     """Low-rank noise, ``variance = spectra @ activations`` (Leglaive et al., arXiv 1902.01605, noise model).
 
+    Started, it has W as ``spectra``, (B, F, K) >= 0, and H as ``activations``, (B, K, N) >= 0.
+
     Args:
-        spectra: W, (B, F, K) >= 0.
-        activations: H, (B, K, N) >= 0.
+        rank: K, at least 1.
     """
 
     spectra: Tensor
     activations: Tensor
 
-    def __init__(self, spectra: Tensor, activations: Tensor) -> None:
+    def __init__(self, rank: int = 4) -> None:
         super().__init__()
-        self.register_buffer("spectra", spectra)
-        self.register_buffer("activations", activations)
+        if rank < 1:
+            raise ValueError(f"noise needs a rank of at least 1, not {rank}")
+        self.rank = rank
 
-    @classmethod
-    def start(cls, utterances: Utterances, rank: int = 16, generator: torch.Generator | None = None) -> NMFNoise:
-        """Random factors at the level of each recording.
-
-        Args:
-            utterances: the noisy batch.
-            rank: K, at least 1.
-            generator: source of randomness; the default one when omitted.
-        """
-        power, mask = utterances.power, utterances.mask
+    def start(self, utterances: Utterances, generator: Generator | None = None) -> Self:
+        """A copy with random factors at the level of each recording."""
+        power = utterances.power
         size, frames, frequencies = power.shape
-
-        def random(*shape: int) -> Tensor:
-            values = torch.rand(shape, generator=generator, dtype=power.dtype)
-            return values.to(power.device) + 0.1
-
-        mean = (power * mask[..., None]).sum(1) / mask.sum(1, keepdim=True).clamp_min(1)
-        spectra = random(size, frequencies, rank) * mean[..., None].clamp_min(FLOOR)
-        return cls(spectra, random(size, rank, frames) / (0.6 * rank))
+        spectra = random_factor(power, generator, size, frequencies, self.rank)
+        activations = random_factor(power, generator, size, self.rank, frames)
+        level = mean_power(utterances).clamp_min(FLOOR)
+        return self.at(spectra=spectra * level[..., None], activations=activations / (0.6 * self.rank))
 
     def forward(self, utterances: Utterances) -> Tensor:
         """Variance of the noise, (B, N, F)."""
@@ -88,3 +106,14 @@ class NMFNoise(NoiseModel):
         scale = spectra.sum(1, keepdim=True).clamp_min(FLOOR)
         self.spectra = (spectra / scale).clamp_min(FLOOR)
         self.activations = (self.activations * scale.transpose(1, 2)).clamp_min(FLOOR)
+
+
+def mean_power(utterances: Utterances) -> Tensor:
+    """Mean over the frames of each recording, (B, F); padding does not count."""
+    mask = utterances.mask
+    return (utterances.power * mask[..., None]).sum(1) / mask.sum(1, keepdim=True).clamp_min(1)
+
+
+def random_factor(like: Tensor, generator: Generator | None, *shape: int) -> Tensor:
+    """Uniform numbers between 0.1 and 1.1, drawn where the generator lives, with dtype and device of ``like``."""
+    return torch.rand(shape, generator=generator, dtype=like.dtype).to(like.device) + 0.1

@@ -51,6 +51,7 @@ class NoisyMixture(PyroModule):
         """Run the generative story and observe the mixture at site ``x``."""
         plates = utterances.plates()
         code = self.latent(utterances, plates)
+        self.noise.declare(utterances, plates)
         likelihood = self.likelihood(code, utterances)
         with plates.every_frame():
             return pyro.sample("x", likelihood, obs=utterances.spectrum)

@@ -41,7 +41,7 @@ class Problem:
         self.utterances = Utterances.from_spectrum(levels(g, size, frames, bins).sqrt().to(torch.complex128))
         if frames > 1:
             self.utterances.mask[-1, -1] = False
-        noise = NMFNoise(levels(g, size, bins, rank), levels(g, size, rank, frames))
+        noise = NMFNoise(rank).at(spectra=levels(g, size, bins, rank), activations=levels(g, size, rank, frames))
         prior = AudioVAE(LATENT, Known(levels(g, draws, size, frames, bins)))
         self.mixture = NoisyMixture(prior, noise, levels(g, size, 1, 1))
         self.draws = torch.zeros(draws, size, frames, LATENT)
@@ -115,7 +115,11 @@ def test_the_update_of_both_factors_is_the_published_one(
     for k in range(rank):
         for f in range(bins):
             new_w[f, k] *= quotient(h[k], everything, f)
-    noise.m_step(lambda: problem.mixture._statistics(unscaled, problem.utterances))
+    noise.m_step(
+        lambda: problem.mixture._statistics(
+            unscaled, problem.utterances.mask[..., None] / len(unscaled), problem.utterances
+        )
+    )
     torch.testing.assert_close(
         noise(problem.utterances)[0] * mask[:, None], (new_w @ h).T * mask[:, None], rtol=1e-6, atol=1e-6
     )
@@ -178,7 +182,7 @@ def test_recordings_of_a_batch_and_their_padding_do_not_mix() -> None:
     mixture, utterances, table = problem.mixture, problem.utterances, problem.mixture.speech.decoder.table
     alone = NoisyMixture(
         AudioVAE(LATENT, Known(table[:, 1:, :3])),
-        NMFNoise(mixture.noise.spectra[1:], mixture.noise.activations[1:, :, :3]),
+        NMFNoise().at(spectra=mixture.noise.spectra[1:], activations=mixture.noise.activations[1:, :, :3]),
         mixture.gain[1:],
     )
     short = Utterances.from_spectrum(utterances.spectrum[1:, :3])
@@ -193,20 +197,20 @@ def test_the_start_is_at_the_level_of_each_recording_and_repeatable() -> None:
     power = torch.rand(2, 50, 6) * torch.tensor([1.0, 1e4])[:, None, None]
     utterances = Utterances.from_spectrum(power)
     utterances.mask[1, 30:] = False
-    starts = [NMFNoise.start(utterances, 5, torch.Generator().manual_seed(3)) for _ in range(2)]
+    starts = [NMFNoise(5).start(utterances, torch.Generator().manual_seed(3)) for _ in range(2)]
     assert torch.equal(starts[0].spectra, starts[1].spectra)
     assert torch.equal(starts[0].activations, starts[1].activations)
     assert starts[0].spectra.shape == (2, 6, 5)
     level = starts[0](utterances).mean((1, 2)) / torch.stack([power[0].mean(), power[1, :30].mean()])
     assert ((level > 0.5) & (level < 2)).all()
     loud = utterances.replace(spectrum=torch.where(utterances.mask[..., None], power, 1e9))
-    unmoved = NMFNoise.start(loud, 5, torch.Generator().manual_seed(3))
+    unmoved = NMFNoise(5).start(loud, torch.Generator().manual_seed(3))
     assert torch.equal(unmoved.spectra, starts[0].spectra)
 
 
 def test_digital_silence_stays_finite() -> None:
     utterances = Utterances.from_spectrum(torch.zeros(1, 4, 3, dtype=torch.complex64))
-    noise = NMFNoise.start(utterances, 2)
+    noise = NMFNoise(2).start(utterances)
     mixture = NoisyMixture(AudioVAE(LATENT, SpectrumDecoder(LATENT, 3, 3)), noise, torch.ones(1, 1, 1))
     z = torch.zeros(1, 1, 4, LATENT)
     for _ in range(5):
@@ -231,7 +235,7 @@ def test_the_wiener_gain_is_the_posterior_mean_of_speech(seed: int) -> None:
 def test_the_wiener_gain_recovers_speech_best_among_gains() -> None:
     utterances = Utterances.from_spectrum(torch.zeros(1, 20000, 1, dtype=torch.complex64))
     table = torch.full((1, 1, 20000, 1), 3.0)
-    noise = NMFNoise(torch.ones(1, 1, 1), torch.full((1, 1, 20000), 2.0))
+    noise = NMFNoise(1).at(spectra=torch.ones(1, 1, 1), activations=torch.full((1, 1, 20000), 2.0))
     mixture = NoisyMixture(AudioVAE(LATENT, Known(table)), noise, torch.full((1, 1, 1), 2.0))
     speech = 6**0.5 * torch.randn(20000, dtype=torch.complex64)
     noisy = speech + 2**0.5 * torch.randn(20000, dtype=torch.complex64)
@@ -246,7 +250,7 @@ def test_the_mixture_is_scored_with_speech_integrated_out() -> None:
     utterances = Utterances.from_spectrum(torch.randn(2, 2, 4, dtype=torch.complex64), torch.rand(2, 2, 67, 67))
     utterances.mask[1, 1] = False
     prior = MinVAE(LATENT, SpectrumDecoder(LATENT, 3, 4))
-    noise = NMFNoise.start(utterances, 3)
+    noise = NMFNoise(3).start(utterances)
     gain = torch.tensor([0.5, 4.0])[:, None, None]
     trace = poutine.trace(NoisyMixture(prior, noise, gain)).get_trace(utterances)
     trace.compute_log_prob()

@@ -112,13 +112,15 @@ def test_what_a_subclass_must_provide_is_said() -> None:
     batch = utterances(1, 1)
     with pytest.raises(NotImplementedError, match="SpeechPrior must say how its latent"):
         SpeechPrior().latent(batch, batch.plates())
-    with pytest.raises(NotImplementedError, match="SpeechPrior must say how z"):
+    with pytest.raises(NotImplementedError, match="SpeechPrior must say how its code"):
         SpeechPrior().speech_variance(torch.zeros(1, 1, 1), batch)
     with pytest.raises(NotImplementedError, match="NoiseModel must give"):
         NoiseModel()(batch)
+    with pytest.raises(NotImplementedError, match="NoiseModel must say where"):
+        NoiseModel().start(batch)
     with pytest.raises(NotImplementedError, match="NoiseModel must say how"):
         NoiseModel().m_step(lambda: (torch.zeros(()), torch.zeros(())))
-    assert NMFNoise(torch.ones(1, 4, 1), torch.ones(1, 1, 1))(batch).shape == (1, 1, 4)
+    assert NMFNoise(1).at(spectra=torch.ones(1, 4, 1), activations=torch.ones(1, 1, 1))(batch).shape == (1, 1, 4)
 
 
 def test_a_model_runs_on_every_precision() -> None:

@@ -61,7 +61,7 @@ class Noisy:
         def positive(*shape: int) -> Tensor:
             return 0.2 + torch.rand(shape, generator=self.generator, dtype=torch.float64)
 
-        noise = NMFNoise(positive(size, FREQUENCIES, RANK), positive(size, RANK, frames))
+        noise = NMFNoise(RANK).at(spectra=positive(size, FREQUENCIES, RANK), activations=positive(size, RANK, frames))
         return NoisyMixture(prior.given(batch), noise, positive(size, 1, 1))
 
     def guide(self, batch: Utterances, kind: type[MeanFieldGuide] = MeanFieldGuide, mixture: bool = True) -> Any:

@@ -250,7 +250,9 @@ def test_a_padded_batch_is_the_utterances_one_by_one(noisy: Any, engine: Any, mi
     mixture, guide = noisy.mixture(batch, prior), noisy.guide(batch, PointGuide, mixed)
     loud = batch.replace(spectrum=torch.where(batch.mask[..., None], batch.spectrum, 100j))
     alone = Utterances.from_spectrum(batch.spectrum[1:, :short], batch.mouth[1:, :short])
-    noise = NMFNoise(mixture.noise.spectra[1:].clone(), mixture.noise.activations[1:, :, :short].clone())
+    noise = NMFNoise().at(
+        spectra=mixture.noise.spectra[1:].clone(), activations=mixture.noise.activations[1:, :, :short].clone()
+    )
     mixture_alone = NoisyMixture(prior.given(alone), noise, mixture.gain[1:].clone())
     guide_alone = PointGuide(guide.mean[1:, :short], guide.scale[1:, :short], mixed)
     engine = engine(iterations=8)
@@ -283,7 +285,7 @@ def test_engines_recover_a_talker_from_noise_of_another_colour(noisy: Any) -> No
     noisy_batch = batch.replace(spectrum=clean + torch.randn_like(clean) * loudness)
     noisy_batch = noisy_batch.replace(heard=noisy_batch.power)
     for engine in ENGINES:
-        mixture = NoisyMixture(prior.given(batch), NMFNoise.start(noisy_batch, 1), torch.ones(2, 1, 1).double())
+        mixture = NoisyMixture(prior.given(batch), NMFNoise(1).start(noisy_batch), torch.ones(2, 1, 1).double())
         guide = noisy.guide(batch)
         run(engine(iterations=40), mixture, guide, noisy_batch)
         estimate = engine().gain(mixture, guide, noisy_batch, 8) * noisy_batch.spectrum
