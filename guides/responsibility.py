@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
 from minvae_pyro.gates import AgreementGate
-from minvae_pyro.models.mixing import LOGIT_BOUND, audio_where_unseen
+from minvae_pyro.guides.branches import alpha_posterior
+from minvae_pyro.models.mixing import audio_where_unseen
 from minvae_pyro.networks import Gaussian
 from minvae_pyro.utterances import Utterances
 
@@ -20,12 +22,12 @@ class Evidence:
     """What a rule may ask for; each call costs a pass of a network, so nothing is worked out before.
 
     Attributes:
-        bounds: log-odds of pi, L_a and L_v, each (B, N), at the draw in hand; needs clean speech.
+        bounds: p(alpha), and L_a and L_v, each (B, N), at the draw in hand; needs clean speech.
         sight: mean and scale of z that the mouth suggests, each (B, N, L), and the variance of speech (B, N, F)
             at that mean; can be asked of a noisy recording too.
     """
 
-    bounds: Callable[[], tuple[Tensor, Tensor, Tensor]]
+    bounds: Callable[[], tuple[dist.Distribution, Tensor, Tensor]]
     sight: Callable[[], tuple[Gaussian, Tensor]]
 
 
@@ -51,7 +53,7 @@ class CollapsedResponsibility(Responsibility):
         """Log-odds of alpha = 1, (B, N). No gradient: the bound is flat in r at its optimum."""
         with torch.no_grad():
             prior, audio, visual = evidence.bounds()
-            return audio_where_unseen(prior + audio - visual, utterances)
+            return alpha_posterior(prior, audio - visual, utterances).logits
 
 
 class TableResponsibility(Responsibility):
@@ -78,7 +80,7 @@ class TableResponsibility(Responsibility):
         if self.training:
             with torch.no_grad():
                 prior, audio, visual = evidence.bounds()
-                fresh = (prior + audio - visual).clamp(-LOGIT_BOUND, LOGIT_BOUND)
+                fresh = alpha_posterior(prior, audio - visual, utterances).logits
                 self.fresh[utterances.index, :frames] = fresh.to(self.fresh.dtype)
         return audio_where_unseen(self.logit[utterances.index, :frames].to(utterances.heard.dtype), utterances)
 

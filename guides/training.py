@@ -7,13 +7,14 @@ import pyro.distributions as dist
 import torch
 from pyro.nn import PyroModule
 from torch import Tensor, nn
-from torch.distributions import kl_divergence
 
 from minvae_pyro.distributions import DrawnNormal
+from minvae_pyro.errors import UserError
+from minvae_pyro.guides.branches import branches, code_at
 from minvae_pyro.guides.posteriors import CleanPosterior, HeardPosterior, SeenPosterior
 from minvae_pyro.guides.responsibility import CollapsedResponsibility, Evidence, Responsibility
 from minvae_pyro.models.min_vae import MinVAE
-from minvae_pyro.models.speech_prior import spectral_likelihood
+from minvae_pyro.models.speech_prior import SpeechPrior
 from minvae_pyro.networks import Gaussian
 from minvae_pyro.utterances import Utterances
 
@@ -86,7 +87,7 @@ class MixtureGuide(PyroModule):
 
     def __init__(
         self,
-        prior: MinVAE,
+        prior: SpeechPrior,
         audio: nn.Module | None = None,
         visual: nn.Module | None = None,
         responsibility: Responsibility | None = None,
@@ -155,19 +156,22 @@ class MixtureGuide(PyroModule):
             draw: z drawn from it, (2, B, N, L).
         """
 
-        def bounds() -> tuple[Tensor, Tensor, Tensor]:
+        def bounds() -> tuple[dist.Distribution, Tensor, Tensor]:
             if posterior is None or draw is None:
                 raise ValueError("bounds can be told of clean speech only")
             return self.bounds(utterances, posterior, draw)
 
         def sight() -> tuple[Gaussian, Tensor]:
-            seen = self.seen(utterances)
-            return seen, self._prior[0].speech_variance(seen[0], utterances)
+            seen, prior = self.seen(utterances), self._prior[0]
+            code = code_at(prior, utterances, alpha=seen[0].new_zeros(()), z=seen[0])
+            return seen, prior.speech_variance(code, utterances)
 
         return Evidence(bounds, sight)
 
-    def bounds(self, utterances: Utterances, posterior: dist.Normal, draw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Log-odds of pi and the two bounds ``E_q[log p(s | z)] - KL(q || p(z | alpha))`` at a draw.
+    def bounds(
+        self, utterances: Utterances, posterior: dist.Normal, draw: Tensor
+    ) -> tuple[dist.Distribution, Tensor, Tensor]:
+        """p(alpha), and the two bounds ``E_q[log p(s | z, alpha)] - KL(q || p(z | alpha))`` at a draw.
 
         Args:
             utterances: the batch.
@@ -175,15 +179,20 @@ class MixtureGuide(PyroModule):
             draw: z drawn from it, (2, B, N, L).
 
         Returns:
-            tuple: log-odds, L_a, L_v, each (B, N).
+            tuple: p(alpha), batch shape (B, N); L_a and L_v, each (B, N).
+
+        Raises:
+            UserError: the prior has no mixture variable.
         """
         prior = self._prior[0]
-        variance = prior.speech_variance(draw, utterances)
-        likelihood = spectral_likelihood(utterances.spectrum, variance).log_prob(utterances.spectrum).sum(-1)
-        alpha = torch.arange(2, device=draw.device)[:, None, None]
-        divergence = kl_divergence(posterior.to_event(1), prior.z_prior(alpha, utterances))
-        bound = likelihood - divergence
-        return prior.mixing(utterances), bound[1], bound[0]
+        found = branches(prior, posterior.to_event(1), draw, utterances)
+        if found is None:
+            raise UserError(
+                f"{type(self).__name__} needs a prior with a mixture variable alpha, and {type(prior).__name__} has "
+                "none: choose another guide, such as AudioGuide."
+            )
+        bound = prior.likelihood(found.code, utterances).log_prob(utterances.spectrum) - found.divergence
+        return found.prior, bound[1], bound[0]
 
 
 class SharedGuide(MixtureGuide):

@@ -31,11 +31,12 @@ def mixture_measures(guide: MixtureGuide, utterances: Utterances) -> dict[str, M
     posterior = dist.Normal(*guide.posteriors(utterances))
     evidence = guide.evidence(utterances, posterior, guide.draw(posterior))
     logit = guide.responsibility(utterances, evidence).expand(utterances.mask.shape)
-    prior, audio, visual = (bound.expand(utterances.mask.shape) for bound in evidence.bounds())
+    prior, audio, visual = evidence.bounds()
+    audio, visual = audio.expand(utterances.mask.shape), visual.expand(utterances.mask.shape)
     noisy = (utterances.heard != utterances.power).any(-1)
     everywhere, seen = utterances.mask, utterances.mask & utterances.mouth_seen
     return {
-        "pi": _mean(prior.sigmoid(), seen),
+        "pi": _mean(prior.mean.expand(utterances.mask.shape), seen),
         "r_clean": _mean(logit.sigmoid(), seen & ~noisy),
         "r_noisy": _mean(logit.sigmoid(), seen & noisy),
         "L_a_clean": _mean(audio, everywhere & ~noisy),

@@ -1,0 +1,102 @@
+"""What a prior says of its mixture variable alpha, asked by conditioning, whatever its class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyro
+import pyro.distributions as dist
+import torch
+from pyro import poutine
+from torch import Tensor
+from torch.distributions import kl_divergence
+
+from minvae_pyro.models.mixing import audio_where_unseen
+from minvae_pyro.utterances import Plates, Utterances
+
+
+class Story(Protocol):
+    """A speech prior, or the mixture that it is heard in."""
+
+    def latent(self, utterances: Utterances, plates: Plates) -> Tensor:
+        """Sample the latent sites; the code, (..., B, N, C)."""
+        ...
+
+    def likelihood(self, code: Tensor, utterances: Utterances) -> dist.Distribution:
+        """What is observed, given the code; batch shape (..., B, N)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Branches:
+    """Both values of alpha side by side; axis 0 is alpha, so visual comes first.
+
+    Attributes:
+        prior: p(alpha), batch shape (B, N).
+        divergence: KL(q(z | alpha) || p(z | alpha)), (2, B, N).
+        code: what sets the variance, (..., B, N, C), with an axis of two before B if alpha has a say in it.
+    """
+
+    prior: dist.Distribution
+    divergence: Tensor
+    code: Tensor
+
+
+def code_at(story: Story, utterances: Utterances, **sites: Tensor) -> Tensor:
+    """The code of a story at known values of its latent sites.
+
+    Args:
+        story: any speech prior, or a noisy mixture.
+        utterances: the batch.
+        **sites: a value for each site, batch shape (B, N) or what broadcasts to it. Names that the story lacks are
+            passed over.
+
+    Returns:
+        Tensor: (..., B, N, C).
+    """
+    with poutine.block(), pyro.validation_enabled(False), poutine.condition(data=sites):
+        return story.latent(utterances, utterances.plates())
+
+
+def branches(story: Story, posterior: dist.Distribution, draw: Tensor, utterances: Utterances) -> Branches | None:
+    """Run the latent part of a story with alpha at both of its values and z at a draw.
+
+    Args:
+        story: any speech prior, or a noisy mixture.
+        posterior: q(z | alpha), batch shape (2, B, N), or q(z), batch shape (B, N); event shape (L,).
+        draw: z, of the shape of the posterior, perhaps with more axes in front.
+        utterances: the batch.
+
+    Returns:
+        Branches, or None for a story without a site ``alpha``.
+    """
+    alpha = torch.tensor([0.0, 1.0], device=draw.device, dtype=draw.dtype)[:, None, None]
+
+    def latent() -> Tensor:
+        return story.latent(utterances, utterances.plates())
+
+    # blocked: a guide that asks must not find the model's sites in its own trace
+    with poutine.block(), pyro.validation_enabled(False):
+        trace = poutine.trace(poutine.condition(latent, data={"alpha": alpha, "z": draw})).get_trace()
+    sites: Any = trace.nodes
+    if "alpha" not in sites:
+        return None
+    divergence = kl_divergence(posterior, sites["z"]["fn"])
+    return Branches(sites["alpha"]["fn"], divergence, sites["_RETURN"]["value"])
+
+
+def alpha_posterior(prior: dist.Distribution, evidence: Tensor, utterances: Utterances) -> dist.Distribution:
+    """q(alpha) in closed form: the prior, tilted by what each frame says.
+
+    Args:
+        prior: p(alpha), Bernoulli over frames or a distribution with ``tilted``, such as a Markov chain.
+        evidence: log-evidence for alpha = 1 against alpha = 0, (B, N).
+        utterances: the batch; frames without a mouth are the sound's.
+
+    Returns:
+        Distribution: batch shape (B, N), with ``mean`` and ``logits`` of each frame.
+    """
+    if isinstance(prior, dist.Bernoulli):
+        return dist.Bernoulli(logits=audio_where_unseen(prior.logits + evidence, utterances))
+    return prior.tilted(audio_where_unseen(evidence, utterances))
