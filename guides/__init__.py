@@ -1,5 +1,7 @@
 """Pyro guides: posteriors for training and for test time."""
 
+from minvae_pyro.guides.audio_visual import AudioVisualGuide
+from minvae_pyro.guides.dynamics import RecurrentGuide, StructuredGuide
 from minvae_pyro.guides.posteriors import CleanPosterior, HeardPosterior, SeenPosterior
 from minvae_pyro.guides.responsibility import (
     CollapsedResponsibility,
@@ -14,6 +16,7 @@ from minvae_pyro.guides.utterance import MeanFieldGuide, PointGuide, component_l
 
 __all__ = [
     "AudioGuide",
+    "AudioVisualGuide",
     "CleanPosterior",
     "CollapsedResponsibility",
     "Evidence",
@@ -23,9 +26,11 @@ __all__ = [
     "MeanFieldGuide",
     "MixtureGuide",
     "PointGuide",
+    "RecurrentGuide",
     "Responsibility",
     "SeenPosterior",
     "SharedGuide",
+    "StructuredGuide",
     "TableResponsibility",
     "VisualGuide",
     "component_log_odds",

@@ -1,5 +1,7 @@
 """Pyro models: speech priors, noise models, the noisy mixture."""
 
+from minvae_pyro.models.audio_visual import AudioVisualVAE, ConditionalVAE
+from minvae_pyro.models.bayesian_nmf import BayesianNMFNoise
 from minvae_pyro.models.components import (
     ConditionalComponent,
     ConstantComponent,
@@ -8,28 +10,43 @@ from minvae_pyro.models.components import (
     StandardComponent,
     sharpen,
 )
+from minvae_pyro.models.frozen import FrozenNoise
+from minvae_pyro.models.deep_kalman_filter import DeepKalmanFilter
 from minvae_pyro.models.min_vae import ConditionalMinVAE, MinVAE
+from minvae_pyro.models.min_vae_v2 import MinVAEv2
 from minvae_pyro.models.mixing import FixedMixing, LearntMixing, UtteranceMixing, reweigh
 from minvae_pyro.models.noise import NMFNoise, NoiseModel
 from minvae_pyro.models.noisy_mixture import NoisyMixture
+from minvae_pyro.models.sight import GivenSight, Sight, SightComponent
 from minvae_pyro.models.speech_prior import SpeechPrior, spectral_likelihood
+from minvae_pyro.models.stationary import StationaryNoise
 from minvae_pyro.models.vae import AudioVAE, VisualVAE
 
 __all__ = [
     "AudioVAE",
+    "AudioVisualVAE",
+    "BayesianNMFNoise",
     "ConditionalComponent",
     "ConditionalMinVAE",
+    "ConditionalVAE",
     "ConstantComponent",
+    "DeepKalmanFilter",
     "FixedMixing",
+    "FrozenNoise",
     "GivenComponent",
+    "GivenSight",
     "LearntMixing",
     "MinVAE",
+    "MinVAEv2",
     "NMFNoise",
     "NoiseModel",
     "NoisyMixture",
     "SharpenedComponent",
+    "Sight",
+    "SightComponent",
     "SpeechPrior",
     "StandardComponent",
+    "StationaryNoise",
     "UtteranceMixing",
     "VisualVAE",
     "reweigh",

@@ -17,7 +17,7 @@ class MouthAugmentation:
 
     A shift, zoom, flip, light and covered rectangle hold for a whole utterance, as they would in a recording.
     In a share of utterances a span of the video is replaced: blanked, frozen, or taken from another utterance
-    of the batch. ``mouth_seen`` stays as it is: nothing at test time tells such frames from good ones either.
+    of the batch. ``mouth_seen`` stays as it is there: nothing at test time tells such frames from good ones either.
 
     Args:
         shift: largest shift in pixels, each way.
@@ -27,6 +27,8 @@ class MouthAugmentation:
         contrast: largest change of contrast, as a fraction.
         cover: share of utterances with a covered rectangle.
         interrupt: share of utterances in which a span is replaced.
+        hide: share of utterances whose mouth is taken away, ``mouth_seen`` included: a decoder that sees the mouth
+            has to learn to do without.
         kinds: how, each as often as it is listed. A visual encoder learns from "blank" and "freeze" to say that it
             knows nothing; a gate needs "swap" and "late" too.
 
@@ -43,6 +45,7 @@ class MouthAugmentation:
         contrast: float = 0.2,
         cover: float = 0.2,
         interrupt: float = 0.3,
+        hide: float = 0.0,
         kinds: tuple[str, ...] = ("blank", "freeze"),
     ) -> None:
         if not kinds or not set(kinds) <= set(_KINDS):
@@ -54,10 +57,12 @@ class MouthAugmentation:
         self.contrast = contrast
         self.cover = cover
         self.interrupt = interrupt
+        self.hide = hide
         self.kinds = kinds
 
     def __call__(self, utterances: Utterances, generator: Generator, corpus: Corpus) -> Utterances:
         """Change ``mouth``; frames without one stay zero."""
+        utterances = self._hide(utterances, generator)
         rows = utterances.mouth_seen.any(1).nonzero().squeeze(1)
         if len(rows) == 0:
             return utterances
@@ -72,6 +77,13 @@ class MouthAugmentation:
             whole[rows] = mouth
             mouth = whole
         return utterances.replace(mouth=mouth)
+
+    def _hide(self, utterances: Utterances, generator: Generator) -> Utterances:
+        if self.hide == 0:
+            return utterances
+        hidden = (torch.rand(len(utterances), generator=generator) < self.hide)[:, None]
+        seen = utterances.mouth_seen & ~hidden
+        return utterances.replace(mouth=utterances.mouth * seen[..., None, None], mouth_seen=seen)
 
     def _move(self, mouth: Tensor, generator: Generator) -> Tensor:
         size, _, side, _ = mouth.shape

@@ -1,0 +1,78 @@
+"""Priors whose decoder sees the mouth (Sadeghi et al., arXiv 1908.02590)."""
+
+from __future__ import annotations
+
+import pyro
+import pyro.distributions as dist
+from torch import Tensor, nn
+
+from minvae_pyro.audio_visual_networks import ConcatenatingDecoder, SightEncoder
+from minvae_pyro.models.sight import Sight, SightComponent, SightedPrior
+from minvae_pyro.models.speech_prior import standard_normal
+from minvae_pyro.utterances import Plates, Utterances
+
+
+class AudioVisualVAE(SightedPrior):
+    """AV-VAE: a standard normal code, and a decoder that sees the mouth.
+
+    ::
+
+        v = sight(mouth)                                    # zero in frames without one
+        for n in frames:
+            z[n] ~ N(0, I)                                  # z_prior
+            s[n] | z[n] ~ N_c(0, diag variance(z[n], v[n])) # speech_variance
+
+    Args:
+        latent_dim: L.
+        sight: maps utterances to features of the mouth (B, N, V); the 32 of a convolutional network when omitted.
+        decoder: maps z (..., L) and features (..., V) to variance (..., F); layers of 128 tanh units when omitted.
+    """
+
+    def __init__(self, latent_dim: int = 32, sight: nn.Module | None = None, decoder: nn.Module | None = None) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+        self.sight = Sight() if sight is None else sight
+        self.decoder = ConcatenatingDecoder(latent_dim) if decoder is None else decoder
+
+    def z_prior(self, utterances: Utterances) -> dist.Distribution:
+        """p(z), event shape (L,)."""
+        loc, scale = standard_normal(utterances.spectrum, self.latent_dim)
+        return dist.Normal(loc, scale).to_event(1)
+
+    def latent(self, utterances: Utterances, plates: Plates) -> Tensor:
+        """Sample ``z``, (B, N, L)."""
+        with plates.every_frame():
+            return pyro.sample("z", self.z_prior(utterances))
+
+
+class ConditionalVAE(AudioVisualVAE):
+    """AV-CVAE: the code, too, is predicted from the mouth.
+
+    ::
+
+        v = sight(mouth)                                    # zero in frames without one
+        for n in frames:
+            z[n] ~ N(mu(v[n]), diag var(v[n]))              # z_prior; N(0, I) without a mouth
+            s[n] | z[n] ~ N_c(0, diag variance(z[n], v[n])) # speech_variance
+
+    Args:
+        latent_dim: L.
+        sight: maps utterances to features of the mouth (B, N, V); the 32 of a convolutional network when omitted.
+        decoder: maps z (..., L) and features (..., V) to variance (..., F); layers of 128 tanh units when omitted.
+        network: maps features (..., V) to mean and scale of z; one layer of 128 tanh units when omitted.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int = 32,
+        sight: nn.Module | None = None,
+        decoder: nn.Module | None = None,
+        network: nn.Module | None = None,
+    ) -> None:
+        super().__init__(latent_dim, sight, decoder)
+        network = SightEncoder(latent_dim=latent_dim) if network is None else network
+        self.visual_component: nn.Module = SightComponent(self.sight, network)
+
+    def z_prior(self, utterances: Utterances) -> dist.Distribution:
+        """p(z | mouth), batch shape (B, N), event shape (L,)."""
+        return dist.Normal(*self.visual_component(utterances)).to_event(1)

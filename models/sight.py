@@ -1,0 +1,118 @@
+"""What a prior sees of the mouth: features that its decoder, or its prior of z, is given."""
+
+from __future__ import annotations
+
+import copy
+from typing import Self, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from minvae_pyro.models.speech_prior import SpeechPrior
+from minvae_pyro.networks import Gaussian, MouthConvolution
+from minvae_pyro.utterances import Utterances
+
+
+class Sight(nn.Module):
+    """Features of the mouth: the mean that a mouth network gives, zero where no mouth was seen.
+
+    A network trained to predict z from the mouth has in that mean what the mouth says of the sound.
+
+    Args:
+        network: maps crops (B, N, 67, 67) and ``mouth_seen`` (B, N) to mean and scale, each (B, N, V).
+    """
+
+    def __init__(self, network: nn.Module | None = None) -> None:
+        super().__init__()
+        self.network = MouthConvolution() if network is None else network
+
+    def forward(self, utterances: Utterances) -> Tensor:
+        """Features, (B, N, V)."""
+        mean, _ = self.network(utterances.mouth, utterances.mouth_seen)
+        return torch.where(utterances.mouth_seen[..., None], mean, 0.0)
+
+
+class GivenSight(nn.Module):
+    """Features worked out beforehand for one batch.
+
+    Args:
+        features: (B, N, V), zero where no mouth was seen.
+    """
+
+    features: Tensor
+
+    def __init__(self, features: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("features", features)
+
+    def forward(self, utterances: Utterances) -> Tensor:
+        """Features as given."""
+        return self.features
+
+
+class SightComponent(nn.Module):
+    """A component of the prior of z that is told the features of the mouth: the prior of AV-CVAE (arXiv 1908.02590).
+
+    Frames without a mouth fall back to the standard normal.
+
+    Args:
+        sight: maps utterances to features (B, N, V).
+        network: maps features to mean and scale, each (B, N, L).
+    """
+
+    def __init__(self, sight: nn.Module, network: nn.Module) -> None:
+        super().__init__()
+        self.sight = sight
+        self.network = network
+
+    def forward(self, utterances: Utterances) -> Gaussian:
+        """Mean and scale, each (B, N, L)."""
+        seen = utterances.mouth_seen[..., None]
+        mean, scale = self.network(self.sight(utterances))
+        return torch.where(seen, mean, 0.0), torch.where(seen, scale, 1.0)
+
+
+class SightedPrior(SpeechPrior):
+    """A prior whose decoder sees the mouth: s | z, v ~ N_c(0, diag variance(z, v)).
+
+    The network on the mouth runs once in a run of the story, however often its features are asked for.
+
+    Attributes:
+        sight: maps utterances to features (B, N, V).
+        decoder: maps z (..., B, N, L) and features (B, N, V) to variance (..., B, N, F).
+    """
+
+    sight: nn.Module
+    decoder: nn.Module
+
+    def speech_variance(self, z: Tensor, utterances: Utterances) -> Tensor:
+        """Variance of speech (..., B, N, F) from z (..., B, N, L) and the mouth."""
+        return self.decoder(z, self.sight(utterances))
+
+    def looking(self, utterances: Utterances) -> Self:
+        """The same prior with its features of these mouths worked out, differentiable."""
+        return exchanged(self, self.sight, GivenSight(self.sight(utterances)))
+
+    def forward(self, utterances: Utterances) -> Tensor:
+        """Run the generative story and observe clean speech at site ``s``."""
+        return SpeechPrior.forward(self.looking(utterances), utterances)
+
+    def given(self, utterances: Utterances) -> Self:
+        """The same prior with whatever depends on the mouth alone worked out once for these utterances."""
+        with torch.no_grad():
+            return self.looking(utterances)
+
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def exchanged(whole: Module, old: nn.Module, new: nn.Module) -> Module:
+    """A copy that shares every part but one, which is another wherever it occurs."""
+    twin = copy.copy(whole)
+    twin._modules = dict(whole._modules)
+    for name, part in whole.named_children():
+        if part is old:
+            twin._modules[name] = new
+        elif any(inner is old for inner in part.modules()):
+            twin._modules[name] = exchanged(part, old, new)
+    return twin
