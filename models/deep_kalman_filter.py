@@ -1,0 +1,85 @@
+"""Speech whose latent code moves: the deep Kalman filter (arXiv 1609.09869), also with the mouth (arXiv 2211.00988)."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import pyro
+import torch
+from torch import Tensor, nn
+
+from minvae_pyro.dynamic_networks import DeepDecoder, GatedTransition
+from minvae_pyro.dynamics import MarkovNormal
+from minvae_pyro.models.sight import GivenSight, exchanged
+from minvae_pyro.models.speech_prior import SpeechPrior
+from minvae_pyro.networks import Gaussian
+from minvae_pyro.utterances import Plates, Utterances
+
+
+class DeepKalmanFilter(SpeechPrior):
+    """A-DKF, and AV-DKF when it is given sight.
+
+    ::
+
+        z[0] = 0
+        for n in frames:
+            z[n] ~ N(transition(z[n-1], v[n]))               # z_prior; v, features of the mouth, only with sight
+            s[n] ~ N_c(0, diag variance(z[n], v[n]))         # speech_variance
+
+    Args:
+        latent_dim: L.
+        transition: maps z (..., L), and features with sight, to mean and scale of the next z; a
+            :class:`minvae_pyro.dynamic_networks.GatedTransition` when omitted.
+        decoder: maps z (..., L), and features with sight, to variance (..., F); one layer of 128 tanh units when
+            omitted.
+        sight: maps utterances to features (B, N, V), zero where no mouth was seen; None is the sound alone.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int = 32,
+        transition: nn.Module | None = None,
+        decoder: nn.Module | None = None,
+        sight: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+        self.transition = GatedTransition(latent_dim) if transition is None else transition
+        self.decoder = DeepDecoder(latent_dim) if decoder is None else decoder
+        self.sight = sight
+
+    def z_prior(self, utterances: Utterances) -> MarkovNormal:
+        """p(z), batch shape (B, N), event shape (L,)."""
+        features = self._features(utterances)
+
+        def transition(previous: Tensor, frames: slice) -> Gaussian:
+            return self.transition(previous, *(part[..., frames, :] for part in features))
+
+        rest = utterances.heard.new_zeros(len(utterances), 1, self.latent_dim)
+        mean, scale = transition(rest, slice(0, 1))
+        return MarkovNormal((mean[..., 0, :], scale[..., 0, :]), transition, utterances.frames)
+
+    def latent(self, utterances: Utterances, plates: Plates) -> Tensor:
+        """Sample ``z``, (B, N, L)."""
+        with plates.every_frame():
+            return pyro.sample("z", self.z_prior(utterances))
+
+    def speech_variance(self, code: Tensor, utterances: Utterances) -> Tensor:
+        """Variance of speech (..., B, N, F) from z (..., B, N, L) and the mouth."""
+        return self.decoder(code, *self._features(utterances))
+
+    def looking(self, utterances: Utterances) -> Self:
+        """The same prior with its features of these mouths worked out, differentiable."""
+        return self if self.sight is None else exchanged(self, self.sight, GivenSight(self.sight(utterances)))
+
+    def forward(self, utterances: Utterances) -> Tensor:
+        """Run the generative story and observe clean speech at site ``s``; the mouth is looked at once."""
+        return SpeechPrior.forward(self.looking(utterances), utterances)
+
+    def given(self, utterances: Utterances) -> Self:
+        """The same prior with its features of these mouths worked out."""
+        with torch.no_grad():
+            return self.looking(utterances)
+
+    def _features(self, utterances: Utterances) -> tuple[Tensor, ...]:
+        return () if self.sight is None else (self.sight(utterances),)
