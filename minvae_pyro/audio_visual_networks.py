@@ -21,6 +21,10 @@ class _Concatenation(nn.Module):
         self.first = nn.Linear(first, hidden)
         self.second = nn.Linear(second, hidden)
         self.mix = nn.Linear(2 * hidden, hidden)
+        # starts by passing the first input on: with the layers of a network of sound alone it is one from the start
+        with torch.no_grad():
+            self.mix.weight[:, :hidden] = torch.eye(hidden)
+            self.mix.bias.zero_()
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """Map (..., first) and (..., second), leading axes broadcasting, to (..., hidden)."""
