@@ -89,7 +89,8 @@ class GivenComponent(nn.Module):
 class SharpenedComponent(nn.Module):
     """A component with its variance multiplied by a temperature.
 
-    Below one it trusts the mean more than training does: in a frame of noise there is little else to go by.
+    Below one it trusts the mean more than training does: in a frame of noise there is little else to go by. Frames
+    without a mouth stay as they are.
 
     Args:
         component: any component.
@@ -102,9 +103,9 @@ class SharpenedComponent(nn.Module):
         self.temperature = temperature
 
     def forward(self, utterances: Utterances) -> Gaussian:
-        """Mean and scale of the sharpened component."""
+        """Mean, (B, N, L) or (L,), and scale, (B, N, L), of the sharpened component."""
         mean, scale = self.component(utterances)
-        return mean, scale * self.temperature**0.5
+        return mean, torch.where(utterances.mouth_seen[..., None], scale * self.temperature**0.5, scale)
 
 
 def sharpen(prior: SpeechPrior, temperature: float) -> SpeechPrior:
