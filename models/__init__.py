@@ -10,16 +10,19 @@ from minvae_pyro.models.components import (
     StandardComponent,
     sharpen,
 )
-from minvae_pyro.models.frozen import FrozenNoise
 from minvae_pyro.models.deep_kalman_filter import DeepKalmanFilter
+from minvae_pyro.models.frozen import FrozenNoise
 from minvae_pyro.models.min_vae import ConditionalMinVAE, MinVAE
 from minvae_pyro.models.min_vae_v2 import MinVAEv2
 from minvae_pyro.models.mixing import FixedMixing, LearntMixing, UtteranceMixing, reweigh
+from minvae_pyro.models.mixture_of_vaes import MixtureOfVAEs
 from minvae_pyro.models.noise import NMFNoise, NoiseModel
 from minvae_pyro.models.noisy_mixture import NoisyMixture
 from minvae_pyro.models.sight import GivenSight, Sight, SightComponent
 from minvae_pyro.models.speech_prior import SpeechPrior, spectral_likelihood
 from minvae_pyro.models.stationary import StationaryNoise
+from minvae_pyro.models.switching import FixedSwitching, LearntSwitching, Switching, UtteranceSwitching
+from minvae_pyro.models.switching_vae import SwitchingVAE
 from minvae_pyro.models.vae import AudioVAE, VisualVAE
 
 __all__ = [
@@ -32,12 +35,15 @@ __all__ = [
     "ConstantComponent",
     "DeepKalmanFilter",
     "FixedMixing",
+    "FixedSwitching",
     "FrozenNoise",
     "GivenComponent",
     "GivenSight",
     "LearntMixing",
+    "LearntSwitching",
     "MinVAE",
     "MinVAEv2",
+    "MixtureOfVAEs",
     "NMFNoise",
     "NoiseModel",
     "NoisyMixture",
@@ -47,7 +53,10 @@ __all__ = [
     "SpeechPrior",
     "StandardComponent",
     "StationaryNoise",
+    "Switching",
+    "SwitchingVAE",
     "UtteranceMixing",
+    "UtteranceSwitching",
     "VisualVAE",
     "reweigh",
     "sharpen",

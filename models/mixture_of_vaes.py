@@ -1,0 +1,106 @@
+"""VAE-MM: two trained VAEs, each frame choosing between them (Sadeghi & Alameda-Pineda, arXiv 1911.03930)."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import pyro
+import pyro.distributions as dist
+import torch
+from torch import Tensor, nn
+
+from minvae_pyro.errors import UserError
+from minvae_pyro.models.audio_visual import ConditionalVAE
+from minvae_pyro.models.mixing import LearntMixing, UtteranceMixing
+from minvae_pyro.models.sight import exchanged
+from minvae_pyro.models.speech_prior import SpeechPrior
+from minvae_pyro.models.vae import AudioVAE
+from minvae_pyro.utterances import Plates, Utterances
+
+
+class MixtureOfVAEs(SpeechPrior):
+    """VAE-MM: each frame is told by one of two whole VAEs, prior of z and decoder both (arXiv 1911.03930).
+
+    ::
+
+        for n in frames:
+            alpha[n] ~ Bernoulli(pi)                            # alpha_prior; 1 audio, 0 visual
+            z[n] | alpha[n] = 1 ~ audio.z_prior                 # z_prior
+            z[n] | alpha[n] = 0 ~ visual.z_prior
+            s[n] | alpha[n] = 1 ~ N_c(0, diag audio variance(z[n]))     # speech_variance
+            s[n] | alpha[n] = 0 ~ N_c(0, diag visual variance(z[n]))
+
+    The code is z with alpha as its last coordinate. The two do not share a latent space: z means something else
+    under each alpha.
+
+    Args:
+        audio: the VAE of frames whose mouth cannot be trusted; A-VAE when omitted.
+        visual: the VAE of the others; AV-CVAE when omitted. Both give ``z_prior(utterances)``, a diagonal normal.
+        mixing: log-odds of alpha = 1 per frame; one learnt pi when omitted.
+
+    Raises:
+        UserError: the codes of the two differ in size.
+    """
+
+    def __init__(
+        self, audio: SpeechPrior | None = None, visual: SpeechPrior | None = None, mixing: nn.Module | None = None
+    ) -> None:
+        super().__init__()
+        self.audio = AudioVAE() if audio is None else audio
+        self.visual = ConditionalVAE() if visual is None else visual
+        self.mixing = LearntMixing() if mixing is None else mixing
+        if self.audio.latent_dim != self.visual.latent_dim:
+            raise UserError(
+                f"audio and visual need codes of one size, not {self.audio.latent_dim} and {self.visual.latent_dim}."
+            )
+        self.latent_dim = self.audio.latent_dim
+
+    def alpha_prior(self, utterances: Utterances) -> dist.Distribution:
+        """p(alpha), batch shape (B, N)."""
+        return dist.Bernoulli(logits=self.mixing(utterances))
+
+    def z_prior(self, alpha: Tensor, utterances: Utterances) -> dist.Distribution:
+        """p(z | alpha), event shape (L,); the VAE is picked by broadcasting, so alpha may be enumerated.
+
+        Args:
+            alpha: (..., B, N), or anything that broadcasts to it.
+            utterances: the batch.
+        """
+        heard = alpha[..., None] == 1
+        audio, visual = (part.z_prior(utterances).base_dist for part in (self.audio, self.visual))
+        mean = torch.where(heard, audio.loc, visual.loc)
+        return dist.Normal(mean, torch.where(heard, audio.scale, visual.scale)).to_event(1)
+
+    def latent(self, utterances: Utterances, plates: Plates) -> Tensor:
+        """Sample ``alpha`` and ``z``; z and alpha side by side, (..., B, N, L + 1)."""
+        with plates.every_frame():
+            alpha = pyro.sample("alpha", self.alpha_prior(utterances))
+            z = pyro.sample("z", self.z_prior(alpha, utterances))
+        shape = torch.broadcast_shapes(alpha.shape, z.shape[:-1])
+        return torch.cat([z.expand(*shape, -1), alpha.to(z.dtype).expand(shape)[..., None]], -1)
+
+    def speech_variance(self, code: Tensor, utterances: Utterances) -> Tensor:
+        """Variance of speech (..., B, N, F) from z and alpha (..., B, N, L + 1)."""
+        z, heard = code[..., :-1], code[..., -1:] == 1
+        audio, visual = (part.speech_variance(z, utterances) for part in (self.audio, self.visual))
+        return torch.where(heard, audio, visual)
+
+    def given(self, utterances: Utterances) -> Self:
+        """The same prior with both VAEs given these utterances, and a p(alpha) of the recordings' own."""
+        prior = exchanged(self, self.audio, self.audio.given(utterances))
+        prior = exchanged(prior, self.visual, self.visual.given(utterances))
+        with torch.no_grad():
+            prior.mixing = self.mixing_of(utterances)
+        return prior
+
+    def mixing_of(self, utterances: Utterances) -> nn.Module:
+        """The mixing as trained, one for each recording, which :meth:`m_step` may change."""
+        return UtteranceMixing(self.mixing(utterances))
+
+    def m_step(self, alpha: dist.Distribution, utterances: Utterances) -> None:
+        """Re-estimate pi as the mean responsibility of the frames with a mouth (arXiv 1911.03930, M-step).
+
+        Does nothing before :meth:`given` has provided for a pi of the recording's own.
+        """
+        if isinstance(self.mixing, UtteranceMixing):
+            self.mixing.m_step(alpha.mean, utterances)
