@@ -12,7 +12,7 @@ from minvae_pyro.guides.responsibility import (
     TableResponsibility,
 )
 from minvae_pyro.guides.training import AudioGuide, MixtureGuide, SharedGuide, VisualGuide
-from minvae_pyro.guides.utterance import MeanFieldGuide, PointGuide, component_log_odds
+from minvae_pyro.guides.utterance import MeanFieldGuide, MixtureUtteranceGuide, PointGuide, UtteranceGuide
 
 __all__ = [
     "AudioGuide",
@@ -25,6 +25,7 @@ __all__ = [
     "HeardPosterior",
     "MeanFieldGuide",
     "MixtureGuide",
+    "MixtureUtteranceGuide",
     "PointGuide",
     "RecurrentGuide",
     "Responsibility",
@@ -32,6 +33,6 @@ __all__ = [
     "SharedGuide",
     "StructuredGuide",
     "TableResponsibility",
+    "UtteranceGuide",
     "VisualGuide",
-    "component_log_odds",
 ]

@@ -12,6 +12,7 @@ from pyro import poutine
 from torch import Tensor
 from torch.distributions import kl_divergence
 
+from minvae_pyro.distributions import unrolled
 from minvae_pyro.models.mixing import audio_where_unseen
 from minvae_pyro.utterances import Plates, Utterances
 
@@ -82,7 +83,7 @@ def branches(story: Story, posterior: dist.Distribution, draw: Tensor, utterance
     sites: Any = trace.nodes
     if "alpha" not in sites:
         return None
-    divergence = kl_divergence(posterior, sites["z"]["fn"])
+    divergence = kl_divergence(unrolled(posterior, draw), unrolled(sites["z"]["fn"], draw))
     return Branches(sites["alpha"]["fn"], divergence, sites["_RETURN"]["value"])
 
 

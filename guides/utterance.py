@@ -2,99 +2,151 @@
 
 from __future__ import annotations
 
+import copy
+from typing import Any, Self
+
 import pyro
 import pyro.distributions as dist
 import torch
-from pyro import poutine
 from pyro.nn import PyroModule, PyroParam
 from torch import Tensor
-from torch.distributions import constraints, kl_divergence
+from torch.distributions import constraints
 
-from minvae_pyro.models.mixing import audio_where_unseen
+from minvae_pyro.guides.branches import Story, alpha_posterior, branches
+from minvae_pyro.guides.starts import Encoders
 from minvae_pyro.models.speech_prior import SpeechPrior
+from minvae_pyro.networks import Gaussian
 from minvae_pyro.utterances import Utterances
 
+DRAWS = 4
+"""Draws of z over which q(alpha) averages the likelihood, where the likelihood depends on alpha."""
 
-def component_log_odds(prior: SpeechPrior, posterior: dist.Distribution, utterances: Utterances) -> Tensor | None:
-    """Closed-form log-odds of q(alpha = 1) given q(z) (arXiv 1912.10647, speech enhancement).
 
-    ``logit(pi) + E_q[log p(z | alpha = 1)] - E_q[log p(z | alpha = 0)]``; the entropy of q cancels, so the
-    difference is one of divergences. The prior is asked by conditioning, whatever its class.
+class UtteranceGuide(PyroModule):
+    """What every guide at test time is; a subclass holds q(z) and says how it starts (:meth:`place`).
 
-    Args:
-        prior: any speech prior.
-        posterior: q(z), batch shape (B, N), event shape (L,).
-        utterances: the batch.
+    The constructor takes settings alone, so that a guide can be named on the command line; :meth:`start` gives the
+    one that belongs to a batch of recordings.
 
-    Returns:
-        Tensor: (B, N), the audio component's where no mouth was seen; None when the prior has no site ``alpha``.
+    Attributes:
+        alpha: q(alpha), batch shape (B, N); None for a prior without it.
     """
-    alpha = torch.tensor([0.0, 1.0], device=utterances.heard.device, dtype=utterances.heard.dtype)[:, None, None]
 
-    def story() -> Tensor:
-        return prior.latent(utterances, utterances.plates())
+    alpha: dist.Distribution | None = None
+    _given = False
 
-    with torch.no_grad(), pyro.validation_enabled(False):
-        sites = poutine.trace(poutine.condition(story, data={"alpha": alpha})).get_trace().nodes
-        if "alpha" not in sites:
-            return None
-        divergence = kl_divergence(posterior, sites["z"]["fn"])  # (2, B, N)
-        odds = sites["alpha"]["fn"].log_prob(alpha)
-        logit = (odds[1] - odds[0]) - (divergence[1] - divergence[0])
-    # a constant or sharpened component differs from the other in unseen frames too, and must not win them
-    return audio_where_unseen(logit, utterances)
+    def start(
+        self,
+        prior: SpeechPrior,
+        utterances: Utterances,
+        begin: Gaussian,
+        encoders: Encoders | None = None,
+        log_odds: Tensor | None = None,
+    ) -> Self:
+        """A copy ready to be fitted to these recordings.
+
+        Args:
+            prior: any speech prior.
+            utterances: the noisy batch.
+            begin: mean and scale of q(z) before the first step, each (B, N, L).
+            encoders: the trained guide, for those that ask it for more.
+            log_odds: of alpha = 1, (B, N), when a learnt gate knows them; q(alpha) then stays as it is. Otherwise
+                it has its closed form, see :meth:`refresh`.
+        """
+        twin = copy.deepcopy(self)
+        twin.place(prior, utterances, begin, encoders)
+        with torch.no_grad():
+            posterior = twin.z_posterior()
+            found = branches(prior, posterior, posterior.mean, utterances)
+        if found is not None:
+            twin._given = log_odds is not None
+            twin.alpha = found.prior if log_odds is None else dist.Bernoulli(logits=log_odds)
+        return twin
+
+    def place(self, prior: SpeechPrior, utterances: Utterances, begin: Gaussian, encoders: Encoders | None) -> None:
+        """Set the parameters of q(z) to where they start; arguments as of :meth:`start`."""
+        raise NotImplementedError(f"{type(self).__name__} must say where q(z) starts")
+
+    def z_posterior(self) -> dist.Distribution:
+        """q(z), batch shape (B, N), or q(z | alpha), batch shape (2, B, N); event shape (L,)."""
+        raise NotImplementedError(f"{type(self).__name__} must say what q(z) is")
+
+    def z_given(self, alpha: Tensor | None) -> dist.Distribution:
+        """q(z | alpha) at a value of alpha, (2, 1, 1) when enumerated; q(z) where alpha has no say."""
+        return self.z_posterior()
+
+    def forward(self, utterances: Utterances) -> None:
+        """Sample ``alpha`` (to be enumerated) where the prior has it, and ``z``."""
+        with utterances.plates().every_frame():
+            alpha = None
+            if self.alpha is not None:
+                alpha = pyro.sample("alpha", self.alpha, infer={"enumerate": "parallel"})
+            pyro.sample("z", self.z_given(alpha))
+
+    @torch.no_grad()
+    def draw(self, samples: int) -> dict[str, Tensor]:
+        """Draws of the continuous sites: z, (S, B, N, L), or (S, 2, B, N, L) where it depends on alpha."""
+        return {"z": self.z_posterior().sample((samples,))}
+
+    @torch.no_grad()
+    def refresh(self, story: Story, utterances: Utterances) -> bool:
+        """Set q(alpha) to its closed form given q(z | alpha) (arXiv 1912.10647, speech enhancement).
+
+        ``log p(alpha) + E_q[log p(observed | z, alpha)] - KL(q(z | alpha) || p(z | alpha))``, normalised. The
+        likelihood cancels where alpha has no say in it, and is not asked for then.
+
+        Args:
+            story: the noisy mixture, or the prior when ``utterances`` are of clean speech.
+            utterances: the batch.
+
+        Returns:
+            bool: False where q(alpha) stays as it is, for there is none or it was given.
+        """
+        if self.alpha is None or self._given:
+            return False
+        posterior: Any = self.z_posterior()
+        found = branches(story, posterior, posterior.mean, utterances)
+        assert found is not None
+        evidence = found.divergence[0] - found.divergence[1]
+        if found.code.dim() > 3:
+            drawn = branches(story, posterior, with_branches(posterior.sample((DRAWS,))), utterances)
+            assert drawn is not None
+            with pyro.validation_enabled(False):
+                likelihood = story.likelihood(drawn.code, utterances).log_prob(utterances.spectrum).mean(0)
+            evidence = evidence + likelihood[1] - likelihood[0]
+        self.alpha = alpha_posterior(found.prior, evidence, utterances)
+        return True
+
+    @property
+    def responsibility(self) -> Tensor | None:
+        """r, (B, N), or None for a prior without ``alpha``."""
+        return None if self.alpha is None else self.alpha.mean
 
 
-class MeanFieldGuide(PyroModule):
+def with_branches(draws: Tensor) -> Tensor:
+    """Draws of z, (S, B, N, L) or (S, 2, B, N, L), with an axis for alpha: (S, 1, B, N, L) or as they are."""
+    return draws if draws.dim() == 5 else draws.unsqueeze(1)
+
+
+class MeanFieldGuide(UtteranceGuide):
     """q(z) q(alpha), factorised over frames (arXiv 1912.10647, speech enhancement).
 
     ::
 
         for n in frames:
-            alpha[n] ~ Bernoulli(r[n])              # only for priors that have it; closed form, see refresh
+            alpha[n] ~ q(alpha[n])                  # only for priors that have it; enumerated
             z[n] ~ N(mean[n], diag scale[n]^2)      # fitted
-
-    Args:
-        mean: start of the mean, (B, N, L).
-        scale: start of the standard deviation, (B, N, L) > 0.
-        mixture: whether the prior has a site ``alpha``.
     """
 
-    logit: Tensor
-
-    def __init__(self, mean: Tensor, scale: Tensor, mixture: bool) -> None:
-        super().__init__()
+    def place(self, prior: SpeechPrior, utterances: Utterances, begin: Gaussian, encoders: Encoders | None) -> None:
+        """Start where ``begin`` says."""
+        mean, scale = begin
         self.mean = PyroParam(mean.detach().clone())
         self.scale = PyroParam(scale.detach().clone(), constraint=constraints.positive)
-        self.mixture = mixture
-        self.register_buffer("logit", mean.new_zeros(mean.shape[:2]))
 
     def z_posterior(self) -> dist.Distribution:
         """q(z), batch shape (B, N), event shape (L,)."""
         return dist.Normal(self.mean, self.scale).to_event(1)
-
-    def forward(self, utterances: Utterances) -> None:
-        """Sample ``alpha`` (to be enumerated) where the prior has it, and ``z``."""
-        with utterances.plates().every_frame():
-            if self.mixture:
-                pyro.sample("alpha", dist.Bernoulli(logits=self.logit), infer={"enumerate": "parallel"})
-            pyro.sample("z", self.z_posterior())
-
-    def refresh(self, prior: SpeechPrior, utterances: Utterances) -> None:
-        """Set r to its closed form given the current q(z)."""
-        logit = component_log_odds(prior, self.z_posterior(), utterances)
-        if logit is not None:
-            self.logit = logit
-
-    @torch.no_grad()
-    def draw(self, samples: int) -> Tensor:
-        """Draws of z, (samples, B, N, L)."""
-        return self.z_posterior().sample((samples,))
-
-    @property
-    def responsibility(self) -> Tensor | None:
-        """r, (B, N), or None for a prior without ``alpha``."""
-        return self.logit.sigmoid() if self.mixture else None
 
 
 class PointGuide(MeanFieldGuide):
@@ -108,6 +160,43 @@ class PointGuide(MeanFieldGuide):
         return dist.Delta(self.mean, event_dim=1)
 
     @torch.no_grad()
-    def draw(self, samples: int) -> Tensor:
+    def draw(self, samples: int) -> dict[str, Tensor]:
         """The point itself, (1, B, N, L): more draws would be the same."""
-        return self.mean.detach()[None]
+        return {"z": self.mean.detach()[None]}
+
+
+class MixtureUtteranceGuide(UtteranceGuide):
+    """q(alpha) q(z | alpha): a posterior for each modality, each started by its own encoder.
+
+    ::
+
+        for n in frames:
+            alpha[n] ~ q(alpha[n])                              # enumerated
+            z[n] | alpha[n] ~ N(mean[alpha, n], diag scale[alpha, n]^2)
+
+    The start that arXiv 1912.10647 argues for, kept for both values of alpha, and the only family in which two
+    priors whose codes mean different things (arXiv 1911.03930) can each be right. For a prior without alpha it is
+    the mean field.
+    """
+
+    def place(self, prior: SpeechPrior, utterances: Utterances, begin: Gaussian, encoders: Encoders | None) -> None:
+        """Start from the mouth under alpha = 0, from the sound under alpha = 1; from ``begin`` without encoders."""
+        with torch.no_grad():
+            mixed = branches(prior, dist.Normal(*begin).to_event(1), begin[0], utterances) is not None
+            starts = [begin, begin] if encoders is None else [encoders.seen(utterances), encoders.heard(utterances)]
+            parts = zip(*starts, strict=True) if mixed else zip(begin, strict=True)
+            mean, scale = (torch.stack(torch.broadcast_tensors(*part)) if mixed else part[0] for part in parts)
+        self.mean = PyroParam(mean.detach().clone())
+        self.scale = PyroParam(scale.detach().clone(), constraint=constraints.positive)
+
+    def z_posterior(self) -> dist.Distribution:
+        """q(z | alpha), batch shape (2, B, N); q(z), batch shape (B, N), for a prior without alpha."""
+        return dist.Normal(self.mean, self.scale).to_event(1)
+
+    def z_given(self, alpha: Tensor | None) -> dist.Distribution:
+        """q(z | alpha); enumerated values are in the order of the parameters' first axis."""
+        if alpha is None or alpha.dim() == 3:
+            return self.z_posterior()
+        audio = (alpha == 1)[..., None]
+        mean, scale = (torch.where(audio, value[1], value[0]) for value in (self.mean, self.scale))
+        return dist.Normal(mean, scale).to_event(1)

@@ -116,3 +116,13 @@ class DrawnNormal(Normal):
         if len(torch.Size(sample_shape)):
             raise ValueError("a DrawnNormal holds exactly one draw")
         return self.draw
+
+
+def unrolled(distribution: Any, value: Tensor) -> Any:
+    """The factors at a value of a distribution that factorises along the frames by the chain rule.
+
+    Args:
+        distribution: one with a method ``unrolled``; any other is returned as it is.
+        value: a draw; each factor is that of its frame given the draw of the frame before.
+    """
+    return distribution.unrolled(value) if hasattr(distribution, "unrolled") else distribution

@@ -18,6 +18,8 @@ from pyro.poutine import Trace
 from pyro.util import check_traceenum_requirements
 from torch.distributions import kl_divergence
 
+from minvae_pyro.distributions import unrolled
+
 
 class AnalyticTraceEnum_ELBO(TraceEnum_ELBO):
     """``TraceEnum_ELBO`` with ``-KL(q || p)`` in place of ``log p - log q`` at reparameterised sites.
@@ -63,7 +65,7 @@ def _make_divergences_analytic(model_trace: Trace, guide_trace: Trace) -> None:
         enumerated = bool(guide_site["infer"].get("enumerate"))
         if not (guide_site["fn"].has_rsample or (enumerated and couples_frames(model_site["fn"]))):
             continue
-        posterior, prior = (_unrolled(site["fn"], guide_site["value"]) for site in (guide_site, model_site))
+        posterior, prior = (unrolled(site["fn"], guide_site["value"]) for site in (guide_site, model_site))
         try:
             divergence = kl_divergence(posterior, prior)
         except NotImplementedError:
@@ -87,7 +89,3 @@ def couples_frames(distribution: Any) -> bool:
     """Whether a distribution over frames is a chain, whose probabilities do not factorise over enumerated values."""
     return getattr(distribution, "couples_frames", False)
 
-
-def _unrolled(distribution: Any, value: Any) -> Any:
-    """A distribution that factorises along the frames by the chain rule, as the factors at this value."""
-    return distribution.unrolled(value) if hasattr(distribution, "unrolled") else distribution

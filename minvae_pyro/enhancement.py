@@ -15,7 +15,10 @@ from minvae_pyro.audio.files import Sound
 from minvae_pyro.checkpoints import Checkpoint, load_checkpoint
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides.starts import Start
-from minvae_pyro.inference import InferenceEngine
+from minvae_pyro.guides.utterance import UtteranceGuide
+from minvae_pyro.inference import InferenceEngine, Settings
+from minvae_pyro.models import NoiseModel
+from minvae_pyro.naming import Description, name_of
 from minvae_pyro.recording import Source, Video, read_recording
 from minvae_pyro.separation import SILENCE, Separation, level, separate
 from minvae_pyro.video.align import align_mouth
@@ -43,6 +46,8 @@ class Enhancement:
         mouth: the crops that the model saw, one for each frame; None without video.
         elapsed: seconds of work, from reading to the result.
         engine: what inferred it.
+        noise_model: what the noise was taken for.
+        guide: the posterior that was fitted.
         checkpoint: name or file of the model; "" for one that was given loaded.
         notes: plain sentences on what was out of the ordinary.
     """
@@ -56,6 +61,8 @@ class Enhancement:
     mouth: MouthTrack | None
     elapsed: float
     engine: str
+    noise_model: str
+    guide: str
     checkpoint: str
     notes: list[str]
 
@@ -82,8 +89,10 @@ def enhance(
     video: Video | None = None,
     video_frame_rate: float | None = None,
     checkpoint: str | os.PathLike[str] | Checkpoint = DEFAULT_CHECKPOINT,
-    engine: str | InferenceEngine = "svi",
+    engine: Description | InferenceEngine = "svi",
     start: str | Start | None = None,
+    noise: Description | NoiseModel | None = None,
+    guide: Description | UtteranceGuide | None = None,
     seed: int = 0,
     device: str | torch.device = "cpu",
     progress: Progress | None = None,
@@ -104,6 +113,8 @@ def enhance(
         checkpoint: a shipped name, a file, or a loaded checkpoint (which moves to ``device``).
         engine: how to infer, see :func:`minvae_pyro.inference.infer`.
         start: where the posterior starts, see there; the checkpoint says it when omitted.
+        noise: the noise model, named, described (``class_path``, ``init_args``) or made; as ``start``.
+        guide: the posterior that is fitted; as ``noise``.
         seed: decides everything random.
         device: where to compute.
         progress: told how far the work is.
@@ -113,12 +124,13 @@ def enhance(
         Without a video, or without a face in it, the sound alone is used, and ``notes`` says so.
 
     Raises:
-        UserError: recording, video, checkpoint, engine, start or device cannot be used.
+        UserError: recording, video, checkpoint, engine, start, noise, guide or device cannot be used.
     """
     began = time.perf_counter()
     report: Progress = progress or (lambda what, done, total: None)
     loaded = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint)
     _move(loaded, device)
+    settings = Settings.choose(loaded.enhancement, {"start": start, "noise": noise, "guide": guide})
     report("looking for the mouth", 0, 0)
     recording = read_recording(source, sample_rate=sample_rate, video=video, video_frame_rate=video_frame_rate)
     sound, notes = recording.sound, list(recording.notes)
@@ -144,6 +156,8 @@ def enhance(
             mouth,
             engine=engine,
             start=start,
+            noise=noise,
+            guide=guide,
             seed=seed,
             progress=lambda done, total: report("enhancing", done, total),
         )
@@ -158,7 +172,9 @@ def enhance(
         frame_times=frame_times,
         mouth=mouth,
         elapsed=time.perf_counter() - began,
-        engine=engine if isinstance(engine, str) else type(engine).__name__,
+        engine=name_of(engine),
+        noise_model=name_of(settings.noise),
+        guide=name_of(settings.guide),
         checkpoint="" if isinstance(checkpoint, Checkpoint) else str(checkpoint),
         notes=notes,
     )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 from minvae_pyro.checkpoints import Checkpoint
-from minvae_pyro.guides.starts import Start
-from minvae_pyro.inference import InferenceEngine, infer
+from minvae_pyro.inference import infer
 from minvae_pyro.utterances import Utterances
 from minvae_pyro.video.track import MouthTrack
 from minvae_pyro.windows import Windows, split
@@ -48,10 +48,8 @@ def separate(
     channels: Tensor,
     mouth: MouthTrack | None,
     *,
-    engine: str | InferenceEngine,
-    start: str | Start | None,
-    seed: int,
     progress: Callable[[int, int], None],
+    **inference: Any,
 ) -> Separation:
     """Find the gain of each time and frequency on the mean of the channels, and apply it to all of them.
 
@@ -61,10 +59,8 @@ def separate(
         checkpoint: the model, on the device to compute on.
         channels: (channels, samples) at the rate of ``checkpoint.stft``.
         mouth: one crop for each of its N frames; None without video.
-        engine: as in :func:`minvae_pyro.inference.infer`, like the next two.
-        start: where the posterior starts.
-        seed: decides everything random.
         progress: told how many steps are done, of how many.
+        **inference: engine, seed and settings, see :func:`minvae_pyro.inference.infer`.
     """
     stft, device = checkpoint.stft, checkpoint.stft.window.device
     hop, samples = stft.hop, channels.shape[-1]
@@ -86,10 +82,8 @@ def separate(
         inferred = infer(
             checkpoint,
             _utterances(stft(scaled.to(device)), mouth, windows, group),
-            engine=engine,
-            start=start,
-            seed=seed,
             callback=_count(progress, number, len(groups)),
+            **inference,
         )
         objectives += [torch.tensor(inferred.objective, dtype=torch.float64)] * len(group)
         with_alpha = inferred.audio_responsibility is not None

@@ -7,47 +7,51 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-import pyro.distributions as dist
 import torch
 from torch import Tensor
 
 from minvae_pyro.checkpoints import Checkpoint
 from minvae_pyro.errors import UserError
-from minvae_pyro.guides import MeanFieldGuide, component_log_odds
+from minvae_pyro.guides import UtteranceGuide
 from minvae_pyro.guides.starts import STARTS, Start
-from minvae_pyro.inference.engine import Callback, InferenceEngine, resolve
+from minvae_pyro.inference.engine import Callback, InferenceEngine
 from minvae_pyro.inference.svi import StochasticVariational
 from minvae_pyro.inference.vem import VariationalEM
-from minvae_pyro.models import NMFNoise, NoisyMixture, reweigh, sharpen
+from minvae_pyro.models import NoiseModel, NoisyMixture, reweigh, sharpen
 from minvae_pyro.models.mixing import audio_where_unseen
+from minvae_pyro.naming import Description, make, resolve
 from minvae_pyro.utterances import Utterances
 
 ENGINES: dict[str, type[InferenceEngine]] = {"svi": StochasticVariational, "vem": VariationalEM}
-"""Engines by their short names; any other engine is named by its import path."""
+"""Engines by their short names; any other engine is named by its class."""
 
 
 @dataclass(frozen=True)
 class Settings:
     """Defaults of enhancement, kept in the checkpoint under ``enhancement``.
 
+    Noise and guide are a class name, an import path, a description (``class_path``, ``init_args``) or the thing itself.
+
     Attributes:
         start: where q(z) starts: a name of :data:`minvae_pyro.guides.starts.STARTS`, or an import path.
-        rank: components of the NMF noise.
+        noise: the noise model.
+        guide: the posterior that is fitted.
         temperature: sharpening of the visual component of the prior; 1 leaves it as trained.
         mixing_weight: pi = P(alpha = 1) before the recording is looked at; None leaves it as trained. Near one, the
             eyes have to earn their trust: the gate's log-odds, learnt at the pi of training, are moved by the change.
         draws: draws of z over which the Wiener gain is averaged.
     """
 
-    start: str = "both"
-    rank: int = 4
+    start: str | Start = "both"
+    noise: Description | NoiseModel = "NMFNoise"
+    guide: Description | UtteranceGuide = "MeanFieldGuide"
     temperature: float = 1.0
     mixing_weight: float | None = None
     draws: int = 8
 
     def __post_init__(self) -> None:
-        if self.rank < 1 or self.draws < 1 or not self.temperature > 0:
-            raise UserError(f"enhancement needs rank and draws of at least 1 and a temperature above 0, not {self}.")
+        if self.draws < 1 or not self.temperature > 0:
+            raise UserError(f"enhancement needs at least 1 of draws and a temperature above 0, not {self}.")
         if self.mixing_weight is not None and not 0 < self.mixing_weight < 1:
             raise UserError(f"enhancement needs a mixing_weight between 0 and 1, not {self.mixing_weight}.")
 
@@ -58,7 +62,7 @@ class Settings:
         Raises:
             UserError: an unknown name or an impossible value.
         """
-        chosen = {name: value for layer in layers for name, value in layer.items()}
+        chosen = {name: value for layer in layers for name, value in layer.items() if value is not None}
         known = [field.name for field in fields(cls)]
         unknown = ", ".join(sorted(chosen.keys() - set(known)))
         if unknown:
@@ -82,15 +86,14 @@ class Inference:
     audio_responsibility: Tensor | None
     objective: list[float]
     mixture: NoisyMixture
-    guide: MeanFieldGuide
+    guide: UtteranceGuide
 
 
 def infer(
     checkpoint: Checkpoint,
     utterances: Utterances,
     *,
-    engine: str | InferenceEngine = "svi",
-    start: str | Start | None = None,
+    engine: Description | InferenceEngine = "svi",
     seed: int = 0,
     callback: Callback | None = None,
     **settings: Any,
@@ -103,30 +106,27 @@ def infer(
     Args:
         checkpoint: prior and trained guide.
         utterances: ``spectrum`` complex (B, N, F), of waveforms scaled to unit RMS.
-        engine: ``"svi"``, ``"vem"``, the import path of an engine, or an engine.
-        start: where q(z) starts; the checkpoint's choice when omitted.
+        engine: ``"svi"``, ``"vem"``, a class name or import path, a description (``class_path``, ``init_args``), or
+            an engine.
         seed: decides everything random.
         callback: called after each iteration.
-        **settings: instead of the checkpoint's, see :class:`Settings`.
+        **settings: instead of the checkpoint's, see :class:`Settings`; None means the checkpoint's. A start may be
+            any callable with the signature of :class:`minvae_pyro.guides.starts.Start`.
 
     Returns:
         Inference: the gain, and how it came about.
 
     Raises:
-        UserError: no engine, start or setting of that name; the message tells those there are.
+        UserError: no engine, start, noise model, guide or setting of that name; the message tells those there are.
     """
     chosen = Settings.choose(checkpoint.enhancement, settings)
-    runs: InferenceEngine = resolve(engine, ENGINES, _is_engine, "engine")() if isinstance(engine, str) else engine
-    start = chosen.start if start is None else start
-    begin: Start = resolve(start, STARTS, _is_start, "start") if isinstance(start, str) else start
+    runs = make(InferenceEngine, engine, "engine", ENGINES)  # type: ignore[type-abstract]
+    begin: Start = resolve(chosen.start, STARTS, _is_start, "start") if isinstance(chosen.start, str) else chosen.start
+    noise, guide = make(NoiseModel, chosen.noise, "noise model"), make(UtteranceGuide, chosen.guide, "guide")
     devices = [utterances.heard.device] if utterances.heard.is_cuda else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(seed)
-        return _run(checkpoint, utterances, runs, begin, chosen, seed, callback)
-
-
-def _is_engine(found: Any) -> bool:
-    return inspect.isclass(found) and issubclass(found, InferenceEngine) and not inspect.isabstract(found)
+        return _run(checkpoint, utterances, runs, begin, noise, guide, chosen, seed, callback)
 
 
 def _is_start(found: Any) -> bool:
@@ -138,6 +138,8 @@ def _run(
     utterances: Utterances,
     engine: InferenceEngine,
     start: Start,
+    noise: NoiseModel,
+    guide: UtteranceGuide,
     settings: Settings,
     seed: int,
     callback: Callback | None,
@@ -153,16 +155,11 @@ def _run(
             logit = logit + weighed.mixing(utterances) - trained.mixing(utterances)
         known = audio_where_unseen(even if logit is None else logit, utterances)
         prior = sharpen(weighed, settings.temperature).given(utterances)
-        mean, scale = start(prior, encoders, utterances, 1 - known.sigmoid(), seed)
-    noise = NMFNoise.start(utterances, settings.rank, generator)
-    mixture = NoisyMixture(prior, noise, torch.ones_like(utterances.heard[:, :1, :1]))
-    has_alpha = component_log_odds(prior, dist.Normal(mean, scale).to_event(1), utterances) is not None
-    guide = MeanFieldGuide(mean, scale, mixture=has_alpha)
-    guide.logit = known
-    refresh = logit is None and has_alpha
-    if refresh:
-        guide.refresh(prior, utterances)
-    objective = engine(mixture, guide, utterances, refresh=refresh, callback=callback)
-    responsibility = guide.responsibility
-    gain = engine.gain(mixture, guide, utterances, settings.draws)
-    return Inference(gain, None if responsibility is None else responsibility.detach(), objective, mixture, guide)
+        begin = start(prior, encoders, utterances, 1 - known.sigmoid(), seed)
+    mixture = NoisyMixture(prior, noise.start(utterances, generator), torch.ones_like(utterances.heard[:, :1, :1]))
+    fitted = guide.start(prior, utterances, begin, encoders, None if logit is None else known)
+    fitted.refresh(mixture, utterances)
+    objective = engine(mixture, fitted, utterances, callback=callback)
+    responsibility = fitted.responsibility
+    gain = engine.gain(mixture, fitted, utterances, settings.draws)
+    return Inference(gain, None if responsibility is None else responsibility.detach(), objective, mixture, fitted)

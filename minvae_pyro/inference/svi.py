@@ -10,7 +10,8 @@ from pyro.optim import Adam
 
 from minvae_pyro.building import local_parameters
 from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
-from minvae_pyro.guides import MeanFieldGuide
+from minvae_pyro.guides import UtteranceGuide
+from minvae_pyro.inference.codes import draw_codes
 from minvae_pyro.inference.engine import Callback, InferenceEngine, frozen, update_alpha
 from minvae_pyro.models import NoisyMixture
 from minvae_pyro.utterances import Utterances
@@ -38,10 +39,9 @@ class StochasticVariational(InferenceEngine):
     def __call__(
         self,
         mixture: NoisyMixture,
-        guide: MeanFieldGuide,
+        guide: UtteranceGuide,
         utterances: Utterances,
         *,
-        refresh: bool,
         callback: Callback | None = None,
     ) -> list[float]:
         """Fit ``guide`` and ``mixture`` in place; see :class:`InferenceEngine`."""
@@ -52,9 +52,9 @@ class StochasticVariational(InferenceEngine):
             for iteration in range(1, self.iterations + 1):
                 for _ in range(self.steps):
                     loss = svi.step(utterances)
-                if refresh:
-                    update_alpha(mixture, guide, utterances)
-                mixture.m_step(guide.draw(self.samples), utterances)
+                update_alpha(mixture, guide, mixture, utterances)
+                code, weight = draw_codes(mixture.speech, guide, utterances, self.samples)
+                mixture.m_step(code, utterances, weight)
                 objective.append(-loss / frames)
                 if callback is not None:
                     callback(iteration, self.iterations, objective[-1])

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from minvae_pyro.building import local_parameters
 from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
-from minvae_pyro.guides import MeanFieldGuide
+from minvae_pyro.guides import UtteranceGuide
+from minvae_pyro.inference.codes import draw_codes, expectation
 from minvae_pyro.inference.engine import Callback, InferenceEngine, frozen, update_alpha
 from minvae_pyro.models import NoisyMixture
 from minvae_pyro.models.noise import FLOOR
@@ -52,10 +53,9 @@ class VariationalEM(InferenceEngine):
     def __call__(
         self,
         mixture: NoisyMixture,
-        guide: MeanFieldGuide,
+        guide: UtteranceGuide,
         utterances: Utterances,
         *,
-        refresh: bool,
         callback: Callback | None = None,
     ) -> list[float]:
         """Fit ``guide`` and ``mixture`` in place; see :class:`InferenceEngine`."""
@@ -74,8 +74,7 @@ class VariationalEM(InferenceEngine):
                     loss = svi.step(clean)
                 # before gain and noise move on: the loss belongs to those that the E-steps have seen
                 objective.append(_bound(loss, mixture, mean, variance, utterances))
-                if refresh:
-                    update_alpha(mixture, guide, utterances)
+                update_alpha(mixture, guide, mixture.speech, clean)
                 precision = self._precision(mixture, guide, utterances)
                 self._m_step(mixture, precision, mean, variance, utterances)
                 if callback is not None:
@@ -83,10 +82,11 @@ class VariationalEM(InferenceEngine):
         return objective
 
     @torch.no_grad()
-    def _precision(self, mixture: NoisyMixture, guide: MeanFieldGuide, utterances: Utterances) -> Tensor:
+    def _precision(self, mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterances) -> Tensor:
         """E_q[1 / variance(z)], the gain left out, (B, N, F)."""
-        variance = mixture.speech.speech_variance(guide.draw(self.samples), utterances)
-        return variance.clamp_min(FLOOR).reciprocal().mean(0)
+        code, weight = draw_codes(mixture.speech, guide, utterances, self.samples)
+        variance = mixture.speech.speech_variance(code, utterances)
+        return expectation(variance.clamp_min(FLOOR).reciprocal(), weight)
 
     @torch.no_grad()
     def _m_step(

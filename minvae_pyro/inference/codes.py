@@ -1,0 +1,52 @@
+"""Draws of the posterior as the engines use them: codes, and how probable each is."""
+
+from __future__ import annotations
+
+import pyro
+import torch
+from pyro import poutine
+from torch import Tensor
+
+from minvae_pyro.guides import UtteranceGuide
+from minvae_pyro.guides.utterance import with_branches
+from minvae_pyro.models import SpeechPrior
+from minvae_pyro.utterances import Utterances
+
+
+@torch.no_grad()
+def draw_codes(
+    prior: SpeechPrior, guide: UtteranceGuide, utterances: Utterances, samples: int
+) -> tuple[Tensor, Tensor | None]:
+    """Codes at draws of the continuous sites; alpha is summed over, not drawn.
+
+    Args:
+        prior: says what code follows from the sites.
+        guide: the posterior.
+        utterances: the noisy batch.
+        samples: S, draws of the continuous sites.
+
+    Returns:
+        tuple: codes (S, B, N, C) and None when alpha has no say in them; otherwise codes (2 S, B, N, C) and their
+        probabilities (2 S, B, N), which sum to one over the first axis.
+    """
+    sites = guide.draw(samples)
+    responsibility = guide.responsibility
+    if responsibility is None:
+        return _code(prior, utterances, sites), None
+    alpha = torch.tensor([0.0, 1.0], device=responsibility.device, dtype=responsibility.dtype)[:, None, None]
+    sites = {name: with_branches(value) for name, value in sites.items()}
+    code = _code(prior, utterances, {**sites, "alpha": alpha})
+    if code.shape[1] == 1:
+        return code[:, 0], None
+    weight = torch.stack([1 - responsibility, responsibility]) / len(code)
+    return code.flatten(0, 1), weight.expand(code.shape[:-1]).flatten(0, 1)
+
+
+def _code(prior: SpeechPrior, utterances: Utterances, sites: dict[str, Tensor]) -> Tensor:
+    with pyro.validation_enabled(False), poutine.condition(data=sites):
+        return prior.latent(utterances, utterances.plates())
+
+
+def expectation(values: Tensor, weight: Tensor | None) -> Tensor:
+    """Mean of (S, B, N, F) over the draws, weighted by (S, B, N), or plain."""
+    return values.mean(0) if weight is None else (weight[..., None] * values).sum(0)
