@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Self
 
 import torch
+from pyro import poutine
 from pyro.nn import PyroModule
 from torch import Generator, Tensor
 
@@ -35,6 +36,11 @@ class NoiseModel(PyroModule):
         """
         raise NotImplementedError(f"{type(self).__name__} must say where its parameters start")
 
+    @property
+    def started(self) -> bool:
+        """Whether the parameters have values."""
+        return bool(self._buffers)
+
     def at(self, **parameters: Tensor) -> Self:
         """A copy whose parameters have these values."""
         twin = copy.copy(self)
@@ -50,6 +56,15 @@ class NoiseModel(PyroModule):
             utterances: the noisy batch.
             plates: its plates.
         """
+
+    def log_prior(self, utterances: Utterances) -> Tensor:
+        """Log-density of the parameters under their prior, (B,), zero without one."""
+        trace = poutine.trace(self.declare).get_trace(utterances, utterances.plates())
+        trace.compute_log_prob()
+        total = utterances.heard.new_zeros(len(utterances))
+        for name in trace.observation_nodes:
+            total = total + trace.nodes[name]["log_prob"].sum(1)
+        return total
 
     def forward(self, utterances: Utterances) -> Tensor:
         """Variance of the noise, (B, N, F) > 0."""

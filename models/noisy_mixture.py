@@ -50,8 +50,9 @@ class NoisyMixture(PyroModule):
     def forward(self, utterances: Utterances) -> Tensor:
         """Run the generative story and observe the mixture at site ``x``."""
         plates = utterances.plates()
-        code = self.latent(utterances, plates)
+        # first: enumeration wants sites outside of a plate before those inside
         self.noise.declare(utterances, plates)
+        code = self.latent(utterances, plates)
         likelihood = self.likelihood(code, utterances)
         with plates.every_frame():
             return pyro.sample("x", likelihood, obs=utterances.spectrum)

@@ -1,0 +1,50 @@
+"""Noise that is known, or held where it is."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from torch import Generator, Tensor
+
+from minvae_pyro.models.noise import NoiseModel, Statistics
+from minvae_pyro.utterances import Plates, Utterances
+
+
+class FrozenNoise(NoiseModel):
+    """Any noise model that is not fitted: an ablation, or noise known from elsewhere.
+
+    Args:
+        noise: the model; :meth:`start` leaves one that has its parameters as it is.
+    """
+
+    def __init__(self, noise: NoiseModel) -> None:
+        super().__init__()
+        # in a list: a model that has run before could not become a part of another
+        self._noise = [noise]
+
+    @property
+    def noise(self) -> NoiseModel:
+        """The model that is held."""
+        return self._noise[0]
+
+    @property
+    def started(self) -> bool:
+        """Whether the noise has its parameters."""
+        return self.noise.started
+
+    def start(self, utterances: Utterances, generator: Generator | None = None) -> Self:
+        """A copy with the noise started, if it is not yet."""
+        if self.started:
+            return self
+        return type(self)(self.noise.start(utterances, generator))
+
+    def declare(self, utterances: Utterances, plates: Plates) -> None:
+        """Declare the sites of the noise."""
+        self.noise.declare(utterances, plates)
+
+    def forward(self, utterances: Utterances) -> Tensor:
+        """Variance of the noise, (B, N, F)."""
+        return self.noise(utterances)
+
+    def m_step(self, statistics: Statistics) -> None:
+        """Do nothing."""
