@@ -38,6 +38,10 @@ class Responsibility(nn.Module):
         """Log-odds of alpha = 1 on clean speech, (B, N)."""
         raise NotImplementedError(f"{type(self).__name__} must give the log-odds of alpha = 1")
 
+    def posterior(self, utterances: Utterances, evidence: Evidence) -> dist.Distribution:
+        """q(alpha) on clean speech, batch shape (B, N); every frame by itself unless a rule knows better."""
+        return dist.Bernoulli(logits=self(utterances, evidence))
+
     def noisy(self, utterances: Utterances, evidence: Evidence) -> Tensor | None:
         """Log-odds on a noisy recording, (B, N), or None when the rule needs clean speech (the default)."""
         return None
@@ -50,10 +54,14 @@ class CollapsedResponsibility(Responsibility):
     """
 
     def forward(self, utterances: Utterances, evidence: Evidence) -> Tensor:
-        """Log-odds of alpha = 1, (B, N). No gradient: the bound is flat in r at its optimum."""
+        """Log-odds of alpha = 1, (B, N)."""
+        return self.posterior(utterances, evidence).logits
+
+    def posterior(self, utterances: Utterances, evidence: Evidence) -> dist.Distribution:
+        """q(alpha), a chain where p(alpha) is one. No gradient: the bound is flat in q(alpha) at its optimum."""
         with torch.no_grad():
             prior, audio, visual = evidence.bounds()
-            return alpha_posterior(prior, audio - visual, utterances).logits
+            return alpha_posterior(prior, audio - visual, utterances)
 
 
 class TableResponsibility(Responsibility):

@@ -126,9 +126,9 @@ class MixtureGuide(PyroModule):
         """Sample ``alpha`` (to be enumerated) and ``z``."""
         posterior = dist.Normal(*self.posteriors(utterances))
         draw = self.draw(posterior)
-        logit = self.responsibility(utterances, self.evidence(utterances, posterior, draw))
+        q_alpha = self.responsibility.posterior(utterances, self.evidence(utterances, posterior, draw))
         with utterances.plates().every_frame():
-            alpha = pyro.sample("alpha", dist.Bernoulli(logits=logit), infer={"enumerate": "parallel"})
+            alpha = pyro.sample("alpha", q_alpha, infer={"enumerate": "parallel"})
             pyro.sample("z", self.z_posterior(alpha, posterior, draw).to_event(1))
 
     def z_posterior(self, alpha: Tensor, posterior: dist.Normal, draw: Tensor) -> DrawnNormal:
