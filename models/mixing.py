@@ -86,13 +86,13 @@ class UtteranceMixing(Mixing):
 
 
 def reweigh(prior: SpeechPrior, weight: float | None) -> SpeechPrior:
-    """A copy of the prior with another P(alpha = 1); without alpha, or for None, the prior as it is.
+    """A copy of the prior with another P(alpha = 1); for None, or without one weight for all frames, the prior as it is.
 
     Args:
         prior: any speech prior.
         weight: pi in (0, 1).
     """
-    if weight is None or not hasattr(prior, "mixing"):
+    if weight is None or not isinstance(getattr(prior, "mixing", None), Mixing):
         return prior
     weighed = shallow_copy(prior)
     weighed.mixing = FixedMixing(weight).to(next(prior.parameters()).device)
