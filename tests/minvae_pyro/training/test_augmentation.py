@@ -149,3 +149,15 @@ def test_an_unknown_kind_is_refused():
 def test_sound_alone_passes(batch):
     alone = Utterances.from_spectrum(torch.ones(4, 513))
     assert MouthAugmentation()(alone, torch.Generator(), CORPUS) is alone
+
+
+def test_a_share_of_mouths_is_hidden():
+    many = concatenate([Utterances.from_spectrum(torch.ones(3, 4), torch.full((3, 67, 67), 0.5)) for _ in range(400)])
+    hidden = apply(many, hide=0.3)
+    seen = hidden.mouth_seen
+    assert torch.equal(seen.any(1), seen.all(1))  # all of a clip or nothing
+    assert (~seen.any(1)).float().mean().item() == pytest.approx(0.3, abs=0.08)
+    assert (hidden.mouth[~seen] == 0).all()
+    torch.testing.assert_close(hidden.mouth[seen], many.mouth[seen], atol=1e-5, rtol=0)
+    assert many.mouth_seen.all()
+    assert not apply(many, hide=1.0).mouth_seen.any()
