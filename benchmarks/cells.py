@@ -105,7 +105,7 @@ def _run(bench: Bench, cell: Cell) -> None:
         estimates = []
         for first in range(0, len(noisy), BATCH):
             batch = slice(first, first + BATCH)
-            estimates += estimate(checkpoint, noisy[batch], mouths[batch], cell.start)
+            estimates += estimate(checkpoint, noisy[batch], mouths[batch], cell.start or None)
     rows = [_row(mixture, clean, one) for mixture, (_, clean), one in zip(mixtures, sounds, estimates, strict=True)]
     file = bench.file(cell)
     trusts = {
@@ -127,7 +127,7 @@ def built(table: Path) -> tuple[list[Mixture], list[tuple[Tensor, Tensor]]]:
 
 
 def estimate(
-    checkpoint: Checkpoint, noisy: Sequence[Tensor], mouths: Sequence[MouthTrack | None], start: str
+    checkpoint: Checkpoint, noisy: Sequence[Tensor], mouths: Sequence[MouthTrack | None], start: str | None = None
 ) -> list[Estimate]:
     """Enhance a batch of sounds as :func:`minvae_pyro.enhance` does one.
 
@@ -135,7 +135,7 @@ def estimate(
         checkpoint: the system.
         noisy: (samples,) each, at the rate of the checkpoint.
         mouths: the mouth of each, on the clock of its sound.
-        start: where the posterior starts.
+        start: where the posterior starts; the checkpoint's choice when omitted.
     """
     stft = checkpoint.stft
     singles, times = [], []

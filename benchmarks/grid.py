@@ -32,7 +32,7 @@ class System:
     Attributes:
         name: of its checkpoint.
         label: in tables and figures.
-        start: where it starts unless starts are compared.
+        start: where it starts unless starts are compared; "" leaves it to the checkpoint.
         with_mouth: it looks at the video.
     """
 
@@ -103,24 +103,25 @@ class Weights:
         places: ``shipped`` (those of the package), a folder with ``NAME.safetensors`` for seed 0 and
             ``NAME-seed1.safetensors`` and so on, or a pattern with ``{name}`` and ``{seed}``. With ``NAME=`` in
             front it holds for that system only.
+        names: of the systems.
 
     Raises:
         UserError: a name that is no system, or a pattern with other braces.
     """
 
-    def __init__(self, places: Sequence[str]) -> None:
-        self._places = dict.fromkeys(SYSTEMS, "shipped")
+    def __init__(self, places: Sequence[str], names: Sequence[str] = tuple(SYSTEMS)) -> None:
+        self._places = dict.fromkeys(names, "shipped")
         for place in places:
             name, equals, there = place.partition("=")
             if not equals:
                 # what is said of one system holds whatever the order
-                said = {one for one in SYSTEMS if any(other.startswith(f"{one}=") for other in places)}
-                self._places |= {one: place for one in SYSTEMS if one not in said}
-            elif name in SYSTEMS:
+                said = {one for one in names if any(other.startswith(f"{one}=") for other in places)}
+                self._places |= {one: place for one in names if one not in said}
+            elif name in names:
                 self._places[name] = there
             else:
-                raise UserError(f"{name} is no system: it is one of {', '.join(SYSTEMS)}.")
-        for name in SYSTEMS:
+                raise UserError(f"{name} is no system: it is one of {', '.join(names)}.")
+        for name in names:
             self.path(name, 0)
 
     def path(self, name: str, seed: int) -> Path:

@@ -1,0 +1,193 @@
+"""Measure every speech prior of the package on a table of mixtures, side by side: the table of the README.
+
+python -m benchmarks.priors --mixtures ../shared/data/mixtures.csv --output results
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import joblib  # type: ignore[import-untyped]
+import pandas as pd
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from benchmarks.cells import BATCH, Bench, built, estimate, one_thread, run_cell
+from benchmarks.grid import INPUT, Cell, Weights, fingerprint
+from benchmarks.tables import METRICS, collect, markdown
+from benchmarks.videos import mouth_of, read_once
+from minvae_pyro.building import together
+from minvae_pyro.checkpoints import load_checkpoint
+from minvae_pyro.destinations import make_folder
+from minvae_pyro.errors import UserError
+from minvae_pyro.writing import write_whole
+
+
+@dataclass(frozen=True)
+class Family:
+    """A prior as the table shows it.
+
+    Attributes:
+        label: its name in the literature.
+        paper: arXiv number.
+        differs: from the others, in one line.
+        with_mouth: it looks at the video.
+    """
+
+    label: str
+    paper: str
+    differs: str
+    with_mouth: bool = True
+
+    @property
+    def video(self) -> str:
+        """What it is shown."""
+        return "right" if self.with_mouth else "absent"
+
+
+PRIORS = {
+    "a-vae": Family("A-VAE", "1902.01605", "sound alone: N(0, I) and a decoder", with_mouth=False),
+    "v-vae": Family("V-VAE", "1908.02590", "the encoder sees the mouth alone"),
+    "av-vae": Family("AV-VAE", "1908.02590", "encoder on sound and mouth, decoder sees the mouth"),
+    "av-cvae": Family("AV-CVAE", "1908.02590", "p(z) depends on the mouth, and so does the decoder"),
+    "vae-mm": Family("VAE-MM", "1911.03930", "each frame chooses A-VAE or AV-CVAE"),
+    "sw-vae": Family("SwVAE", "2102.04144", "the same, the choice a Markov chain"),
+    "min-vae-published": Family("MIN-VAE v1", "1912.10647", "two encoders, one decoder, constant components"),
+    "min-vae-v2": Family("MIN-VAE v2", "1912.10647", "the decoder sees the mouth too"),
+    "min-vae": Family("MIN-VAE, shipped", "1912.10647", "component p(z) from the mouth, learnt gate for alpha"),
+    "a-dkf": Family("A-DKF", "2211.00988", "z follows from the frame before", with_mouth=False),
+    "av-dkf": Family("AV-DKF", "2211.00988", "z follows from the frame before and the mouth"),
+}
+"""Priors by the name of their shipped checkpoint."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments of the command."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.priors", description=__doc__.splitlines()[0])
+    parser.add_argument("--mixtures", type=Path, required=True, metavar="CSV", help="table of mixtures")
+    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="priors.md and the scores")
+    parser.add_argument(
+        "--weights",
+        nargs="+",
+        default=["shipped"],
+        metavar="[NAME=]PLACE",
+        help="shipped, a folder, or a pattern with {name} and {seed}; NAME= says it for one prior",
+    )
+    parser.add_argument("--only", nargs="+", choices=list(PRIORS), default=list(PRIORS), help="priors (default: all)")
+    parser.add_argument("--workers", type=int, default=2, help="processes (default: 2); results do not depend on it")
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command.
+
+    Returns:
+        0 when all is measured, 2 with one line on stderr when something that was given cannot be used.
+    """
+    given = parser().parse_args(arguments)
+    try:
+        weights = Weights(given.weights, tuple(PRIORS))
+        print(benchmark(Bench(given.mixtures, given.output, weights), given.only, given.workers))
+    except UserError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def benchmark(bench: Bench, names: Sequence[str], workers: int) -> str:
+    """Measure what was not measured before, write the tables and return them.
+
+    Args:
+        bench: mixtures, checkpoints, and a folder that keeps finished runs for the next call.
+        names: some of :data:`PRIORS`.
+        workers: processes.
+
+    Raises:
+        UserError: mixtures, checkpoints or output cannot be used.
+    """
+    missing = [str(bench.weights.path(name, 0)) for name in names if not bench.weights.path(name, 0).is_file()]
+    if missing:
+        raise UserError(f"there is no checkpoint {', '.join(missing)}: say --weights or --only.")
+    for folder in ("mouths", "scores", "speed"):
+        make_folder(bench.output / folder)
+    cells = {name: Cell(name, video=PRIORS[name].video) for name in names}
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as progress:
+        clips = sorted({mixture.clip for mixture in built(bench.table)[0]})
+        for description, work, jobs in (
+            ("reading mouths", read_once, [(clip, bench.mouths) for clip in clips]),
+            ("enhancing and scoring", run_cell, _unfinished(bench, [INPUT, *cells.values()])),
+        ):
+            running = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch=workers)
+            done = running(joblib.delayed(work)(*job) for job in jobs)
+            for _ in progress.track(done, total=len(jobs), description=description):
+                pass
+        # after the others, so that nothing of ours runs beside it
+        seconds = {name: _seconds(bench, name) for name in progress.track(names, description="speed")}
+    text = _report(bench, cells, seconds)
+    write_whole(bench.output / "priors.md", text.encode(), overwrite=True)
+    return text
+
+
+def _unfinished(bench: Bench, cells: Sequence[Cell]) -> list[tuple[Bench, Cell]]:
+    return [(bench, cell) for cell in cells if not bench.file(cell).exists()]
+
+
+def _seconds(bench: Bench, name: str) -> float:
+    """Seconds of inference per second of sound in a batch on one thread, or what was measured before."""
+    weights = bench.weights.path(name, 0)
+    file = bench.output / "speed" / f"{name}-{fingerprint(bench.table, weights)}-batch.csv"
+    if not file.exists():
+        mixtures, sounds = (part[:BATCH] for part in built(bench.table))
+        noisy = [sound for sound, _ in sounds]
+        mouths = [mouth_of(mixture.clip, PRIORS[name].video, bench.mouths) for mixture in mixtures]
+        checkpoint, load = load_checkpoint(weights), os.getloadavg()[0]
+        with one_thread():
+            estimate(checkpoint, noisy[:1], mouths[:1])  # the first call of everything is slow
+            began = time.perf_counter()
+            estimate(checkpoint, noisy, mouths)
+            elapsed = time.perf_counter() - began
+        length = sum(map(len, noisy)) / mixtures[0].sample_rate
+        row = {"elapsed": elapsed / length, "load": load}
+        write_whole(file, pd.DataFrame([row]).to_csv(index=False).encode())
+    return float(pd.read_csv(file)["elapsed"].iloc[0])
+
+
+def _report(bench: Bench, cells: dict[str, Cell], seconds: dict[str, float]) -> str:
+    runs = collect(bench, cells.values())
+    snrs = sorted(runs.snr_db.unique())
+    text = [
+        f"{len(built(bench.table)[0])} mixtures of {bench.table.name}; gains over the input: SI-SDR (dB) / PESQ-wb / "
+        f"ESTOI. Seconds of inference per second of sound in a batch of {BATCH} on one thread."
+    ]
+    header = ["prior", "paper (arXiv)", "what differs", *(f"{snr:+g} dB" if snr else "0 dB" for snr in snrs), "all"]
+    for talker in dict.fromkeys(runs.talker):
+        rows = []
+        for name, cell in cells.items():
+            family = PRIORS[name]
+            of_system = runs[(runs.system == cell.system) & (runs.talker == talker)]
+            parts = [_gains(of_system[of_system.snr_db == snr]) for snr in snrs]
+            size = f"{_parameters(bench.weights.path(name, 0)) / 1000:.0f} k"
+            work = f"{seconds[name]:.2f}"
+            rows.append([family.label, family.paper, family.differs, *parts, _gains(of_system), size, work])
+        text += ["", f"Talker {talker}:", "", markdown([*header, "weights", "s per s"], rows)]
+    return "\n".join(text) + "\n"
+
+
+def _gains(runs: pd.DataFrame) -> str:
+    return " / ".join(f"{runs[f'{metric}_gain'].mean():+.{digits}f}" for metric, (_, digits) in METRICS.items())
+
+
+def _parameters(weights: Path) -> int:
+    checkpoint = load_checkpoint(weights)
+    return sum(parameter.numel() for parameter in together(checkpoint.prior, checkpoint.guide).parameters())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
