@@ -12,6 +12,7 @@ from minvae_pyro.guides.responsibility import (
     TableResponsibility,
 )
 from minvae_pyro.guides.training import AudioGuide, MixtureGuide, SharedGuide, VisualGuide
+from minvae_pyro.guides.two_vaes import TwoVAEsGuide
 from minvae_pyro.guides.utterance import MeanFieldGuide, MixtureUtteranceGuide, PointGuide, UtteranceGuide
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "SharedGuide",
     "StructuredGuide",
     "TableResponsibility",
+    "TwoVAEsGuide",
     "UtteranceGuide",
     "VisualGuide",
 ]
