@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 from minvae_pyro.distributions import unrolled
+from minvae_pyro.handlers import aside
 from minvae_pyro.models.mixing import audio_where_unseen
 from minvae_pyro.utterances import Plates, Utterances
 
@@ -56,7 +57,7 @@ def code_at(story: Story, utterances: Utterances, **sites: Tensor) -> Tensor:
     Returns:
         Tensor: (..., B, N, C).
     """
-    with poutine.block(), pyro.validation_enabled(False), poutine.condition(data=sites):
+    with aside(), pyro.validation_enabled(False), poutine.condition(data=sites):
         return story.latent(utterances, utterances.plates())
 
 
@@ -77,8 +78,8 @@ def branches(story: Story, posterior: dist.Distribution, draw: Tensor, utterance
     def latent() -> Tensor:
         return story.latent(utterances, utterances.plates())
 
-    # blocked: a guide that asks must not find the model's sites in its own trace
-    with poutine.block(), pyro.validation_enabled(False):
+    # aside: a guide that asks must not find the model's sites in its own trace
+    with aside(), pyro.validation_enabled(False):
         trace = poutine.trace(poutine.condition(latent, data={"alpha": alpha, "z": draw})).get_trace()
     sites: Any = trace.nodes
     if "alpha" not in sites:
@@ -98,6 +99,6 @@ def alpha_posterior(prior: dist.Distribution, evidence: Tensor, utterances: Utte
     Returns:
         Distribution: batch shape (B, N), with ``mean`` and ``logits`` of each frame.
     """
-    if isinstance(prior, dist.Bernoulli):
-        return dist.Bernoulli(logits=audio_where_unseen(prior.logits + evidence, utterances))
-    return prior.tilted(audio_where_unseen(evidence, utterances))
+    if hasattr(prior, "tilted"):
+        return prior.tilted(audio_where_unseen(evidence, utterances))
+    return dist.Bernoulli(logits=audio_where_unseen(prior.logits + evidence, utterances))

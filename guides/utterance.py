@@ -14,6 +14,7 @@ from torch.distributions import constraints
 
 from minvae_pyro.guides.branches import Story, alpha_posterior, branches
 from minvae_pyro.guides.starts import Encoders
+from minvae_pyro.handlers import in_force
 from minvae_pyro.models.speech_prior import SpeechPrior
 from minvae_pyro.networks import Gaussian
 from minvae_pyro.utterances import Utterances
@@ -60,7 +61,7 @@ class UtteranceGuide(PyroModule):
             found = branches(prior, posterior, posterior.mean, utterances)
         if found is not None:
             twin._given = log_odds is not None
-            twin.alpha = found.prior if log_odds is None else dist.Bernoulli(logits=log_odds)
+            twin.alpha = in_force(found.prior if log_odds is None else dist.Bernoulli(logits=log_odds))
         return twin
 
     def place(self, prior: SpeechPrior, utterances: Utterances, begin: Gaussian, encoders: Encoders | None) -> None:

@@ -14,18 +14,13 @@ class FrozenNoise(NoiseModel):
     """Any noise model that is not fitted: an ablation, or noise known from elsewhere.
 
     Args:
-        noise: the model; :meth:`start` leaves one that has its parameters as it is.
+        noise: the model; one that has its parameters keeps them in :meth:`start`.
     """
 
     def __init__(self, noise: NoiseModel) -> None:
         super().__init__()
-        # in a list: a model that has run before could not become a part of another
-        self._noise = [noise]
-
-    @property
-    def noise(self) -> NoiseModel:
-        """The model that is held."""
-        return self._noise[0]
+        # a copy: a model that has run before could not become a part of another
+        self.noise = noise.at()
 
     @property
     def started(self) -> bool:
@@ -34,9 +29,7 @@ class FrozenNoise(NoiseModel):
 
     def start(self, utterances: Utterances, generator: Generator | None = None) -> Self:
         """A copy with the noise started, if it is not yet."""
-        if self.started:
-            return self
-        return type(self)(self.noise.start(utterances, generator))
+        return type(self)(self.noise if self.started else self.noise.start(utterances, generator))
 
     def declare(self, utterances: Utterances, plates: Plates) -> None:
         """Declare the sites of the noise."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+import pyro.distributions as dist
 import torch
 from torch import Tensor
 
@@ -14,6 +15,7 @@ from minvae_pyro.checkpoints import Checkpoint
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides import UtteranceGuide
 from minvae_pyro.guides.starts import STARTS, Start
+from minvae_pyro.handlers import in_force
 from minvae_pyro.inference.engine import Callback, InferenceEngine
 from minvae_pyro.inference.svi import StochasticVariational
 from minvae_pyro.inference.vem import VariationalEM
@@ -154,6 +156,7 @@ def _run(
         if logit is not None:
             logit = logit + weighed.mixing(utterances) - trained.mixing(utterances)
         known = audio_where_unseen(even if logit is None else logit, utterances)
+        known = in_force(dist.Bernoulli(logits=known)).logits
         prior = sharpen(weighed, settings.temperature).given(utterances)
         begin = start(prior, encoders, utterances, 1 - known.sigmoid(), seed)
     mixture = NoisyMixture(prior, noise.start(utterances, generator), torch.ones_like(utterances.heard[:, :1, :1]))

@@ -319,7 +319,8 @@ def test_plain_noise_without_components_is_refused() -> None:
 def test_frozen_noise_stays_and_the_gain_still_moves(name: str) -> None:
     world = World(name, 4, 2, 3, 3)
     frozen = FrozenNoise(world.noise)
-    assert frozen.start(world.utterances) is frozen
+    assert torch.equal(frozen.start(world.utterances)(world.utterances), world.noise(world.utterances))
+    frozen = frozen.start(world.utterances)
     before, gain = world.noise(world.utterances), world.mixture.gain
     mixture = NoisyMixture(world.mixture.speech, frozen, gain)
     mixture.m_step(world.draws, world.utterances)

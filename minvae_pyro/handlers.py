@@ -1,0 +1,169 @@
+"""Ablations as effect handlers: what is seen, and what is known, changed from outside of models, guides and inference.
+
+::
+
+    blind = occlude(infer, masked())                    # the whole of inference without a mouth
+    late_guide = occlude(guide, late(5))                # a guide that sees the video late
+    with condition_alpha(1):                            # whatever runs inside knows that the sound is to be trusted
+        infer(checkpoint, utterances)
+
+They compose with one another, with every handler of Pyro, and with noise that is held
+(:class:`minvae_pyro.models.FrozenNoise`).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import pyro.distributions as dist
+import torch
+from pyro.poutine.block_messenger import BlockMessenger
+from pyro.poutine.messenger import Messenger
+from pyro.poutine.runtime import _PYRO_STACK
+from torch import Tensor
+
+from minvae_pyro.utterances import Utterances
+
+T = TypeVar("T")
+Occlusion = Callable[[Utterances], Utterances]
+"""What happens to the mouth: a batch in, a batch with another ``mouth`` and ``mouth_seen`` out."""
+
+CERTAIN = 30.0
+"""Log-odds of what is known: the other value keeps a probability of 1e-13, so that no logarithm is infinite."""
+
+
+def occlude(fn: Callable[..., T], how: Occlusion) -> Callable[..., T]:
+    """A callable that sees other mouths, whichever of its arguments are utterances.
+
+    Args:
+        fn: a model, a guide, :func:`minvae_pyro.inference.infer`, anything that is called with utterances.
+        how: one of :func:`masked`, :func:`frozen`, :func:`shuffled` and :func:`late`, or a function of your own.
+    """
+
+    def see(argument: Any) -> Any:
+        return how(argument) if isinstance(argument, Utterances) else argument
+
+    @functools.wraps(fn, updated=())
+    def occluded(*args: Any, **kwargs: Any) -> T:
+        return fn(*map(see, args), **{name: see(argument) for name, argument in kwargs.items()})
+
+    return occluded
+
+
+def masked(start: int = 0, stop: int | None = None) -> Occlusion:
+    """Frames from ``start`` up to, not including, ``stop`` are unseen; all of them when neither is given."""
+
+    def how(utterances: Utterances) -> Utterances:
+        hidden = torch.zeros_like(utterances.mouth_seen)
+        hidden[:, start:stop] = True
+        return _showing(utterances, _clock(utterances), utterances.mouth_seen & ~hidden)
+
+    return how
+
+
+def frozen(frame: int) -> Occlusion:
+    """From ``frame`` on, the picture of that frame stands still."""
+
+    def how(utterances: Utterances) -> Utterances:
+        time = _clock(utterances).clamp(max=frame)
+        return _showing(utterances, time, utterances.mouth_seen.gather(1, time))
+
+    return how
+
+
+def shuffled(seed: int) -> Occlusion:
+    """The frames of each utterance come in another order, the same pictures at the wrong times."""
+
+    def how(utterances: Utterances) -> Utterances:
+        generator = torch.Generator().manual_seed(seed)
+        key = torch.rand(utterances.mask.shape, generator=generator).to(utterances.mask.device)
+        # padding sorts behind every frame
+        time = torch.where(utterances.mask, key, 1 + _clock(utterances)).argsort(1)
+        return _showing(utterances, time, utterances.mouth_seen.gather(1, time))
+
+    return how
+
+
+def late(frames: int) -> Occlusion:
+    """The video runs behind the sound; before it begins nothing is seen."""
+
+    def how(utterances: Utterances) -> Utterances:
+        time = _clock(utterances) - frames
+        begun = time >= 0
+        time = time.clamp(min=0)
+        return _showing(utterances, time, utterances.mouth_seen.gather(1, time) & begun)
+
+    return how
+
+
+def _clock(utterances: Utterances) -> Tensor:
+    """The number of each frame, (B, N)."""
+    return torch.arange(utterances.frames, device=utterances.mask.device).expand(utterances.mask.shape)
+
+
+def _showing(utterances: Utterances, time: Tensor, seen: Tensor) -> Utterances:
+    """Show in each frame the picture of frame ``time``, (B, N), where ``seen``, (B, N)."""
+    if not seen.any():
+        return utterances.without_mouth()
+    seen = seen & utterances.mask
+    row = torch.arange(len(utterances), device=time.device)[:, None]
+    return utterances.replace(mouth=utterances.mouth[row, time] * seen[..., None, None], mouth_seen=seen)
+
+
+class KnownAlpha(dist.Bernoulli):
+    """alpha when it is known: evidence does not move it."""
+
+    def tilted(self, evidence: Tensor) -> KnownAlpha:
+        """The posterior after any evidence, which is the prior."""
+        return self
+
+
+class condition_alpha(Messenger):
+    """Under this handler alpha is known in models and guides alike, in every frame.
+
+    Unlike :func:`pyro.poutine.condition` it does not fix the value at the site, which a guide enumerates, but replaces
+    the distribution there, on both sides, and so reaches the closed form of q(alpha) too. It does nothing to a prior
+    without alpha. Of several, the innermost holds.
+
+    Args:
+        value: 1 for the sound, 0 for the mouth.
+    """
+
+    def __init__(self, value: int) -> None:
+        super().__init__()
+        if value not in (0, 1):
+            raise ValueError(f"alpha is 0 or 1, not {value}")
+        self.log_odds = CERTAIN if value else -CERTAIN
+
+    def known(self, distribution: Any) -> KnownAlpha:
+        """What stands in the place of a distribution of alpha."""
+        if isinstance(distribution, KnownAlpha):
+            return distribution
+        return KnownAlpha(logits=torch.full_like(distribution.logits, self.log_odds))
+
+    def _pyro_sample(self, msg: Any) -> None:
+        if msg["name"] == "alpha":
+            msg["fn"] = self.known(msg["fn"])
+
+
+def in_force(distribution: Any) -> Any:
+    """A distribution of alpha as :class:`condition_alpha` around the caller makes it; without one, as it is."""
+    for handler in reversed(_PYRO_STACK):
+        if isinstance(handler, condition_alpha):
+            distribution = handler.known(distribution)
+    return distribution
+
+
+class aside(BlockMessenger):
+    """Run a story whose sites nobody outside sees, as under :func:`pyro.poutine.block`, but what is known stays known.
+
+    A guide asks its prior for p(alpha) in the middle of its own run: the model's sites must not reach its trace, but
+    :class:`condition_alpha` around it must reach the model.
+    """
+
+    def _process_message(self, msg: Any) -> None:
+        super()._process_message(msg)
+        if msg["type"] == "sample" and msg["name"] == "alpha":
+            msg["fn"] = in_force(msg["fn"])
