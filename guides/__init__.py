@@ -1,5 +1,6 @@
 """Pyro guides: posteriors for training and for test time."""
 
+from minvae_pyro.guides.amortised import AmortisedGuide
 from minvae_pyro.guides.audio_visual import AudioVisualGuide
 from minvae_pyro.guides.dynamics import RecurrentGuide, StructuredGuide
 from minvae_pyro.guides.posteriors import CleanPosterior, HeardPosterior, SeenPosterior
@@ -11,11 +12,13 @@ from minvae_pyro.guides.responsibility import (
     Responsibility,
     TableResponsibility,
 )
+from minvae_pyro.guides.smoothed import SmoothedGuide
 from minvae_pyro.guides.training import AudioGuide, MixtureGuide, SharedGuide, VisualGuide
 from minvae_pyro.guides.two_vaes import TwoVAEsGuide
 from minvae_pyro.guides.utterance import MeanFieldGuide, MixtureUtteranceGuide, PointGuide, UtteranceGuide
 
 __all__ = [
+    "AmortisedGuide",
     "AudioGuide",
     "AudioVisualGuide",
     "CleanPosterior",
@@ -32,6 +35,7 @@ __all__ = [
     "Responsibility",
     "SeenPosterior",
     "SharedGuide",
+    "SmoothedGuide",
     "StructuredGuide",
     "TableResponsibility",
     "TwoVAEsGuide",

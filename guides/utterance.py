@@ -36,6 +36,9 @@ class UtteranceGuide(PyroModule):
     alpha: dist.Distribution | None = None
     _given = False
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def start(
         self,
         prior: SpeechPrior,
@@ -69,12 +72,24 @@ class UtteranceGuide(PyroModule):
         raise NotImplementedError(f"{type(self).__name__} must say where q(z) starts")
 
     def z_posterior(self) -> dist.Distribution:
-        """q(z), batch shape (B, N), or q(z | alpha), batch shape (2, B, N); event shape (L,)."""
+        """q(z) of each frame by itself, batch shape (B, N), or q(z | alpha), (2, B, N); event shape (L,)."""
         raise NotImplementedError(f"{type(self).__name__} must say what q(z) is")
 
     def z_given(self, alpha: Tensor | None) -> dist.Distribution:
-        """q(z | alpha) at a value of alpha, (2, 1, 1) when enumerated; q(z) where alpha has no say."""
-        return self.z_posterior()
+        """What z is drawn from: the joint distribution, for a guide whose frames hang together.
+
+        Args:
+            alpha: (2, 1, 1) when enumerated, (B, N) when known; None for all of q(z | alpha) side by side.
+        """
+        posterior: Any = self.z_posterior()
+        # enumerated values are in the order of the first axis
+        if alpha is None or alpha.dim() == 3 or len(posterior.batch_shape) < 3:
+            return posterior
+        audio = (alpha == 1)[..., None]
+        mean, scale = (
+            torch.where(audio, part[1], part[0]) for part in (posterior.base_dist.loc, posterior.base_dist.scale)
+        )
+        return dist.Normal(mean, scale).to_event(1)
 
     def forward(self, utterances: Utterances) -> None:
         """Sample ``alpha`` (to be enumerated) where the prior has it, and ``z``."""
@@ -87,7 +102,7 @@ class UtteranceGuide(PyroModule):
     @torch.no_grad()
     def draw(self, samples: int) -> dict[str, Tensor]:
         """Draws of the continuous sites: z, (S, B, N, L), or (S, 2, B, N, L) where it depends on alpha."""
-        return {"z": self.z_posterior().sample((samples,))}
+        return {"z": self.z_given(None).sample((samples,))}
 
     @torch.no_grad()
     def refresh(self, story: Story, utterances: Utterances) -> bool:
@@ -193,11 +208,3 @@ class MixtureUtteranceGuide(UtteranceGuide):
     def z_posterior(self) -> dist.Distribution:
         """q(z | alpha), batch shape (2, B, N); q(z), batch shape (B, N), for a prior without alpha."""
         return dist.Normal(self.mean, self.scale).to_event(1)
-
-    def z_given(self, alpha: Tensor | None) -> dist.Distribution:
-        """q(z | alpha); enumerated values are in the order of the parameters' first axis."""
-        if alpha is None or alpha.dim() == 3:
-            return self.z_posterior()
-        audio = (alpha == 1)[..., None]
-        mean, scale = (torch.where(audio, value[1], value[0]) for value in (self.mean, self.scale))
-        return dist.Normal(mean, scale).to_event(1)

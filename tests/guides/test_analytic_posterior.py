@@ -148,14 +148,15 @@ def test_the_guide_of_test_time_recovers_the_posterior_of_a_single_component() -
     # with both components alike z does not know of alpha, and the mean-field family holds the posterior
     model.visual_component = model.audio_component
     start = torch.zeros(100, 2, LATENT, dtype=torch.float64)
-    guide = MeanFieldGuide(start, start + 1, mixture=True)
+    guide = MeanFieldGuide().start(model, utterances, (start, start + 1))
     fit(model, guide, utterances)
     guide.refresh(model, utterances)
     mean, scale = model.posterior(1, utterances)
     # every copy is fitted by itself: their mean has no noise left
     torch.testing.assert_close(guide.mean.detach().mean(0), mean[0], rtol=0, atol=0.02)
     torch.testing.assert_close(guide.scale.detach().mean(0), scale[0].expand(2, LATENT), rtol=0.03, atol=0)
-    torch.testing.assert_close(guide.logit, torch.full_like(guide.logit, 0.4), rtol=1e-6, atol=0)
+    odds = guide.alpha.logits
+    torch.testing.assert_close(odds, torch.full_like(odds, 0.4), rtol=1e-6, atol=0)
 
 
 def test_the_conditional_model_uses_a_standard_normal_where_the_mouth_is_unseen() -> None:

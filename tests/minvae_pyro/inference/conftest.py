@@ -8,9 +8,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from minvae_pyro.guides import AudioGuide, CollapsedResponsibility, GatedResponsibility, HeardPosterior, SharedGuide
+from minvae_pyro.guides import (
+    AudioGuide,
+    CollapsedResponsibility,
+    GatedResponsibility,
+    HeardPosterior,
+    MeanFieldGuide,
+    SharedGuide,
+    UtteranceGuide,
+)
 from minvae_pyro.guides.posteriors import CleanPosterior
-from minvae_pyro.guides.utterance import MeanFieldGuide
 from minvae_pyro.models import AudioVAE, ConditionalMinVAE, NMFNoise, NoisyMixture, SpeechPrior
 from minvae_pyro.networks import MouthPerceptron, SpectrumDecoder, SpectrumEncoder
 from minvae_pyro.utterances import Utterances
@@ -64,11 +71,14 @@ class Noisy:
         noise = NMFNoise(RANK).at(spectra=positive(size, FREQUENCIES, RANK), activations=positive(size, RANK, frames))
         return NoisyMixture(prior.given(batch), noise, positive(size, 1, 1))
 
-    def guide(self, batch: Utterances, kind: type[MeanFieldGuide] = MeanFieldGuide, mixture: bool = True) -> Any:
-        """A posterior somewhere."""
+    def guide(
+        self, batch: Utterances, prior: SpeechPrior, kind: type[UtteranceGuide] = MeanFieldGuide, **start: Any
+    ) -> Any:
+        """A posterior somewhere; ``start`` may have ``log_odds`` and ``encoders``."""
         shape = (*batch.mask.shape, LATENT)
         mean = torch.randn(shape, generator=self.generator, dtype=torch.float64)
-        return kind(mean, 0.3 + torch.rand(shape, generator=self.generator, dtype=torch.float64), mixture)
+        scale = 0.3 + torch.rand(shape, generator=self.generator, dtype=torch.float64)
+        return kind().start(prior, batch, (mean, scale), **start)
 
     def checkpoint(self, mixture: bool = True, gate: bool = False, **enhancement: Any) -> Any:
         """What `infer` reads of a checkpoint."""

@@ -10,7 +10,7 @@ import torch
 from scipy.integrate import dblquad
 from torch import Tensor
 
-from minvae_pyro.guides import MeanFieldGuide, PointGuide
+from minvae_pyro.guides import MeanFieldGuide, MixtureUtteranceGuide, PointGuide, UtteranceGuide
 from minvae_pyro.inference import InferenceEngine, StochasticVariational, VariationalEM
 from minvae_pyro.inference.engine import update_alpha
 from minvae_pyro.inference.vem import posterior_of_speech
@@ -37,9 +37,9 @@ def log_prior(
         return -((p_scale / scale).log() + scale**2 / (2 * p_scale**2) + square - 0.5).sum(-1)
 
     speech: Any = mixture.speech
-    if not guide.mixture:
+    if guide.alpha is None:
         return of(lambda _: (torch.zeros(3).double(), torch.ones(3).double()))
-    r, pi = guide.logit.sigmoid(), speech.mixing(batch).sigmoid()
+    r, pi = guide.alpha.mean, speech.mixing(batch).sigmoid()
     total = r * (of(speech.audio_component) + pi.log() - r.log())
     return total + (1 - r) * (of(speech.visual_component) + (1 - pi).log() - (1 - r).log())
 
@@ -60,11 +60,13 @@ def with_padding(batch: Utterances) -> Utterances:
     return batch
 
 
-def run(
-    engine: InferenceEngine, mixture: NoisyMixture, guide: MeanFieldGuide, batch: Utterances, refresh: bool = True
-) -> list[float]:
+def run(engine: InferenceEngine, mixture: NoisyMixture, guide: UtteranceGuide, batch: Utterances) -> list[float]:
     torch.manual_seed(9)
-    return engine(mixture, guide, batch, refresh=refresh)
+    return engine(mixture, guide, batch)
+
+
+def odds(*shape: int) -> Tensor:
+    return torch.randn(shape, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("mixed", [False, True])
@@ -73,8 +75,8 @@ def test_the_objective_of_svi_is_the_bound(noisy: Any, shape: tuple[int, int], m
     batch = noisy.batch(*shape)
     if shape[1] > 1:
         with_padding(batch)
-    mixture, guide = noisy.mixture(batch, noisy.prior(mixed)), noisy.guide(batch, mixture=mixed)
-    guide.logit = torch.randn(shape, dtype=torch.float64)
+    prior = noisy.prior(mixed)
+    mixture, guide = noisy.mixture(batch, prior), noisy.guide(batch, prior, log_odds=odds(*shape))
     torch.manual_seed(9)
     noise = torch.randn(guide.mean.shape, dtype=torch.float64)
     expected = integrated_bound(mixture, guide, batch, noise)
@@ -87,7 +89,8 @@ def test_the_objective_of_svi_is_the_bound(noisy: Any, shape: tuple[int, int], m
 def test_at_a_point_both_engines_have_the_same_bound(noisy: Any, engine: Any, mixed: bool) -> None:
     # q(s) given one z is the posterior of s: the bound with s in it touches the one where s is integrated out
     batch = with_padding(noisy.batch(2, 3))
-    mixture, guide = noisy.mixture(batch, noisy.prior(mixed)), noisy.guide(batch, PointGuide, mixed)
+    prior = noisy.prior(mixed)
+    mixture, guide = noisy.mixture(batch, prior), noisy.guide(batch, prior, PointGuide)
     expected = integrated_bound(mixture, guide, batch, None)
     assert run(engine(iterations=1, steps=1), mixture, guide, batch) == [pytest.approx(expected, rel=1e-9)]
 
@@ -108,12 +111,12 @@ def vem_bound(
 @pytest.mark.parametrize("mixed", [False, True])
 def test_the_objective_of_vem_is_its_bound_and_below_the_integrated_one(noisy: Any, mixed: bool) -> None:
     batch = with_padding(noisy.batch(2, 3))
-    mixture, guide = noisy.mixture(batch, noisy.prior(mixed)), noisy.guide(batch, mixture=mixed)
-    guide.logit = torch.randn(2, 3, dtype=torch.float64)
+    prior = noisy.prior(mixed)
+    mixture, guide = noisy.mixture(batch, prior), noisy.guide(batch, prior, log_odds=odds(2, 3))
     engine = VariationalEM(iterations=1, steps=1)
     # the draws that the engine makes, in its order: for the precision, then in the step on q(z)
     torch.manual_seed(9)
-    draws = guide.draw(engine.samples)
+    draws = guide.draw(engine.samples)["z"]
     noise = torch.randn(guide.mean.shape, dtype=torch.float64)
     precision = (1 / mixture.speech.decoder(draws)).mean(0)
     variance = 1 / (precision / mixture.gain + 1 / noise_of(mixture))
@@ -148,7 +151,8 @@ def test_the_posterior_of_speech_is_that_of_two_gaussians(noisy: Any) -> None:
 
 def test_q_of_s_maximises_the_bound_of_vem(noisy: Any) -> None:
     batch = noisy.batch(1, 2)
-    mixture, guide = noisy.mixture(batch, noisy.prior()), noisy.guide(batch)
+    prior = noisy.prior()
+    mixture, guide = noisy.mixture(batch, prior), noisy.guide(batch, prior)
     noise = torch.randn(guide.mean.shape, dtype=torch.float64)
     precision = 1 / mixture.speech.decoder(guide.mean + guide.scale * noise).detach()
     mean, variance = posterior_of_speech(mixture, precision, batch)
@@ -187,8 +191,9 @@ def test_the_m_step_of_vem(noisy: Any) -> None:
 
 def test_pi_is_the_mean_responsibility(noisy: Any) -> None:
     batch = with_padding(noisy.batch(2, 3))
-    mixture, guide = noisy.mixture(batch, noisy.prior()), noisy.guide(batch)
-    update_alpha(mixture, guide, batch)
+    prior = noisy.prior()
+    mixture, guide = noisy.mixture(batch, prior), noisy.guide(batch, prior)
+    update_alpha(mixture, guide, mixture, batch)
     r = guide.responsibility
     pi = mixture.speech.mixing(batch).sigmoid()
     torch.testing.assert_close(pi[0], r[0].mean().expand(3), rtol=1e-6, atol=0)
@@ -196,23 +201,25 @@ def test_pi_is_the_mean_responsibility(noisy: Any) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_q_of_alpha_stays_unless_it_is_to_be_refreshed(noisy: Any, engine: Any) -> None:
+def test_q_of_alpha_stays_where_it_is_given(noisy: Any, engine: Any) -> None:
     batch = noisy.batch(2, 3)
-    for refresh in (False, True):
-        mixture, guide = noisy.mixture(batch, noisy.prior()), noisy.guide(batch)
-        guide.logit = torch.full((2, 3), 0.7, dtype=torch.float64)
-        pi = mixture.speech.mixing.logit.clone()
-        run(engine(iterations=2, steps=1), mixture, guide, batch, refresh)
-        assert torch.equal(guide.logit, torch.full((2, 3), 0.7, dtype=torch.float64)) is not refresh
-        assert torch.equal(pi.expand(2, 3), mixture.speech.mixing.logit.expand(2, 3)) is not refresh
+    for given in (True, False):
+        prior = noisy.prior()
+        start = {"log_odds": torch.full((2, 3), 0.7, dtype=torch.float64)} if given else {}
+        mixture, guide = noisy.mixture(batch, prior), noisy.guide(batch, prior, **start)
+        alpha, pi = guide.alpha.mean.clone(), mixture.speech.mixing.logit.clone()
+        run(engine(iterations=2, steps=1), mixture, guide, batch)
+        assert torch.equal(guide.alpha.mean, alpha) is given
+        assert torch.equal(pi.expand(2, 3), mixture.speech.mixing.logit.expand(2, 3)) is given
 
 
-@pytest.mark.parametrize("kind", [MeanFieldGuide, PointGuide])
+@pytest.mark.parametrize("kind", [MeanFieldGuide, PointGuide, MixtureUtteranceGuide])
 @pytest.mark.parametrize("mixed", [False, True])
 @pytest.mark.parametrize("engine", ENGINES)
-def test_the_objective_rises(noisy: Any, engine: Any, mixed: bool, kind: type[MeanFieldGuide]) -> None:
+def test_the_objective_rises(noisy: Any, engine: Any, mixed: bool, kind: type[UtteranceGuide]) -> None:
     batch = noisy.batch(2, 6)
-    mixture, guide = noisy.mixture(batch, noisy.prior(mixed)), noisy.guide(batch, kind, mixed)
+    prior = noisy.prior(mixed)
+    mixture, guide = noisy.mixture(batch, prior), noisy.guide(batch, prior, kind)
     objective = run(engine(iterations=40), mixture, guide, batch)
     assert len(objective) == 40
     assert sum(objective[-5:]) / 5 > objective[0] + 1
@@ -224,17 +231,17 @@ def test_the_objective_rises(noisy: Any, engine: Any, mixed: bool, kind: type[Me
 def test_the_prior_stays_what_training_made_it(noisy: Any, engine: Any) -> None:
     batch, prior = noisy.batch(), noisy.prior()
     before = copy.deepcopy(prior.state_dict())
-    run(engine(iterations=3), noisy.mixture(batch, prior), noisy.guide(batch), batch)
+    run(engine(iterations=3), noisy.mixture(batch, prior), noisy.guide(batch, prior), batch)
     torch.testing.assert_close(prior.state_dict(), before, rtol=0, atol=0)
     assert all(parameter.grad is None and parameter.requires_grad for parameter in prior.parameters())
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_callback_is_told_every_iteration(noisy: Any, engine: Any) -> None:
-    batch = noisy.batch()
+    batch, prior = noisy.batch(), noisy.prior()
     told: list[tuple[int, int, float]] = []
     objective = engine(iterations=3)(
-        noisy.mixture(batch, noisy.prior()), noisy.guide(batch), batch, refresh=True, callback=lambda *a: told.append(a)
+        noisy.mixture(batch, prior), noisy.guide(batch, prior), batch, callback=lambda *a: told.append(a)
     )
     assert told == [(n + 1, 3, value) for n, value in enumerate(objective)]
 
@@ -247,30 +254,31 @@ def test_a_padded_batch_is_the_utterances_one_by_one(noisy: Any, engine: Any, mi
     for name in ("mask", "mouth_seen"):
         getattr(batch, name)[1, short:] = False
     prior = noisy.prior(mixed)
-    mixture, guide = noisy.mixture(batch, prior), noisy.guide(batch, PointGuide, mixed)
+    mixture, guide = noisy.mixture(batch, prior), noisy.guide(batch, prior, PointGuide)
     loud = batch.replace(spectrum=torch.where(batch.mask[..., None], batch.spectrum, 100j))
     alone = Utterances.from_spectrum(batch.spectrum[1:, :short], batch.mouth[1:, :short])
     noise = NMFNoise().at(
         spectra=mixture.noise.spectra[1:].clone(), activations=mixture.noise.activations[1:, :, :short].clone()
     )
     mixture_alone = NoisyMixture(prior.given(alone), noise, mixture.gain[1:].clone())
-    guide_alone = PointGuide(guide.mean[1:, :short], guide.scale[1:, :short], mixed)
+    guide_alone = PointGuide().start(prior, alone, (guide.mean[1:, :short], guide.scale[1:, :short]))
     engine = engine(iterations=8)
     run(engine, mixture, guide, loud)
     run(engine, mixture_alone, guide_alone, alone)
     gain, gain_alone = engine.gain(mixture, guide, loud, 1), engine.gain(mixture_alone, guide_alone, alone, 1)
     torch.testing.assert_close(gain[1, :short], gain_alone[0], rtol=1e-7, atol=1e-9)
     if mixed:
-        torch.testing.assert_close(guide.logit[1, :short], guide_alone.logit[0], rtol=1e-7, atol=1e-7)
+        torch.testing.assert_close(guide.alpha.logits[1, :short], guide_alone.alpha.logits[0], rtol=1e-7, atol=1e-7)
 
 
 def test_the_gain_is_the_mean_over_draws(noisy: Any) -> None:
     batch = noisy.batch()
-    mixture, guide = noisy.mixture(batch, noisy.prior()), noisy.guide(batch)
+    prior = noisy.prior()
+    mixture, guide = noisy.mixture(batch, prior), noisy.guide(batch, prior)
     torch.manual_seed(4)
     found = StochasticVariational().gain(mixture, guide, batch, 3)
     torch.manual_seed(4)
-    speech = mixture.gain * mixture.speech.decoder(guide.draw(3)).detach()
+    speech = mixture.gain * mixture.speech.decoder(guide.draw(3)["z"]).detach()
     torch.testing.assert_close(found, (speech / (speech + noise_of(mixture))).mean(0))
 
 
@@ -286,7 +294,7 @@ def test_engines_recover_a_talker_from_noise_of_another_colour(noisy: Any) -> No
     noisy_batch = noisy_batch.replace(heard=noisy_batch.power)
     for engine in ENGINES:
         mixture = NoisyMixture(prior.given(batch), NMFNoise(1).start(noisy_batch), torch.ones(2, 1, 1).double())
-        guide = noisy.guide(batch)
+        guide = noisy.guide(batch, prior)
         run(engine(iterations=40), mixture, guide, noisy_batch)
         estimate = engine().gain(mixture, guide, noisy_batch, 8) * noisy_batch.spectrum
         error = (estimate - clean).abs().square().sum() / clean.abs().square().sum()
