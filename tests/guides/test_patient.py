@@ -1,0 +1,67 @@
+"""Guides at test time for priors that choose between two VAEs."""
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+
+from minvae_pyro.audio_visual_networks import ConcatenatingDecoder, SightEncoder
+from minvae_pyro.chains import BinaryMarkovChain
+from minvae_pyro.guides import MixtureUtteranceGuide, PatientMixtureGuide, PointGuide
+from minvae_pyro.models import AudioVAE, ConditionalVAE, FixedSwitching, MixtureOfVAEs, Sight, SwitchingVAE
+from minvae_pyro.networks import MouthPerceptron, SpectrumDecoder
+
+L, F, V = 3, 5, 2
+
+
+def two_vaes() -> tuple[AudioVAE, ConditionalVAE]:
+    audio = AudioVAE(L, SpectrumDecoder(L, 4, F))
+    visual = ConditionalVAE(
+        L, Sight(MouthPerceptron((3, 3), V)), ConcatenatingDecoder(L, V, 4, F), SightEncoder(V, 4, L)
+    )
+    return audio, visual
+
+
+def somewhere(*shape: int) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.randn(*shape, L, dtype=torch.float64), 0.2 + torch.rand(*shape, L, dtype=torch.float64)
+
+
+def test_alpha_of_a_chain_is_weighed_over_all_assignments(world: Any) -> None:
+    prior = SwitchingVAE(*two_vaes(), FixedSwitching(0.8, 0.7, 0.4)).double()
+    batch = world.batch(2, 4)
+    point = somewhere(2, 4)
+    guide = PointGuide().start(prior, batch, point)
+    assert guide.refresh(prior, batch)
+    assert isinstance(guide.alpha, BinaryMarkovChain)
+    # of each VAE: log p(s, z) at the point
+    told = []
+    for part in (prior.visual, prior.audio):
+        likelihood = part.likelihood(point[0], batch).log_prob(batch.spectrum)
+        told.append(likelihood + part.z_prior(batch).log_prob(point[0]))
+    evidence = (told[1] - told[0]).detach().clamp(-30, 30)
+    rows = torch.tensor(list(itertools.product([0.0, 1.0], repeat=4)), dtype=torch.float64)[:, None].expand(-1, 2, -1)
+    joint = (prior.alpha_prior(batch).log_prob(rows) + rows * evidence).sum(-1)
+    posterior = (joint - joint.logsumexp(0)).exp()
+    torch.testing.assert_close(guide.responsibility, (posterior[..., None] * rows).sum(0))
+
+
+@pytest.mark.parametrize("kind", [MixtureOfVAEs, SwitchingVAE])
+def test_patience_waits_and_then_chooses_as_the_others_do(world: Any, kind: Any) -> None:
+    prior = kind(*two_vaes()).double()
+    batch = world.with_gaps(world.batch(2, 4))
+    begin = somewhere(2, 4)
+    patient, prompt = PatientMixtureGuide(2), MixtureUtteranceGuide()
+    one, other = (guide.start(prior, batch, begin) for guide in (patient, prompt))
+    believed = prior.alpha_prior(batch).mean
+    for _ in range(2):
+        assert not one.refresh(prior, batch)
+        torch.testing.assert_close(one.responsibility, believed)
+    torch.manual_seed(1)
+    assert one.refresh(prior, batch)
+    torch.manual_seed(1)
+    assert other.refresh(prior, batch)
+    torch.testing.assert_close(one.responsibility, other.responsibility)
+    assert (one.responsibility - believed).abs().max() > 0.01
+    # the guide that was named is as it was: the next recording waits as long
+    assert patient.patience == 2
