@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyro
 import pyro.distributions as dist
 from pyro.nn import PyroModule
@@ -24,7 +26,8 @@ class RecurrentGuide(PyroModule):
 
     Args:
         prior: the prior that is trained; with sight, its dynamics say what the mouth lets expect.
-        encoder: maps power (B, N, F) and mask (B, N) to mean and scale, each (B, N, L).
+        encoder: maps power (B, N, F), mask (B, N) and, with sight, features (B, N, V) to mean and scale,
+            each (B, N, L).
     """
 
     def __init__(self, prior: DeepKalmanFilter, encoder: nn.Module | None = None) -> None:
@@ -39,7 +42,13 @@ class RecurrentGuide(PyroModule):
 
     def heard(self, utterances: Utterances) -> Gaussian:
         """Where z may start at test time, from the sound, each (B, N, L)."""
-        return self.encoder(utterances.heard, utterances.mask)
+        return self.encoded(utterances)
+
+    def encoded(self, utterances: Utterances) -> Any:
+        """What the encoder says of these recordings."""
+        sight = self._prior[0].sight
+        features = () if sight is None else (sight(utterances),)
+        return self.encoder(utterances.heard, utterances.mask, *features)
 
     def seen(self, utterances: Utterances) -> Gaussian:
         """Where z may start at test time, from the mouth: along the mean of the prior; without sight, the sound."""
@@ -69,8 +78,8 @@ class StructuredGuide(RecurrentGuide):
 
     Args:
         prior: the prior that is trained; with sight, its dynamics say what the mouth lets expect.
-        encoder: maps power (B, N, F) and mask (B, N) to what lies ahead of each frame, and has a method ``step``, as a
-            :class:`minvae_pyro.dynamic_networks.StructuredEncoder`.
+        encoder: maps power (B, N, F), mask (B, N) and, with sight, features (B, N, V) to what lies ahead of each frame,
+            (B, N, H); its method ``step`` makes mean and scale of that and of z of the frame before.
     """
 
     def __init__(self, prior: DeepKalmanFilter, encoder: StructuredEncoder | None = None) -> None:
@@ -78,7 +87,7 @@ class StructuredGuide(RecurrentGuide):
 
     def z_posterior(self, utterances: Utterances) -> MarkovNormal:
         """q(z), batch shape (B, N), event shape (L,)."""
-        ahead = self.encoder(utterances.heard, utterances.mask)
+        ahead = self.encoded(utterances)
 
         def transition(previous: Tensor, frames: slice) -> Gaussian:
             return self.encoder.step(previous, ahead[..., frames, :])

@@ -115,6 +115,7 @@ class RecurrentEncoder(nn.Module):
         units: of the recurrent layer, each way.
         latent_dim: L.
         transform: what the first layer reads of the power; ``log_power`` or ``plain_power``.
+        fusion: lets the mouth into that layer, see :class:`Fusion`; without it the sound alone decides.
     """
 
     def __init__(
@@ -124,17 +125,28 @@ class RecurrentEncoder(nn.Module):
         units: int = 64,
         latent_dim: int = 32,
         transform: Callable[[Tensor], Tensor] = log_power,
+        fusion: Fusion | None = None,
     ) -> None:
         super().__init__()
         self.transform = transform
         self.hidden = nn.Linear(frequencies, hidden)
-        self.forward_in_time = nn.GRU(hidden, units, batch_first=True)
-        self.backward_in_time = nn.GRU(hidden, units, batch_first=True)
-        self.head = GaussianHead(hidden + 2 * units, latent_dim)
+        self.fusion = fusion
+        size = hidden if fusion is None else fusion.output
+        self.forward_in_time = nn.GRU(size, units, batch_first=True)
+        self.backward_in_time = nn.GRU(size, units, batch_first=True)
+        self.head = GaussianHead(size + 2 * units, latent_dim)
 
-    def forward(self, power: Tensor, mask: Tensor) -> Gaussian:
-        """Map power (B, N, F) and mask (B, N) to mean and standard deviation of z, each (B, N, L)."""
+    def forward(self, power: Tensor, mask: Tensor, sight: Tensor | None = None) -> Gaussian:
+        """Mean and standard deviation of z, each (B, N, L).
+
+        Args:
+            power: (B, N, F).
+            mask: (B, N) bool, False in padding at the end.
+            sight: features of the mouth, (B, N, V).
+        """
         frames = torch.tanh(self.hidden(self.transform(power)))
+        if self.fusion is not None:
+            frames = self.fusion(frames, sight)
         past, _ = self.forward_in_time(frames)
         future = run_backward(self.backward_in_time, frames, mask)
         return self.head(torch.cat([frames, past, future], -1))
@@ -158,6 +170,7 @@ class StructuredEncoder(nn.Module):
         narrow: tanh units before mean and scale.
         latent_dim: L.
         transform: what the first layer reads of the power; ``log_power`` or ``plain_power``.
+        fusion: lets the mouth into that layer, see :class:`Fusion`; without it the sound alone decides.
     """
 
     def __init__(
@@ -169,19 +182,24 @@ class StructuredEncoder(nn.Module):
         narrow: int = 32,
         latent_dim: int = 32,
         transform: Callable[[Tensor], Tensor] = log_power,
+        fusion: Fusion | None = None,
     ) -> None:
         super().__init__()
         self.latent_dim = latent_dim
         self.transform = transform
         self.hidden = nn.Linear(frequencies, hidden)
-        self.backward_in_time = nn.LSTM(hidden, units, batch_first=True)
+        self.fusion = fusion
+        self.backward_in_time = nn.LSTM(hidden if fusion is None else fusion.output, units, batch_first=True)
         self.state = _tanh_layers(latent_dim, state, units)
         self.narrow = _tanh_layers(units, narrow)
         self.head = GaussianHead(narrow, latent_dim)
 
-    def forward(self, power: Tensor, mask: Tensor) -> Tensor:
-        """What this frame and the later ones say, (B, N, units), from power (B, N, F) and mask (B, N)."""
-        return run_backward(self.backward_in_time, torch.tanh(self.hidden(self.transform(power))), mask)
+    def forward(self, power: Tensor, mask: Tensor, sight: Tensor | None = None) -> Tensor:
+        """What this frame and the later ones say, (B, N, units); arguments as of :class:`RecurrentEncoder`."""
+        frames = torch.tanh(self.hidden(self.transform(power)))
+        if self.fusion is not None:
+            frames = self.fusion(frames, sight)
+        return run_backward(self.backward_in_time, frames, mask)
 
     def step(self, previous: Tensor, ahead: Tensor) -> Gaussian:
         """Mean and scale of z, each (..., L).

@@ -37,9 +37,9 @@ def make(kind: str, sight: bool) -> tuple[DeepKalmanFilter, RecurrentGuide]:
         Sight(MouthPerceptron((4, 4), SIGHT)) if sight else None,
     )
     if kind == "recurrent":
-        guide = RecurrentGuide(prior, RecurrentEncoder(FREQUENCIES, 4, 3, LATENT))
+        guide = RecurrentGuide(prior, RecurrentEncoder(FREQUENCIES, 4, 3, LATENT, fusion=fusion(4)))
     else:
-        guide = StructuredGuide(prior, StructuredEncoder(FREQUENCIES, 4, 3, 2, 4, LATENT))
+        guide = StructuredGuide(prior, StructuredEncoder(FREQUENCIES, 4, 3, 2, 4, LATENT, fusion=fusion(4)))
     return prior.double(), guide.double()
 
 
@@ -54,6 +54,8 @@ def by_hand(kind: str, prior: DeepKalmanFilter, guide: RecurrentGuide, batch: Ut
     noise = torch.randn(*batch.mask.shape, LATENT, dtype=torch.float64)
     encoder, total = guide.encoder, torch.zeros((), dtype=torch.float64)
     hidden = torch.tanh(encoder.hidden((batch.heard + 1e-10).log()))
+    if prior.sight is not None:
+        hidden = encoder.fusion(hidden, prior.sight(batch))
     ahead = run_backward(encoder.backward_in_time, hidden, batch.mask)
     for b in range(len(batch)):
         previous = torch.zeros(LATENT, dtype=torch.float64)
