@@ -81,6 +81,10 @@ class MixtureOfVAEs(SpeechPrior):
 
     def speech_variance(self, code: Tensor, utterances: Utterances) -> Tensor:
         """Variance of speech (..., B, N, F) from z and alpha (..., B, N, L + 1)."""
+        if _enumerated(code):  # then each VAE is asked for its own half only
+            of_visual, of_audio = code[..., :-1].unbind(-4)
+            visual = self.visual.speech_variance(of_visual, utterances)
+            return torch.stack([visual, self.audio.speech_variance(of_audio, utterances)], -4)
         z, heard = code[..., :-1], code[..., -1:] == 1
         audio, visual = (part.speech_variance(z, utterances) for part in (self.audio, self.visual))
         return torch.where(heard, audio, visual)
@@ -104,3 +108,11 @@ class MixtureOfVAEs(SpeechPrior):
         """
         if isinstance(self.mixing, UtteranceMixing):
             self.mixing.m_step(alpha.mean, utterances)
+
+
+def _enumerated(code: Tensor) -> bool:
+    """Whether the axis before (B, N, C) holds alpha = 0 and alpha = 1, as enumeration lays them side by side."""
+    if code.dim() < 4 or code.shape[-4] != 2:
+        return False
+    values = torch.arange(2, dtype=code.dtype, device=code.device)[:, None, None]
+    return bool((code[..., -1] == values).all())
