@@ -87,10 +87,11 @@ class StructuredGuide(RecurrentGuide):
 
     def z_posterior(self, utterances: Utterances) -> MarkovNormal:
         """q(z), batch shape (B, N), event shape (L,)."""
+        encoder: Any = self.encoder
         ahead = self.encoded(utterances)
 
         def transition(previous: Tensor, frames: slice) -> Gaussian:
-            return self.encoder.step(previous, ahead[..., frames, :])
+            return encoder.step(previous, ahead[..., frames, :])
 
         rest = utterances.heard.new_zeros(len(utterances), 1, self._prior[0].latent_dim)
         mean, scale = transition(rest, slice(0, 1))
