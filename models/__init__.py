@@ -18,7 +18,7 @@ from minvae_pyro.models.mixing import FixedMixing, LearntMixing, UtteranceMixing
 from minvae_pyro.models.mixture_of_vaes import MixtureOfVAEs
 from minvae_pyro.models.noise import NMFNoise, NoiseModel
 from minvae_pyro.models.noisy_mixture import NoisyMixture
-from minvae_pyro.models.sight import GivenSight, Sight, SightComponent
+from minvae_pyro.models.sight import GivenSight, MissingSight, Sight, SightComponent
 from minvae_pyro.models.speech_prior import SpeechPrior, spectral_likelihood
 from minvae_pyro.models.stationary import StationaryNoise
 from minvae_pyro.models.switching import FixedSwitching, LearntSwitching, Switching, UtteranceSwitching
@@ -43,6 +43,7 @@ __all__ = [
     "LearntSwitching",
     "MinVAE",
     "MinVAEv2",
+    "MissingSight",
     "MixtureOfVAEs",
     "NMFNoise",
     "NoiseModel",

@@ -32,6 +32,22 @@ class Sight(nn.Module):
         return torch.where(utterances.mouth_seen[..., None], mean, 0.0)
 
 
+class MissingSight(nn.Module):
+    """Stands in for a network on the mouth that is not there: no frame has features.
+
+    Args:
+        sight_dim: V.
+    """
+
+    def __init__(self, sight_dim: int = 32) -> None:
+        super().__init__()
+        self.sight_dim = sight_dim
+
+    def forward(self, utterances: Utterances) -> Tensor:
+        """Zeros, (B, N, V)."""
+        return utterances.heard.new_zeros(*utterances.mask.shape, self.sight_dim)
+
+
 class GivenSight(nn.Module):
     """Features worked out beforehand for one batch.
 
@@ -53,7 +69,7 @@ class GivenSight(nn.Module):
 class SightComponent(nn.Module):
     """A component of the prior of z that is told the features of the mouth: the prior of AV-CVAE (arXiv 1908.02590).
 
-    Frames without a mouth fall back to the standard normal.
+    Frames without features, which are all zero, fall back to the standard normal.
 
     Args:
         sight: maps utterances to features (B, N, V).
@@ -67,8 +83,9 @@ class SightComponent(nn.Module):
 
     def forward(self, utterances: Utterances) -> Gaussian:
         """Mean and scale, each (B, N, L)."""
-        seen = utterances.mouth_seen[..., None]
-        mean, scale = self.network(self.sight(utterances))
+        features = self.sight(utterances)
+        seen = (features != 0).any(-1, keepdim=True)
+        mean, scale = self.network(features)
         return torch.where(seen, mean, 0.0), torch.where(seen, scale, 1.0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -14,6 +15,8 @@ from minvae_pyro.version import __version__
 COMMANDS = {
     "demo": ("minvae_pyro.cli.demo", "train on a synthetic talker and enhance it: needs no data"),
     "enhance": ("minvae_pyro.cli.enhance", "clean the speech of a noisy recording"),
+    "import": ("minvae_pyro.cli.import_weights", "turn published weights into a checkpoint"),
+    "list": ("minvae_pyro.cli.list", "show the priors, guides, noise models, ... that can be named"),
     "prepare": ("minvae_pyro.cli.prepare", "turn a folder of recordings into features for training"),
     "train": ("minvae_pyro.cli.train", "train a model from a configuration"),
 }
@@ -39,11 +42,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         return _complain(f"minvae: there is no command {name!r}; there are {', '.join(COMMANDS)}", 2)
     try:
+        _find_modules_here()
         return int(importlib.import_module(COMMANDS[name][0]).main(rest))
     except UserError as error:
         return _complain(f"minvae {name}: {error}", 2)
     except KeyboardInterrupt as interrupt:
         return _complain(f"minvae {name}: interrupted{f'; {interrupt}' if str(interrupt) else ''}", 130)
+
+
+def _find_modules_here() -> None:
+    """Let classes be imported from the current folder, after everything installed; a script finds none there."""
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.append(here)
 
 
 def _complain(text: str, code: int) -> int:

@@ -1,0 +1,58 @@
+"""``minvae import``: weights that others published in, a checkpoint out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from minvae_pyro.destinations import check_file
+from minvae_pyro.errors import UserError
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments of the command."""
+    parser = argparse.ArgumentParser(
+        prog="minvae import",
+        description="Turn published weights into a checkpoint that `minvae enhance` can use. Tensors alone are read: "
+        "no code that a file may hold is run.",
+    )
+    parser.add_argument(
+        "path", type=Path, metavar="PATH", help="the .pt file, or its folder, with config.ini beside it"
+    )
+    parser.add_argument(
+        "--format",
+        default="av-dkf",
+        metavar="NAME",
+        help="family of the weights: av-dkf, the A-VAE, AV-CVAE and A-DKF of arXiv 2211.00988 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="FILE.safetensors", help="the checkpoint to write"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command.
+
+    Returns:
+        0 when the checkpoint is written; what its user must know is told on standard error.
+
+    Raises:
+        UserError: weights or output cannot be used; nothing is written then.
+    """
+    given = parser().parse_args(arguments)
+    if given.output.suffix != ".safetensors":
+        raise UserError(f"cannot write {given.output}: the name must end in .safetensors.")
+    check_file(given.output, overwrite=given.overwrite)
+
+    # What can be refused is refused; only now wait for torch.
+    from minvae_pyro.importing import import_weights
+
+    imported = import_weights(given.path, given.output, format=given.format, overwrite=given.overwrite)
+    for note in imported.notes:
+        print(f"note: {note}", file=sys.stderr)
+    print(f"{imported.path}: {imported.model} as {imported.prior}; MIT licence, kept in the checkpoint's credits")
+    return 0
