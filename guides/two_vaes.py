@@ -45,5 +45,5 @@ class TwoVAEsGuide(MixtureGuide):
         return torch.stack([visual[0], audio[0]]), torch.stack([visual[1], audio[1]])
 
     def seen(self, utterances: Utterances) -> Gaussian:
-        """Where z may start at test time, from the mouth, in the code of the visual VAE, each (B, N, L)."""
-        return self.visual.seen(utterances)
+        """Where z may start at test time under alpha = 0, from sound and mouth, each (B, N, L)."""
+        return self.visual.posterior(utterances)
