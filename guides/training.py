@@ -20,7 +20,7 @@ from minvae_pyro.utterances import Utterances
 
 
 class AudioGuide(PyroModule):
-    """q(z) = N(audio encoder(heard)): the posterior of A-VAE.
+    """q(z) = N(audio encoder(heard)): the posterior of A-VAE (arXiv 1902.01605).
 
     Args:
         audio: maps utterances to mean and scale of z.
@@ -53,7 +53,7 @@ class AudioGuide(PyroModule):
 
 
 class VisualGuide(AudioGuide):
-    """q(z) = N(visual encoder(mouth)): the posterior of V-VAE.
+    """q(z) = N(visual encoder(mouth)): the posterior of V-VAE (arXiv 1908.02590).
 
     Args:
         visual: maps utterances to mean and scale of z.

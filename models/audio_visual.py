@@ -13,7 +13,7 @@ from minvae_pyro.utterances import Plates, Utterances
 
 
 class AudioVisualVAE(SightedPrior):
-    """AV-VAE: a standard normal code, and a decoder that sees the mouth.
+    """AV-VAE: a standard normal code, and a decoder that sees the mouth (arXiv 1908.02590).
 
     ::
 
@@ -46,7 +46,7 @@ class AudioVisualVAE(SightedPrior):
 
 
 class ConditionalVAE(AudioVisualVAE):
-    """AV-CVAE: the code, too, is predicted from the mouth.
+    """AV-CVAE: the code, too, is predicted from the mouth (arXiv 1908.02590).
 
     ::
 

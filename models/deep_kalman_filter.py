@@ -17,7 +17,7 @@ from minvae_pyro.utterances import Plates, Utterances
 
 
 class DeepKalmanFilter(SpeechPrior):
-    """A-DKF, and AV-DKF when it is given sight.
+    """A-DKF, and AV-DKF when it is given sight (arXiv 2211.00988).
 
     ::
 

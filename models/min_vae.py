@@ -22,7 +22,7 @@ from minvae_pyro.utterances import Plates, Utterances
 
 
 class MinVAE(SpeechPrior):
-    """MIN-VAE v1: each frame is explained by the audio or by the visual component.
+    """MIN-VAE v1: each frame is explained by the audio or by the visual component (arXiv 1912.10647).
 
     ::
 
@@ -100,7 +100,7 @@ class MinVAE(SpeechPrior):
 
 
 class ConditionalMinVAE(MinVAE):
-    """MIN-VAE whose visual component depends on the mouth.
+    """MIN-VAE (arXiv 1912.10647) whose visual component depends on the mouth.
 
     ::
 

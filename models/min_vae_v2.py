@@ -17,7 +17,7 @@ from minvae_pyro.utterances import Utterances
 
 
 class MinVAEv2(MinVAE):
-    """MIN-VAE v2: a mixture of an audio and a visual component, and a decoder that sees the mouth.
+    """MIN-VAE v2: a mixture of an audio and a visual component, a decoder that sees the mouth (arXiv 1912.10647).
 
     ::
 
