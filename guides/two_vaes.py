@@ -30,6 +30,8 @@ class TwoVAEsGuide(MixtureGuide):
         responsibility: the rule for q(alpha); collapsed when omitted.
     """
 
+    visual: AudioVisualGuide
+
     def __init__(
         self,
         prior: MixtureOfVAEs,

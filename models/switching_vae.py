@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyro.distributions as dist
 from torch import nn
 
@@ -43,7 +45,8 @@ class SwitchingVAE(MixtureOfVAEs):
 
     def mixing_of(self, utterances: Utterances) -> nn.Module:
         """The chain as trained, one for each recording, which :meth:`m_step` may change."""
-        return UtteranceSwitching(self.mixing, len(utterances))
+        chain: Any = self.mixing
+        return UtteranceSwitching(chain, len(utterances))
 
     def m_step(self, alpha: dist.Distribution, utterances: Utterances) -> None:
         """Re-estimate the transitions from pairs of neighbours under q(alpha) (arXiv 2102.04144, M-step).
