@@ -84,7 +84,7 @@ class AmortisedGuide(UtteranceGuide):
                 name: value + self.rate * change[row]
                 for (name, value), change in zip(self._trained.items(), changes, strict=True)
             }
-            found.append(functional_call(hearing, weights, ()))
+            found.append(hearing.with_weights(weights))
         mean, scale = (torch.cat(parts) for parts in zip(*found, strict=True))
         return mean, scale
 
@@ -103,11 +103,17 @@ class _Hearing(nn.Module):
     def forward(self) -> Gaussian:
         return self.encoders.heard(self.utterances)
 
+    def with_weights(self, weights: dict[str, Tensor]) -> Gaussian:
+        """The answer that other weights give."""
+        # untied: a module under two names, such as a shared encoder, would not get its own weights back
+        mean, scale = functional_call(self, weights, (), tie_weights=False)
+        return mean, scale
+
     def weights(self) -> dict[str, Tensor]:
         """The weights that the answer depends on, by name, detached."""
         trained = {name: value.detach().clone().requires_grad_() for name, value in self.named_parameters()}
         with torch.enable_grad():
-            total = sum(part.sum() for part in functional_call(self, trained, ()))
+            total = sum(part.sum() for part in self.with_weights(trained))
         slopes = torch.autograd.grad(total, list(trained.values()), allow_unused=True)
         return {
             name: value.detach()

@@ -83,7 +83,7 @@ class UtteranceGuide(PyroModule):
         """
         posterior: Any = self.z_posterior()
         # enumerated values are in the order of the first axis
-        if alpha is None or alpha.dim() == 3 or len(posterior.batch_shape) < 3:
+        if alpha is None or alpha.shape == (2, 1, 1) or len(posterior.batch_shape) < 3:
             return posterior
         audio = (alpha == 1)[..., None]
         mean, scale = (
@@ -137,6 +137,11 @@ class UtteranceGuide(PyroModule):
     def responsibility(self) -> Tensor | None:
         """r, (B, N), or None for a prior without ``alpha``."""
         return None if self.alpha is None else self.alpha.mean
+
+    @property
+    def draw_responsibility(self) -> Tensor | None:
+        """What :meth:`draw` gives has this r, (S, B, N), or (B, N) where z has no say in it."""
+        return self.responsibility
 
 
 def with_branches(draws: Tensor) -> Tensor:
