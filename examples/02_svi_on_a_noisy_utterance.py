@@ -47,15 +47,15 @@ def main() -> None:
     mixture = NoisyMixture(checkpoint.prior, noise, torch.ones(1, 1, 1))
     # the posterior of this one utterance starts at the audio encoder
     trained: Any = checkpoint.guide
-    mean, scale = trained.heard(utterances)
-    guide = MeanFieldGuide(mean, scale, mixture=False)
+    guide = MeanFieldGuide().start(checkpoint.prior, utterances, trained.heard(utterances))
 
     level = noisy.square().mean().sqrt()
     objective: list[float] = []
     quality: list[float] = []
 
     def watch(iteration: int, total: int, value: float) -> None:
-        gain = mixture.wiener_gain(guide.draw(1)[0], utterances)[0]
+        # the code of the A-VAE is z itself
+        gain = mixture.wiener_gain(guide.draw(1)["z"][0], utterances)[0]
         estimate = checkpoint.stft.inverse(gain * spectrum, len(noisy)) * level
         objective.append(value)
         quality.append(float(si_sdr(clean, estimate)))
@@ -63,7 +63,7 @@ def main() -> None:
             print(f"iteration {iteration:3}: ELBO {value:8.2f} nats a frame, SI-SDR {quality[-1]:5.2f} dB")
 
     print(f"noisy: SI-SDR {float(si_sdr(clean, noisy)):.2f} dB")
-    StochasticVariational(iterations=60)(mixture, guide, utterances, refresh=False, callback=watch)
+    StochasticVariational(iterations=60)(mixture, guide, utterances, callback=watch)
 
     figure = Figure(figsize=(7, 6), layout="constrained")
     upper, lower = figure.subplots(2)

@@ -52,9 +52,9 @@ class LevelledPrior(SpeechPrior):
         with plates.every_frame():
             return pyro.sample("z", dist.Normal(utterances.heard.new_zeros(self.latent_dim), 1.0).to_event(1))
 
-    def speech_variance(self, z: Tensor, utterances: Utterances) -> Tensor:
-        """Variance of speech (..., B, N, F)."""
-        return (self.spread * z[..., -1:]).exp() * self.prior.speech_variance(z[..., :-1], utterances)
+    def speech_variance(self, code: Tensor, utterances: Utterances) -> Tensor:
+        """Variance of speech (..., B, N, F); the code is z."""
+        return (self.spread * code[..., -1:]).exp() * self.prior.speech_variance(code[..., :-1], utterances)
 
 
 def main() -> None:
@@ -79,8 +79,8 @@ def main() -> None:
         for engine in engines:
             torch.manual_seed(0)
             mixture = NoisyMixture(prior, NMFNoise(rank=4).start(utterances), torch.ones(1, 1, 1))
-            guide = MeanFieldGuide(start[0], start[1], mixture=False)
-            engine(mixture, guide, utterances, refresh=False)
+            guide = MeanFieldGuide().start(prior, utterances, start)
+            engine(mixture, guide, utterances)
             gain = engine.gain(mixture, guide, utterances, samples=8)[0]
             estimate = checkpoint.stft.inverse(gain * spectrum, len(noisy)) * level
             after = float(si_sdr(clean, estimate))
