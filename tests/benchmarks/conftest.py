@@ -47,7 +47,15 @@ def handmade(tmp_path: Path) -> Callable[..., Path]:
             for parameter in guide.parameters():
                 parameter.mul_(0.1)  # or its encoder would drive the decoder where it no longer answers
         path.parent.mkdir(parents=True, exist_ok=True)
-        return save_checkpoint(path, model, guide, description, STFT(), enhancement={"rank": 1}, overwrite=True)
+        return save_checkpoint(
+            path,
+            model,
+            guide,
+            description,
+            STFT(),
+            enhancement={"noise": {"class_path": "NMFNoise", "init_args": {"rank": 1}}},
+            overwrite=True,
+        )
 
     return write
 
