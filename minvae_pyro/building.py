@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, get_type_hints
 
 import jsonargparse
 import pyro
@@ -16,16 +15,18 @@ from torch import nn
 # imported so that the short names of its classes are known, as those of models and guides are
 import minvae_pyro.networks  # noqa: F401
 from minvae_pyro.errors import UserError
+from minvae_pyro.mistakes import Place, explain, imported
 from minvae_pyro.models import SpeechPrior
+from minvae_pyro.parsing import Parser
 
 
-def add_description(parser: jsonargparse.ArgumentParser) -> None:
+def add_description(parser: Parser) -> None:
     """Add the keys ``prior``, ``guide`` and ``tie`` of a description to a parser.
 
     A guide that takes the prior as an argument named ``prior`` gets it.
     """
-    parser.add_subclass_arguments(SpeechPrior, "prior", required=True)
-    parser.add_subclass_arguments(PyroModule, "guide", required=True)
+    parser.add_class(SpeechPrior, "prior", "speech prior", required=True)
+    parser.add_class(PyroModule, "guide", "its guide for training", required=True)
     parser.add_argument(
         "--tie",
         type=dict[str, str],
@@ -35,8 +36,8 @@ def add_description(parser: jsonargparse.ArgumentParser) -> None:
     parser.link_arguments("prior", "guide.init_args.prior", apply_on="instantiate")
 
 
-def _parser() -> jsonargparse.ArgumentParser:
-    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+def _parser() -> Parser:
+    parser = Parser()
     add_description(parser)
     return parser
 
@@ -54,9 +55,49 @@ def complete(description: Mapping[str, Any]) -> dict[str, Any]:
     parser = _parser()
     try:
         parsed = parser.parse_object({key: description[key] for key in ("prior", "guide", "tie") if key in description})
+        check_classes(parsed)
         return dict(json.loads(parser.dump(parsed, format="json", skip_unset=False)))
     except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
-        raise UserError(f"the description of prior and guide is wrong: {one_line(error)}") from error
+        raise UserError(f"the description of prior and guide is wrong: {explain(error)}") from error
+
+
+def check_classes(parsed: jsonargparse.Namespace) -> None:
+    """Refuse a prior or guide that leaves its work to subclasses, and a guide of another kind or for another prior.
+
+    Args:
+        parsed: has ``prior`` and ``guide``, each with ``class_path``.
+
+    Raises:
+        UserError: told with the classes that there are.
+    """
+    prior, guide = (imported(parsed[key].class_path) for key in ("prior", "guide"))
+    if prior is SpeechPrior:
+        raise UserError(f"SpeechPrior is what priors derive from: {Place('minvae train', 'prior').choice()}.")
+    lacking = [name for name in ("forward", "heard", "seen", "noisy_log_odds") if not hasattr(guide, name)]
+    if lacking or issubclass(guide, SpeechPrior):
+        why = f"lacks {', '.join(lacking)}" if lacking else "is a prior"
+        raise UserError(f"{guide.__name__} is no guide for training, it {why}: {guides_for(prior)}.")
+    if not _takes(guide, prior):
+        asked = _asked(guide).__name__
+        raise UserError(f"{guide.__name__} is a guide for {asked}, which {prior.__name__} is not: {guides_for(prior)}.")
+
+
+def guides_for(prior: type, besides: type | None = None) -> str:
+    """The advice to choose one of the guides whose argument ``prior`` may be of this class.
+
+    Args:
+        prior: class of the prior.
+        besides: the guide that has turned out not to fit.
+    """
+    return Place("minvae train", "guide").choice(lambda guide: guide is not besides and _takes(guide, prior))
+
+
+def _takes(guide: type, prior: type) -> bool:
+    return issubclass(prior, _asked(guide))
+
+
+def _asked(guide: Any) -> type:
+    return get_type_hints(guide.__init__).get("prior", SpeechPrior)
 
 
 def build(description: Mapping[str, Any]) -> tuple[SpeechPrior, PyroModule]:
@@ -72,7 +113,7 @@ def build(description: Mapping[str, Any]) -> tuple[SpeechPrior, PyroModule]:
     try:
         made = parser.instantiate(parser.parse_object(complete(description)))
     except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
-        raise UserError(f"prior and guide cannot be made: {one_line(error)}") from error
+        raise UserError(f"prior and guide cannot be made: {explain(error)}") from error
     tie(made.prior, made.guide, made.tie)
     return made.prior, made.guide
 
@@ -126,13 +167,3 @@ def local_parameters(*modules: PyroModule) -> Iterator[None]:
             module._pyro_context.param_state = {"params": {}, "constraints": {}}
     with pyro.settings.context(module_local_params=True):
         yield
-
-
-def one_line(error: Exception) -> str:
-    """What jsonargparse says of a mistake, without the types it tried in vain."""
-    text = " ".join(str(error).split())
-    reason = re.search(r"Errors: - (.*?) - Expected a <class 'NoneType'>", text)
-    key = re.match(r'Parser key "[^"]*": ', text)
-    if reason:
-        text = (key.group() if key else "") + reason.group(1)
-    return text[:500]

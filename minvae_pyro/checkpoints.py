@@ -132,6 +132,15 @@ def load_checkpoint(name_or_path: str | os.PathLike[str]) -> Checkpoint:
     return Checkpoint(prior.eval(), guide.eval(), stft, metadata["enhancement"], metadata)
 
 
+def describe(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a checkpoint says of itself, see :attr:`Checkpoint.metadata`; no weight is read.
+
+    Raises:
+        UserError: as :func:`load_checkpoint`, for what concerns the file.
+    """
+    return _read(_resolve(name_or_path), weights=False)[1]
+
+
 def shipped() -> list[str]:
     """Names of the checkpoints that ship with the package."""
     folder = resources.files("minvae_pyro") / "weights"
@@ -152,7 +161,7 @@ def _resolve(name_or_path: str | os.PathLike[str]) -> Path:
     raise UserError(f"there is no checkpoint {name_or_path}: give a .safetensors file or a shipped name ({names}).")
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _read(path: Path, weights: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(_KEY)
@@ -164,7 +173,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
                     f"{path} has format {metadata['format']} (minvae_pyro {metadata.get('version')}); this "
                     f"minvae_pyro {__version__} reads format {FORMAT}: install the other version."
                 )
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys() if weights}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is no safetensors file, or is damaged ({error}): give a checkpoint.") from error
     except (ValueError, KeyError, TypeError) as error:

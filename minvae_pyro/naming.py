@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 import jsonargparse
 
-from minvae_pyro.building import one_line
 from minvae_pyro.errors import UserError
+from minvae_pyro.mistakes import explain
+from minvae_pyro.parsing import Parser
 
 T = TypeVar("T")
 
@@ -36,7 +37,7 @@ def resolve(name: str, known: Mapping[str, Any], fits: Callable[[Any], bool], wh
     choice = f"Choose {', '.join(known)} or give the import path of another."
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         reason = f" ({error})" if module else ""
         raise UserError(f"there is no {what} '{name}'{reason}. {choice}") from error
     if not fits(found):
@@ -63,7 +64,7 @@ def make(base: type[T], described: Description | T, what: str, short: Mapping[st
     assert isinstance(described, Mapping)
     known = {**(short or {}), **subclasses(base)}
     found = resolve(described["class_path"], known, lambda one: _is_concrete(one, base), what)
-    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser = Parser()
     parser.add_class_arguments(found, "part")
     try:
         given = parser.parse_object({"part": dict(described.get("init_args") or {})})
@@ -71,7 +72,7 @@ def make(base: type[T], described: Description | T, what: str, short: Mapping[st
     except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
         arguments = ", ".join(inspect.signature(found).parameters) or "none"
         raise UserError(
-            f"the {what} {found.__name__} cannot be made ({one_line(error)}). Its arguments: {arguments}."
+            f"the {what} {found.__name__} cannot be made ({explain(error)}). Its arguments: {arguments}."
         ) from error
     return made
 

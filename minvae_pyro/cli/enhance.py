@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from minvae_pyro.cli.parts import read_parts, split, with_configuration
 from minvae_pyro.destinations import check_file, check_folder
 from minvae_pyro.errors import UserError
 
@@ -25,6 +26,8 @@ def parser() -> argparse.ArgumentParser:
         prog="minvae enhance",
         description="Separate the speech of a visible talker from noise. The result has the length, level, "
         "sample rate and channels of the recording, but nothing above 8 kHz.",
+        epilog="`minvae list` shows all names.",
+        allow_abbrev=False,
     )
     parser.add_argument("input", type=Path, metavar="INPUT", help="noisy recording: a video, or a sound file")
     parser.add_argument(
@@ -45,12 +48,6 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME_OR_PATH",
         help="model: a shipped name or a .safetensors file (default: %(default)s)",
     )
-    parser.add_argument("--engine", default="svi", metavar="NAME", help="inference: svi or vem (default: %(default)s)")
-    parser.add_argument(
-        "--start",
-        metavar="NAME",
-        help="where inference starts: visual, audio, both, prior or random (default: the model's choice)",
-    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides everything random (default: 0)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default: cpu)")
     parser.add_argument(
@@ -61,6 +58,18 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    parser.add_argument("--config", metavar="FILE", help="YAML file with any of these options; what is typed wins")
+    parts = parser.add_argument_group(
+        "inference",
+        "Classes by their names or import paths. Their arguments are options too, --noise NMFNoise --noise.rank 8; "
+        "--noise.help NMFNoise shows them. What is not given is the model's choice.",
+    )
+    parts.add_argument(
+        "--start", metavar="NAME", help="where inference starts: visual, audio, both, prior, random, or a function"
+    )
+    parts.add_argument("--engine", metavar="CLASS", help="svi (default), vem, or any inference engine")
+    parts.add_argument("--noise", metavar="CLASS", help="noise model, such as NMFNoise or BayesianNMFNoise")
+    parts.add_argument("--guide", metavar="CLASS", help="posterior that is fitted, such as MeanFieldGuide")
     return parser
 
 
@@ -73,7 +82,10 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         UserError: input, output or an option cannot be used; nothing is written then.
     """
-    given = parser().parse_args(arguments)
+    words, rest = split(with_configuration(arguments))
+    if any(word.partition("=")[0].endswith(".help") for word in words):
+        read_parts(words, "")
+    given = parser().parse_args(rest)
     output = _output(given.input, given.output, given.overwrite)
     if given.report is not None:
         check_folder(given.report, _REPORT, overwrite=given.overwrite)
@@ -82,14 +94,19 @@ def main(arguments: Sequence[str]) -> int:
     from minvae_pyro.audio.files import Sound, write_sound
     from minvae_pyro.cli.progress import bar
     from minvae_pyro.enhancement import enhance
+    from minvae_pyro.guides.starts import STARTS
+    from minvae_pyro.naming import resolve
 
+    if given.start is not None:
+        resolve(given.start, STARTS, callable, "start")
+    parts = read_parts(words, given.checkpoint)
     with bar("loading") as progress:
         result = enhance(
             given.input,
             video=given.video,
             checkpoint=given.checkpoint,
-            engine=given.engine,
             start=given.start,
+            **parts,
             seed=given.seed,
             device=given.device,
             progress=progress,
@@ -125,6 +142,8 @@ def _summary(result: Enhancement, output: Path) -> dict[str, Any]:
         "elapsed": round(result.elapsed, 3),
         "real_time_factor": round(result.real_time_factor, 4),
         "engine": result.engine,
+        "noise": result.noise_model,
+        "guide": result.guide,
         "checkpoint": result.checkpoint,
         "mean_audio_responsibility": None if responsibility is None else float(responsibility.mean()),
         "faces_found": result.faces_found,
@@ -134,7 +153,8 @@ def _summary(result: Enhancement, output: Path) -> dict[str, Any]:
 def _in_words(summary: dict[str, Any], report: Path | None) -> str:
     lines = [
         f"{summary['output']}: {summary['seconds']:.1f} s of speech in {summary['elapsed']:.1f} s "
-        f"(engine {summary['engine']}, checkpoint {summary['checkpoint']})"
+        f"(engine {summary['engine']}, noise {summary['noise']}, guide {summary['guide']}, "
+        f"checkpoint {summary['checkpoint']})"
     ]
     share = summary["mean_audio_responsibility"]
     if share is not None:

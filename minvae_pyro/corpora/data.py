@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -39,11 +39,21 @@ class Corpus(Protocol):
         ...
 
 
-Transform = Callable[[Utterances, torch.Generator, Corpus], Utterances]
-"""Changes a batch for training, with random numbers from the generator, perhaps other clips of the corpus."""
+class Transform(Protocol):
+    """Changes a batch for training. Whatever is called like this will do; what derives from it has a short name."""
+
+    def __call__(self, utterances: Utterances, generator: torch.Generator, corpus: Corpus) -> Utterances:
+        """Change a batch.
+
+        Args:
+            utterances: the batch.
+            generator: where random numbers come from.
+            corpus: other clips may be taken from it.
+        """
+        ...
 
 
-class PreparedCorpus:
+class PreparedCorpus(Corpus):
     """The clips of one or several prepared folders, read when asked for.
 
     Args:
@@ -95,7 +105,7 @@ class PreparedCorpus:
             raise UserError(f"{path} is missing or damaged: remove it and run `minvae prepare` again.") from error
 
 
-class MemoryCorpus:
+class MemoryCorpus(Corpus):
     """Utterances that are in memory already.
 
     Args:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-from minvae_pyro.corpora.data import Corpus
+from minvae_pyro.corpora.data import Corpus, Transform
 from minvae_pyro.errors import UserError
 from minvae_pyro.utterances import Utterances
 
 _KINDS = ("blank", "freeze", "swap", "late")
 
 
-class MouthAugmentation:
+class MouthAugmentation(Transform):
     """Moves, lights, covers and interrupts the mouth video of every utterance at random.
 
     A shift, zoom, flip, light and covered rectangle hold for a whole utterance, as they would in a recording.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -10,53 +11,64 @@ from typing import Any, Literal
 
 import jsonargparse
 
-from minvae_pyro.building import add_description, one_line
+# imported so that the short name of its corpus is known
+import minvae_pyro.corpora.memory  # noqa: F401
+from minvae_pyro.building import add_description, check_classes
 from minvae_pyro.corpora.data import CorpusData
 from minvae_pyro.errors import UserError
+from minvae_pyro.mistakes import explain
+from minvae_pyro.parsing import Parser
 from minvae_pyro.training.plan import Optimisation
 
 # Keys that may change when a run is continued.
 _FREE = {"output", "resume", "device", "patience", "epochs", "half", "enhancement", "credits", "config"}
 
 
-def make_parser() -> jsonargparse.ArgumentParser:
+def make_parser() -> Parser:
     """The parser of configurations and of the arguments of ``minvae train``."""
-    parser = jsonargparse.ArgumentParser(
+    parser = Parser(
         prog="minvae train",
-        description="Train a model. The same command continues a run that was interrupted.",
-        exit_on_error=False,
+        usage="minvae train --config NAME_OR_FILE [--KEY VALUE ...]\n"
+        "       minvae train --prior CLASS --guide CLASS --data.train DATA --data.validation DATA [--KEY VALUE ...]",
+        description="Train a speech prior with its guide. Every key of a configuration is an option and the other way "
+        "round; what comes later wins. The same command continues a run that was interrupted.",
+        epilog="`minvae list` shows all classes and configurations.",
     )
     parser.add_argument(
         "--config",
         action="config",
+        metavar="NAME_OR_FILE",
         help=f"YAML file, or a shipped one: {', '.join(shipped_configurations())}",
     )
     add_description(parser)
-    parser.add_class_arguments(CorpusData, "data", skip={"seed"})
-    parser.add_class_arguments(Optimisation, "optimisation")
-    parser.add_argument("--freeze", type=list[str], default=[], help="submodules that stay as they are")
-    parser.add_argument(
+    start = parser.add_argument_group("weights at the start")
+    start.add_argument(
         "--initialise",
         type=dict[str, str],
         default={},
         help="checkpoint a submodule starts from: {prior.decoder: FILE} or {prior.decoder: FILE#other.path}",
     )
-    parser.add_argument("--epochs", type=int, default=50, help="at most so many")
-    parser.add_argument(
+    start.add_argument("--freeze", type=list[str], default=[], help="submodules that stay as they are")
+    parser.add_class_arguments(CorpusData, "data", skip={"seed"})
+    parser.add_class_arguments(Optimisation, "optimisation")
+    run = parser.add_argument_group("the run")
+    run.add_argument("--epochs", type=int, default=50, help="at most so many")
+    run.add_argument(
         "--patience", type=int, default=10, help="stop after so many epochs without a better bound; 0: never"
     )
-    parser.add_argument("--seed", type=int, default=0, help="decides everything random")
-    parser.add_argument("--output", type=str, default="runs/run", help="folder of the run")
-    parser.add_argument("--device", type=Literal["auto", "cpu", "cuda"], default="auto", help="where to train")
-    parser.add_argument(
+    run.add_argument("--seed", type=int, default=0, help="decides everything random")
+    run.add_argument("--output", type=str, default="runs/run", help="folder of the run")
+    run.add_argument("--device", type=Literal["auto", "cpu", "cuda"], default="auto", help="where to train")
+    run.add_argument(
         "--resume",
         type=Literal["auto", "never"],
         default="auto",
         help="auto continues the run in the output folder, never starts it over",
     )
-    parser.add_argument("--half", type=bool, default=False, help="export weights in 16 bits")
-    parser.add_argument("--enhancement", type=dict[str, Any], default={}, help="defaults kept in the checkpoint")
-    parser.add_argument("--credits", type=str, default="", help="text kept in the checkpoint")
+    result = parser.add_argument_group("the checkpoint that is written")
+    result.add_argument("--half", type=bool, default=False, help="weights in 16 bits")
+    result.add_argument("--enhancement", type=dict[str, Any], default={}, help="defaults of `minvae enhance`")
+    result.add_argument("--credits", type=str, default="", help="text that it carries")
     return parser
 
 
@@ -70,15 +82,24 @@ def read_configuration(arguments: Sequence[str]) -> jsonargparse.Namespace:
         UserError: a configuration that is missing or wrong.
     """
     try:
-        return make_parser().parse_args(_with_files(list(arguments)))
+        settings = make_parser().parse_args(_with_files(list(arguments)))
+        check_classes(settings)
+        return settings
     except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
-        raise UserError(one_line(error)) from error
+        raise UserError(explain(error)) from error
 
 
 def shipped_configurations() -> list[str]:
     """Names of the configurations that ship with the package."""
     folder = resources.files("minvae_pyro") / "configs"
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def comment(name: str) -> str:
+    """The comment at the top of a shipped configuration."""
+    text = (resources.files("minvae_pyro") / "configs" / f"{name}.yaml").read_text(encoding="utf-8")
+    lines = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
+    return "\n".join(line.removeprefix("#").removeprefix(" ") for line in lines)
 
 
 def as_plain(settings: jsonargparse.Namespace) -> dict[str, Any]:

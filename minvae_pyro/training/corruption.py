@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-from minvae_pyro.corpora.data import Corpus
+from minvae_pyro.corpora.data import Corpus, Transform
 from minvae_pyro.utterances import Utterances
 
 
-class MouthCorruption:
+class MouthCorruption(Transform):
     """Gives a share of utterances a video that is not theirs, wholly or from some moment on.
 
     A gate has to learn the difference between a mouth that speaks what is heard and any other. In equal parts of two

@@ -8,11 +8,11 @@ from functools import cached_property
 import torch
 from torch import Generator, Tensor
 
-from minvae_pyro.corpora.data import Corpus, PreparedCorpus
+from minvae_pyro.corpora.data import Corpus, PreparedCorpus, Transform
 from minvae_pyro.utterances import Utterances
 
 
-class NoNoise:
+class NoNoise(Transform):
     """The audio encoder hears the clean speech."""
 
     def __call__(self, utterances: Utterances, generator: Generator, corpus: Corpus) -> Utterances:
@@ -20,7 +20,7 @@ class NoNoise:
         return utterances
 
 
-class UniformNoise:
+class UniformNoise(Transform):
     """The published recipe: uniform power is added in half of the frames (arXiv 1912.10647, sec. VI).
 
     Args:
@@ -41,7 +41,7 @@ class UniformNoise:
         return utterances.replace(heard=heard + noise * chosen[..., None])
 
 
-class RealisticNoise:
+class RealisticNoise(Transform):
     """Talkers of the corpus, stationary noise or modulated noise, at a random signal-to-noise ratio.
 
     Noise and speech are added as complex numbers with a phase between them drawn per bin, of which only the

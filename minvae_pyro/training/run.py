@@ -19,6 +19,7 @@ from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
+from minvae_pyro.agreement import check_sites
 from minvae_pyro.building import tie
 from minvae_pyro.checkpoints import save_checkpoint
 from minvae_pyro.corpora.data import CorpusData
@@ -63,6 +64,7 @@ def train(arguments: Sequence[str]) -> Path:
         seed_everything(settings.seed, verbose=False)
         made = make_parser().instantiate(settings)
         tie(made.prior, made.guide, made.tie)
+        check_sites(made.prior, made.guide, made.data.train.load(0, 0, 1))
         made.data.seed = settings.seed
         plan = TrainingPlan(made.prior, made.guide, made.optimisation, made.freeze, made.initialise, settings.seed)
         _claim(output, plain)

@@ -20,6 +20,8 @@ KEYS = {
     "elapsed",
     "real_time_factor",
     "engine",
+    "noise",
+    "guide",
     "checkpoint",
     "mean_audio_responsibility",
     "faces_found",
