@@ -74,10 +74,9 @@ def _arguments_missing(place: Place, path: str, names: str) -> str:
 
 
 def _keys_missing(place: Place, names: str) -> str:
-    told = []
-    for name in names.split(", "):
-        there = Place(place.command, name)
-        told.append(f"--{name} is missing" + (f": {there.choice()}" if there.choice() != "give an import path" else ""))
+    # a class first, for what else is missing may depend on it
+    keys = sorted(names.split(", "), key=lambda name: ("." in name, name))
+    told = [f"--{key} is missing" + ("" if "." in key else f": {Place(place.command, key).choice()}") for key in keys]
     return "; ".join(told)
 
 

@@ -64,7 +64,7 @@ def test_plain_form_is_json_with_all_defaults():
         ([*OURS, "--speed", "9"], "speed"),
         ([*OURS, "--device", "tpu"], "device"),
         ([*OURS, "--model.init_args.latent", "3"], "latent"),
-        (["--epochs", "3"], "required"),
+        (["--epochs", "3"], "--guide is missing: choose AudioGuide"),
     ],
 )
 def test_mistakes_are_told(arguments, message):
