@@ -10,6 +10,7 @@ import pyro.distributions as dist
 import torch
 from pyro.nn import PyroParam
 from torch import Tensor, nn
+from torch.distributions import constraints
 from torch.func import functional_call
 
 from minvae_pyro.errors import UserError
@@ -29,18 +30,18 @@ class AmortisedGuide(UtteranceGuide):
         for n in frames:
             alpha[n] ~ q(alpha[n])                                          # enumerated
             z[n] | alpha[n] = 1 ~ N(audio encoder(heard[n]; trained weights + rate * change))
-            z[n] | alpha[n] = 0 ~ N(visual encoder(mouth) + rate * shift)
+            z[n] | alpha[n] = 0 ~ N(mean[n], diag scale[n]^2)               # from the visual encoder, fitted freely
 
     Without alpha in the prior there is the first of the two alone. Frames that sound alike get codes that are alike:
     noise in one frame cannot pull its code about as it does where each frame has a code of its own. The network that
-    reads the mouth is large and runs once; what is fine-tuned of it are the last biases. The trained guide stays as
-    it is, and so does any start but the encoders'.
+    reads the mouth is large and runs once: its answer is where that posterior starts, as in
+    :class:`minvae_pyro.guides.MixtureUtteranceGuide`. The trained guide itself stays as it is.
 
     Args:
         rate: how far a weight moves for one unit of what the engine's optimiser moves.
     """
 
-    def __init__(self, rate: float = 0.02) -> None:
+    def __init__(self, rate: float = 0.06) -> None:
         super().__init__()
         if not rate > 0:
             raise ValueError(f"fine-tuning needs a rate above 0, not {rate}")
@@ -60,19 +61,18 @@ class AmortisedGuide(UtteranceGuide):
             setattr(
                 self, f"change{number}", PyroParam(torch.zeros_like(value).repeat(len(utterances), *[1] * value.dim()))
             )
-        self._seen: Gaussian | None = None
         with torch.no_grad():
-            if branches(prior, dist.Normal(*begin).to_event(1), begin[0], utterances) is not None:
-                self._seen = encoders.seen(utterances)
-                self.shift = PyroParam(torch.zeros_like(begin[0][..., :1, :]).repeat(2, 1, 1, 1))
+            self._mixed = branches(prior, dist.Normal(*begin).to_event(1), begin[0], utterances) is not None
+            if self._mixed:
+                mean, scale = encoders.seen(utterances)
+                self.mean = PyroParam(mean.clone())
+                self.scale = PyroParam(scale.clone(), constraint=constraints.positive)
 
     def z_posterior(self) -> dist.Distribution:
         """q(z | alpha), batch shape (2, B, N); q(z), batch shape (B, N), for a prior without alpha."""
         mean, scale = self._heard()
-        if self._seen is not None:
-            shift = self.rate * self.shift
-            mean = torch.stack([self._seen[0] + shift[0], mean])
-            scale = torch.stack([self._seen[1] * shift[1].exp(), scale])
+        if self._mixed:
+            mean, scale = torch.stack([self.mean, mean]), torch.stack([self.scale, scale])
         return dist.Normal(mean, scale).to_event(1)
 
     def _heard(self) -> Gaussian:
