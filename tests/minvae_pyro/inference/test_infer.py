@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from minvae_pyro.errors import UserError
-from minvae_pyro.guides import MeanFieldGuide, MixtureUtteranceGuide, PointGuide
+from minvae_pyro.guides import AmortisedGuide, MeanFieldGuide, MixtureUtteranceGuide, PointGuide, SmoothedGuide
 from minvae_pyro.guides.starts import STARTS
 from minvae_pyro.inference import Inference, InferenceEngine, StochasticVariational, VariationalEM, infer
 from minvae_pyro.inference.infer import ENGINES
@@ -65,12 +65,12 @@ def same(one: Inference, other: Inference) -> bool:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_seed_decides_everything(noisy: Any, engine: str) -> None:
     checkpoint, batch = noisy.checkpoint(start="random"), noisy.batch()
-    engines = {"svi": StochasticVariational(iterations=3), "vem": VariationalEM(iterations=3)}
+    described = {"class_path": engine, "init_args": {"iterations": 3}}
     torch.manual_seed(100)
-    first = infer(checkpoint, batch, engine=engines[engine], seed=3)
+    first = infer(checkpoint, batch, engine=described, seed=3)
     state = torch.get_rng_state()
-    again = infer(checkpoint, batch, engine=engines[engine], seed=3)
-    other = infer(checkpoint, batch, engine=engines[engine], seed=4)
+    again = infer(checkpoint, batch, engine=described, seed=3)
+    other = infer(checkpoint, batch, engine=described, seed=4)
     assert same(first, again)
     assert not same(first, other)
     # and the caller's randomness goes on as if nothing had been drawn
@@ -185,7 +185,8 @@ def test_names_and_import_paths(noisy: Any) -> None:
     by_path = infer(checkpoint, batch, engine=path, start="minvae_pyro.guides.starts.prior")
     assert same(by_path, infer(checkpoint, batch, engine="svi", start="prior"))
     assert len(by_path.objective) == StochasticVariational().iterations
-    assert {"svi": StochasticVariational, "vem": VariationalEM} == ENGINES
+    assert ENGINES["svi"] is StochasticVariational
+    assert ENGINES["vem"] is VariationalEM
 
 
 def test_parts_by_name_by_description_and_themselves(noisy: Any) -> None:
@@ -240,7 +241,7 @@ def test_what_is_no_part_is_refused(noisy: Any, part: str, name: str, message: s
     assert message in str(refused.value)
 
 
-@pytest.mark.parametrize("guide", [MeanFieldGuide, PointGuide, MixtureUtteranceGuide])
+@pytest.mark.parametrize("guide", [MeanFieldGuide, PointGuide, MixtureUtteranceGuide, AmortisedGuide, SmoothedGuide])
 @pytest.mark.parametrize("engine", [StochasticVariational(iterations=3), VariationalEM(iterations=3)])
 @pytest.mark.parametrize("gate", [False, True])
 def test_every_guide_and_engine_go_together(noisy: Any, engine: InferenceEngine, guide: Any, gate: bool) -> None:
@@ -250,6 +251,7 @@ def test_every_guide_and_engine_go_together(noisy: Any, engine: InferenceEngine,
     assert found.gain.shape == batch.power.shape
     assert ((found.gain >= 0) & (found.gain <= 1 + 1e-12)).all()
     assert isinstance(found.guide, guide)
+    assert len(found.objective) == 3
 
 
 @pytest.mark.parametrize("name", ["somewhere", "torch.nn", "torch.Tensor", "math.pi", "Encoders", ".", "a..b"])
