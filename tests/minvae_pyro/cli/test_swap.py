@@ -119,7 +119,7 @@ def test_the_same_in_a_file(here: Path) -> None:
         (["train", "--prior.help", "swap_own.SmallVAE"], ["--prior.width", "units of the hidden layer"]),
         (["enhance", "--noise.help", "BayesianNMFNoise"], ["--noise.rank", "most components"]),
         (["enhance", "--engine.help", "vem"], ["--engine.iterations", "EM iterations"]),
-        (["enhance", "--guide.help=MeanFieldGuide"], ["q(z)"]),
+        (["enhance", "--guide.help=MeanFieldGuide"], ["minvae_pyro.guides.MeanFieldGuide"]),
         (["train", "--help"], ["AudioVAE", "MixtureGuide", "UniformNoise", "MouthAugmentation", "usage: minvae train"]),
     ],
 )
