@@ -56,7 +56,8 @@ def main() -> None:
 
     posterior = dist.Normal(*guide.posteriors(utterances))
     pyro.set_rng_seed(1)
-    logit, audio, visual = (bound[0].detach() for bound in guide.bounds(utterances, posterior, guide.draw(posterior)))
+    p_alpha, *bounds = guide.bounds(utterances, posterior, guide.draw(posterior))
+    logit, audio, visual = (value[0].detach() for value in (p_alpha.logits, *bounds))
     best = torch.sigmoid(logit + audio - visual)
 
     grid = torch.linspace(1e-4, 1 - 1e-4, 9999, dtype=torch.float64)[:, None]

@@ -113,7 +113,8 @@ class _Hearing(nn.Module):
         """The weights that the answer depends on, by name, detached."""
         trained = {name: value.detach().clone().requires_grad_() for name, value in self.named_parameters()}
         with torch.enable_grad():
-            total = sum(part.sum() for part in self.with_weights(trained))
+            mean, scale = self.with_weights(trained)
+            total = mean.sum() + scale.sum()
         slopes = torch.autograd.grad(total, list(trained.values()), allow_unused=True)
         return {
             name: value.detach()
