@@ -3,6 +3,7 @@
 from minvae_pyro.guides.amortised import AmortisedGuide
 from minvae_pyro.guides.audio_visual import AudioVisualGuide
 from minvae_pyro.guides.dynamics import RecurrentGuide, StructuredGuide
+from minvae_pyro.guides.particles import ParticleGuide
 from minvae_pyro.guides.patient import PatientMixtureGuide
 from minvae_pyro.guides.posteriors import CleanPosterior, HeardPosterior, SeenPosterior
 from minvae_pyro.guides.responsibility import (
@@ -31,6 +32,7 @@ __all__ = [
     "MeanFieldGuide",
     "MixtureGuide",
     "MixtureUtteranceGuide",
+    "ParticleGuide",
     "PatientMixtureGuide",
     "PointGuide",
     "RecurrentGuide",

@@ -129,6 +129,17 @@ class BinaryMarkovChain(TorchDistribution):
         tilt = evidence + pad(message[..., 1:], (0, 1))
         return BinaryMarkovChain(self.after_zero + tilt, self.after_one + tilt)
 
+    def averaged(self) -> BinaryMarkovChain:
+        """The chain nearest to the mean over the first axis: pairs of neighbours are together as often.
+
+        What is estimated from pairs, such as transitions, is the same from both.
+        """
+        before, after = self.log_marginals[:, None, ..., :-1], self.log_transitions[..., 1:]
+        pairs = (before + after).logsumexp(2)  # (2, 2, ..., N - 1)
+        first = mean_log_odds(self.logits[..., :1])
+        zero, one = (torch.cat([first, row[1] - row[0]], -1) for row in pairs)
+        return BinaryMarkovChain(zero, one)
+
     def log_normaliser(self, evidence: Tensor) -> Tensor:
         """``log Z`` of :meth:`tilted`, (...): any assignment tells it, here all zeros, whose evidence is nothing.
 
@@ -157,6 +168,15 @@ def independent_frames(logits: Tensor) -> BinaryMarkovChain:
         logits: log-odds of alpha_n = 1, (..., N).
     """
     return BinaryMarkovChain(logits, logits)
+
+
+def mean_log_odds(logits: Tensor) -> Tensor:
+    """Log-odds of the mean probability over the first axis.
+
+    Args:
+        logits: log-odds, (S, ...).
+    """
+    return logsigmoid(logits).logsumexp(0) - logsigmoid(-logits).logsumexp(0)
 
 
 def scan(elements: Tensor, combine: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

@@ -2,7 +2,22 @@
 
 from minvae_pyro.inference.engine import InferenceEngine
 from minvae_pyro.inference.infer import Inference, Settings, infer
+from minvae_pyro.inference.langevin import LangevinEM
+from minvae_pyro.inference.metropolis import MetropolisHastingsEM
+from minvae_pyro.inference.particle_em import ParticleEM
+from minvae_pyro.inference.point import PointEM
 from minvae_pyro.inference.svi import StochasticVariational
 from minvae_pyro.inference.vem import VariationalEM
 
-__all__ = ["Inference", "InferenceEngine", "Settings", "StochasticVariational", "VariationalEM", "infer"]
+__all__ = [
+    "Inference",
+    "InferenceEngine",
+    "LangevinEM",
+    "MetropolisHastingsEM",
+    "ParticleEM",
+    "PointEM",
+    "Settings",
+    "StochasticVariational",
+    "VariationalEM",
+    "infer",
+]

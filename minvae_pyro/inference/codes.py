@@ -30,7 +30,7 @@ def draw_codes(
         probabilities (2 S, B, N), which sum to one over the first axis.
     """
     sites = guide.draw(samples)
-    responsibility = guide.responsibility
+    responsibility = guide.draw_responsibility
     if responsibility is None:
         return _code(prior, utterances, sites), None
     alpha = torch.tensor([0.0, 1.0], device=responsibility.device, dtype=responsibility.dtype)[:, None, None]
@@ -38,7 +38,7 @@ def draw_codes(
     code = _code(prior, utterances, {**sites, "alpha": alpha})
     if code.shape[1] == 1:
         return code[:, 0], None
-    weight = torch.stack([1 - responsibility, responsibility]) / len(code)
+    weight = torch.stack([1 - responsibility, responsibility], -3) / len(code)
     return code.flatten(0, 1), weight.expand(code.shape[:-1]).flatten(0, 1)
 
 

@@ -22,6 +22,14 @@ Callback = Callable[[int, int, float], None]
 class InferenceEngine(ABC):
     """Fits a guide and the noise of a mixture to noisy recordings, both in place."""
 
+    def posterior(self, guide: UtteranceGuide) -> UtteranceGuide:
+        """The guide that this engine fits, beginning where another stands; any guide, unless an engine says otherwise.
+
+        Args:
+            guide: a started guide.
+        """
+        return guide
+
     @abstractmethod
     def __call__(
         self,

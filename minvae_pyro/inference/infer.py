@@ -17,6 +17,9 @@ from minvae_pyro.guides import UtteranceGuide
 from minvae_pyro.guides.starts import STARTS, Start
 from minvae_pyro.handlers import in_force
 from minvae_pyro.inference.engine import Callback, InferenceEngine
+from minvae_pyro.inference.langevin import LangevinEM
+from minvae_pyro.inference.metropolis import MetropolisHastingsEM
+from minvae_pyro.inference.point import PointEM
 from minvae_pyro.inference.svi import StochasticVariational
 from minvae_pyro.inference.vem import VariationalEM
 from minvae_pyro.models import NoiseModel, NoisyMixture, reweigh, sharpen
@@ -24,7 +27,13 @@ from minvae_pyro.models.mixing import audio_where_unseen
 from minvae_pyro.naming import Description, make, resolve
 from minvae_pyro.utterances import Utterances
 
-ENGINES: dict[str, type[InferenceEngine]] = {"svi": StochasticVariational, "vem": VariationalEM}
+ENGINES: dict[str, type[InferenceEngine]] = {
+    "svi": StochasticVariational,
+    "vem": VariationalEM,
+    "map": PointEM,
+    "mcem": MetropolisHastingsEM,
+    "langevin": LangevinEM,
+}
 """Engines by their short names; any other engine is named by its class."""
 
 
@@ -108,8 +117,8 @@ def infer(
     Args:
         checkpoint: prior and trained guide.
         utterances: ``spectrum`` complex (B, N, F), of waveforms scaled to unit RMS.
-        engine: ``"svi"``, ``"vem"``, a class name or import path, a description (``class_path``, ``init_args``), or
-            an engine.
+        engine: a name of :data:`ENGINES`, a class name or import path, a description (``class_path``, ``init_args``),
+            or an engine.
         seed: decides everything random.
         callback: called after each iteration.
         **settings: instead of the checkpoint's, see :class:`Settings`; None means the checkpoint's. A start may be
@@ -162,6 +171,7 @@ def _run(
     mixture = NoisyMixture(prior, noise.start(utterances, generator), torch.ones_like(utterances.heard[:, :1, :1]))
     fitted = guide.start(prior, utterances, begin, encoders, None if logit is None else known)
     fitted.refresh(mixture, utterances)
+    fitted = engine.posterior(fitted)
     objective = engine(mixture, fitted, utterances, callback=callback)
     responsibility = fitted.responsibility
     gain = engine.gain(mixture, fitted, utterances, settings.draws)

@@ -1,0 +1,92 @@
+"""Monte Carlo expectation-maximisation by Metropolis-Hastings (arXiv 1902.01605, 1912.10647)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from minvae_pyro.guides import ParticleGuide
+from minvae_pyro.guides.joint import Joint, log_joint
+from minvae_pyro.inference.particle_em import ParticleEM
+from minvae_pyro.models import NoisyMixture
+from minvae_pyro.utterances import Utterances
+
+
+@dataclass
+class MetropolisHastingsEM(ParticleEM):
+    """Random-walk Metropolis-Hastings on z, every frame of every recording and chain at once (arXiv 1902.01605).
+
+    ::
+
+        proposal[n] ~ N(z[n], proposal_variance I)
+        accepted with min(1, p(x, proposal) / p(x, z))                  # for each frame by itself
+
+    alpha is summed out where frames are independent given z, and drawn anew, exactly, before every move where it is
+    a chain. Where z follows from the frame before, even and odd frames move in turn: the neighbours of a frame stand
+    still, and its ratio has the terms of the frame itself and of the next, so that each decides for itself exactly.
+
+    Attributes:
+        iterations: EM iterations.
+        steps: moves in each.
+        chains: chains side by side.
+        burn_in: the first of the steps, whose values are not kept.
+        proposal_variance: of a move, in each dimension.
+    """
+
+    iterations: int = 100
+    steps: int = 40
+    chains: int = 1
+    burn_in: int = 30
+    proposal_variance: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.burn_in < self.steps or not self.proposal_variance > 0:
+            raise ValueError(f"Metropolis-Hastings needs a burn_in below steps and a variance above 0, not {self}")
+
+    @torch.no_grad()
+    def e_steps(
+        self, mixture: NoisyMixture, guide: ParticleGuide, utterances: Utterances
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Walk; see :class:`ParticleEM`."""
+        z = guide.heads
+        even = torch.arange(utterances.frames, device=z.device) % 2 == 0
+        while True:
+            # the M-step has changed what z is worth
+            joint = log_joint(mixture, z, utterances)
+            turns = [even, ~even] if joint.follows else [torch.ones_like(even)]
+            kept = []
+            for step in range(self.steps):
+                alpha = joint.posterior().sample() if joint.chained and guide.held is None else None
+                for turn in turns:
+                    z, joint = self._move(mixture, guide, z, joint, alpha, turn & utterances.mask)
+                if step >= self.burn_in:
+                    kept.append(z)
+            yield torch.cat(kept), joint.total(guide.held)
+
+    def _move(
+        self,
+        mixture: NoisyMixture,
+        guide: ParticleGuide,
+        z: Tensor,
+        joint: Joint,
+        alpha: Tensor | None,
+        movable: Tensor,
+    ) -> tuple[Tensor, Joint]:
+        """Propose for the frames that are movable, (B, N), and accept each by itself."""
+        walk = self.proposal_variance**0.5 * torch.randn_like(z)
+        proposal = torch.where(movable[..., None], z + walk, z)
+        proposed = log_joint(mixture, proposal, joint.utterances)
+        old, new = (one.frames(guide.held) if alpha is None else one.at(alpha) for one in (joint, proposed))
+        ratio = new - old
+        if joint.follows:
+            ratio = ratio + pad(ratio[..., 1:], (0, 1))
+        accepted = movable & (torch.rand_like(ratio).log() < ratio)
+        changed = accepted
+        if joint.follows:
+            changed = accepted | pad(accepted[..., :-1], (1, 0))
+        return torch.where(accepted[..., None], proposal, z), joint.where(changed, proposed)

@@ -1,0 +1,87 @@
+"""What the engines share whose posterior is a set of values of z: expectation-maximisation around their E-step."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import pyro
+from torch import Tensor
+
+from minvae_pyro.building import local_parameters
+from minvae_pyro.errors import UserError
+from minvae_pyro.guides import ParticleGuide, UtteranceGuide
+from minvae_pyro.inference.codes import draw_codes
+from minvae_pyro.inference.engine import Callback, InferenceEngine, frozen, update_alpha
+from minvae_pyro.models import NoisyMixture
+from minvae_pyro.utterances import Utterances
+
+
+@dataclass
+class ParticleEM(InferenceEngine):
+    """Alternates an E-step on the particles of a :class:`minvae_pyro.guides.ParticleGuide` with the shared M-step.
+
+    ::
+
+        E   particles ~ or -> p(z | x), alpha summed out       # a subclass says how: :meth:`e_steps`
+        M   q(alpha), pi, noise and gain by the mean over the particles
+
+    Attributes:
+        iterations: EM iterations.
+        steps: moves of every particle in each.
+        chains: particles side by side.
+    """
+
+    iterations: int = 100
+    steps: int = 1
+    chains: int = 1
+
+    def __post_init__(self) -> None:
+        if min(self.iterations, self.steps, self.chains) < 1:
+            raise ValueError(f"an engine needs at least 1 of iterations, steps and chains, not {self}")
+
+    @abstractmethod
+    def e_steps(
+        self, mixture: NoisyMixture, guide: ParticleGuide, utterances: Utterances
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """One E-step after the other, for ever; the mixture may be another each time.
+
+        Args:
+            mixture: any prior plus any noise model.
+            guide: knows where to begin, and q(alpha) where it is held.
+            utterances: the noisy batch.
+
+        Yields:
+            tuple: particles to keep, (S, B, N, L), where the chains stand coming last; and log p(x, z), (chains, B).
+        """
+
+    def posterior(self, guide: UtteranceGuide) -> ParticleGuide:
+        """Particles that start where the guide stands."""
+        return ParticleGuide.around(guide, self.chains)
+
+    def __call__(
+        self,
+        mixture: NoisyMixture,
+        guide: UtteranceGuide,
+        utterances: Utterances,
+        *,
+        callback: Callback | None = None,
+    ) -> list[float]:
+        """Fit ``guide`` and ``mixture`` in place; see :class:`InferenceEngine`. The objective is log p(x, z)."""
+        if not isinstance(guide, ParticleGuide):
+            raise UserError(f"{type(self).__name__} moves particles, which {type(guide).__name__} has not.")
+        objective: list[float] = []
+        frames = int(utterances.mask.sum())
+        with pyro.validation_enabled(False), local_parameters(mixture, mixture.speech, guide), frozen(mixture.speech):
+            e_steps = islice(self.e_steps(mixture, guide, utterances), self.iterations)
+            for iteration, (particles, value) in enumerate(e_steps, 1):
+                guide.hold(particles)
+                update_alpha(mixture, guide, mixture, utterances)
+                code, weight = draw_codes(mixture.speech, guide, utterances, self.chains)
+                mixture.m_step(code, utterances, weight)
+                objective.append(value.mean(0).sum().item() / frames)
+                if callback is not None:
+                    callback(iteration, self.iterations, objective[-1])
+        return objective
