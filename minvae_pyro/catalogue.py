@@ -110,11 +110,11 @@ def paper(docstring: str | None) -> str:
 
 def import_path(target: Any) -> str:
     """The shortest dotted path that leads to a class or function."""
-    parts = target.__module__.split(".")
+    name, parts = target.__name__, target.__module__.split(".")
     for length in range(1, len(parts) + 1):
         place = ".".join(parts[:length])
-        if vars(importlib.import_module(place)).get(target.__name__) is target:
-            return f"{place}.{target.__name__}"
+        if vars(importlib.import_module(place)).get(name) is target:
+            return f"{place}.{name}"
     return f"{target.__module__}.{target.__qualname__}"
 
 

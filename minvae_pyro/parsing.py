@@ -56,4 +56,5 @@ class Parser(jsonargparse.ArgumentParser):
             metavar="CLASS",
             help=f"name or import path of a class; its arguments are --{key}.ARGUMENT, see --{key}.help CLASS",
         )
+        assert self.groups is not None
         self.groups[key].title = title

@@ -91,7 +91,7 @@ def read_parts(words: Sequence[str], checkpoint: str) -> dict[str, Any]:
             continue
         described = parsed[key].as_dict()
         described["class_path"] = short.get(imported(described["class_path"]), described["class_path"])
-        make(bases[key], described, key, ENGINES if key == "engine" else None)  # type: ignore[type-abstract]
+        make(bases[key], described, key, ENGINES if key == "engine" else None)
         parts[key] = described
     return parts
 
