@@ -121,9 +121,9 @@ def _over_clips(factors: pd.Series) -> str:
     return f"{factors.mean():.2f}{several}"
 
 
-def markdown(header: Row, rows: Iterable[Row]) -> str:
-    """A Markdown table; all columns but the first two are aligned to the right."""
-    rule = ["---" if column < 2 else "--:" for column in range(len(header))]
+def markdown(header: Row, rows: Iterable[Row], names: int = 2) -> str:
+    """A Markdown table; all columns but the first ``names`` are aligned to the right."""
+    rule = ["---" if column < names else "--:" for column in range(len(header))]
     return "\n".join(f"| {' | '.join(row)} |" for row in [header, rule, *rows])
 
 

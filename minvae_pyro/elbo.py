@@ -88,4 +88,3 @@ def _make_divergences_analytic(model_trace: Trace, guide_trace: Trace) -> None:
 def couples_frames(distribution: Any) -> bool:
     """Whether a distribution over frames is a chain, whose probabilities do not factorise over enumerated values."""
     return getattr(distribution, "couples_frames", False)
-

@@ -86,7 +86,7 @@ class UtteranceMixing(Mixing):
 
 
 def reweigh(prior: SpeechPrior, weight: float | None) -> SpeechPrior:
-    """A copy of the prior with another P(alpha = 1); for None, or without one weight for all frames, the prior as it is.
+    """A copy of the prior with another P(alpha = 1); the prior as it is for None, or without one weight for all.
 
     Args:
         prior: any speech prior.
