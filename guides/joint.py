@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.distributions import Distribution, kl_divergence
 from torch.nn.functional import logsigmoid
 
+from minvae_pyro.distributions import unrolled
 from minvae_pyro.elbo import couples_frames
 from minvae_pyro.guides.branches import Story, alpha_posterior
 from minvae_pyro.handlers import aside
@@ -30,6 +31,7 @@ class Joint:
         alpha: p(alpha), batch shape (B, N); None for a story without it.
         terms: (S, A, B, N), zero in padding; A is 2 with alpha, visual first, and 1 without.
         code: what sets the variance, (S, 1, B, N, C), or (S, 2, B, N, C) where alpha has a say in it.
+        variance: of z under p(z[n] | z[n - 1], alpha[n]), (S, A, B, N, L).
         follows: whether each z follows from the one before.
         utterances: the batch.
     """
@@ -37,6 +39,7 @@ class Joint:
     alpha: Any
     terms: Tensor
     code: Tensor
+    variance: Tensor
     follows: bool
     utterances: Utterances
 
@@ -118,10 +121,12 @@ def latent_joint(story: Story, z: Tensor, utterances: Utterances) -> Joint:
     with aside(), pyro.validation_enabled(False):
         trace = poutine.trace(poutine.condition(latent, data=known)).get_trace()
         sites: Any = trace.nodes
-        terms = torch.where(utterances.mask, sites["z"]["fn"].log_prob(known["z"]), 0)
+        factors = unrolled(sites["z"]["fn"], known["z"])
+        terms = torch.where(utterances.mask, factors.log_prob(known["z"]), 0)
     prior = sites["alpha"]["fn"] if "alpha" in sites else None
     terms = terms.expand(-1, 1 if prior is None else 2, -1, -1)
-    return Joint(prior, terms, sites["_RETURN"]["value"], hasattr(sites["z"]["fn"], "unrolled"), utterances)
+    variance = factors.variance.expand(*terms.shape, -1)
+    return Joint(prior, terms, sites["_RETURN"]["value"], variance, factors is not sites["z"]["fn"], utterances)
 
 
 def log_joint(story: Story, z: Tensor, utterances: Utterances) -> Joint:

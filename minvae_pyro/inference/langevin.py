@@ -7,12 +7,16 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from minvae_pyro.guides import ParticleGuide
-from minvae_pyro.guides.joint import log_joint
+from minvae_pyro.guides.joint import Joint, latent_joint, log_joint
 from minvae_pyro.inference.particle_em import ParticleEM
 from minvae_pyro.models import NoisyMixture
 from minvae_pyro.utterances import Utterances
+
+FARTHEST = 1.0
+"""A coordinate drifts at most so many of its scales in one step: a start far off would else fly apart."""
 
 
 @dataclass
@@ -21,9 +25,10 @@ class LangevinEM(ParticleEM):
 
     ::
 
-        z <- z + step_size / 2 * gradient of (log p(x, z) - total_variation * sum over n of |z[n] - z[n - 1]|)
-               + N(0, step_size I)
+        z <- z + step_size / 2 * scale^2 * gradient of (log p(x, z) - total_variation * sum over n of |z[n] - z[n - 1]|)
+               + scale * N(0, step_size I)
 
+    ``scale`` is what the prior leaves z where the E-step begins, see :func:`room`, and one for a standard normal.
     alpha is summed out. The steps are not corrected: what is drawn from approaches the posterior as ``step_size``
     becomes small.
 
@@ -56,16 +61,31 @@ class LangevinEM(ParticleEM):
         mask = utterances.mask[..., None]
         while True:
             kept = []
+            scale = room(latent_joint(mixture, z.detach(), utterances))
             for step in range(self.steps):
                 z = z.requires_grad_()
                 value = log_joint(mixture, z, utterances).total(guide.held)
                 climbed = value.sum() - self.total_variation * variation(z, utterances)
                 (gradient,) = torch.autograd.grad(climbed, z)
-                noise = self.step_size**0.5 * torch.randn_like(z)
-                z = (z + mask * (self.step_size / 2 * gradient + noise)).detach()
+                drift = (self.step_size / 2 * scale * gradient).clamp(-FARTHEST, FARTHEST)
+                z = (z + mask * scale * (drift + self.step_size**0.5 * torch.randn_like(z))).detach()
                 if step >= self.burn_in:
                     kept.append(z)
             yield torch.cat(kept), value.detach()
+
+
+@torch.no_grad()
+def room(joint: Joint) -> Tensor:
+    """How far z of a frame may go before its prior, or that of the frame after it, objects, (S, B, N, L).
+
+    Args:
+        joint: knows the variance of each frame given the one before; of two values of alpha, the smaller counts.
+    """
+    precision = joint.variance.amin(1).reciprocal()
+    if joint.follows:
+        after = precision * joint.utterances.mask[..., None]
+        precision = precision + pad(after[..., 1:, :], (0, 0, 0, 1))
+    return precision.rsqrt()
 
 
 def variation(z: Tensor, utterances: Utterances) -> Tensor:
