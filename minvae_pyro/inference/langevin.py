@@ -45,7 +45,7 @@ class LangevinEM(ParticleEM):
     steps: int = 10
     chains: int = 5
     burn_in: int = 9
-    step_size: float = 0.005
+    step_size: float = 0.01
     total_variation: float = 0.0
 
     def __post_init__(self) -> None:
