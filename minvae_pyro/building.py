@@ -87,9 +87,14 @@ def guides_for(prior: type, besides: type | None = None) -> str:
 
     Args:
         prior: class of the prior.
-        besides: the guide that has turned out not to fit.
+        besides: the guide that has turned out not to fit; its relatives sample the same sites.
     """
-    return Place("minvae train", "guide").choice(lambda guide: guide is not besides and _takes(guide, prior))
+
+    def fits(guide: type) -> bool:
+        related = besides is not None and (issubclass(guide, besides) or issubclass(besides, guide))
+        return _takes(guide, prior) and not related
+
+    return Place("minvae train", "guide").choice(fits)
 
 
 def _takes(guide: type, prior: type) -> bool:
