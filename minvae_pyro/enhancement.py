@@ -41,7 +41,7 @@ class Enhancement:
         sample_rate: of both, Hz.
         audio_responsibility: (N,) probability that the sound, not the mouth, explains a frame; None for a
             prior without that choice, and for a silent recording.
-        objective: after each iteration, nats per frame, higher is better; empty for a silent recording.
+        objective: after each iteration that was run, nats per frame, higher is better; empty for a silent recording.
         frame_times: (N,) centres of the frames in seconds.
         mouth: the crops that the model saw, one for each frame; None without video.
         elapsed: seconds of work, from reading to the result.

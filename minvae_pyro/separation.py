@@ -35,7 +35,8 @@ class Separation:
         speech: (channels, samples).
         audio_responsibility: (N,); 1/2 where a whole window is silent. None for a prior without ``alpha``, and
             where all is silent.
-        objective: after each iteration, nats per frame; empty where all is silent.
+        objective: after each iteration, nats per frame, the mean over windows; one that stopped earlier than others
+            counts as it stood at its end. Empty where all is silent.
     """
 
     speech: Tensor
@@ -76,15 +77,17 @@ def separate(
 
     loud = [w for w in range(len(windows)) if level(_samples_of(heard, windows, w, hop)) > SILENCE]
     groups = [loud[first : first + _BATCH] for first in range(0, len(loud), _BATCH)]
-    for number, group in enumerate(groups):
+    count = _Count(progress, len(groups))
+    for group in groups:
         pieces = torch.stack([_samples_of(heard, windows, w, hop) for w in group])
         scaled = pieces / torch.stack([level(piece) for piece in pieces])[:, None].float()
         inferred = infer(
             checkpoint,
             _utterances(stft(scaled.to(device)), mouth, windows, group),
-            callback=_count(progress, number, len(groups)),
+            callback=count,
             **inference,
         )
+        count.finish()
         objectives += [torch.tensor(inferred.objective, dtype=torch.float64)] * len(group)
         with_alpha = inferred.audio_responsibility is not None
         for row, window in enumerate(group):
@@ -99,7 +102,7 @@ def separate(
     return Separation(
         speech[:, :samples],
         trust + 0.5 * (1 - weights) if with_alpha else None,
-        torch.stack(objectives).mean(0).tolist() if objectives else [],
+        _mean(objectives),
     )
 
 
@@ -137,5 +140,38 @@ def _utterances(spectrum: Tensor, mouth: MouthTrack | None, windows: Windows, gr
     return Utterances.from_spectrum(spectrum, crops.to(spectrum.device), found.to(spectrum.device))
 
 
-def _count(progress: Callable[[int, int], None], group: int, groups: int) -> Callable[[int, int, float], None]:
-    return lambda done, total, _objective: progress(group * total + done, groups * total)
+def _mean(objectives: Sequence[Tensor]) -> list[float]:
+    """Mean of sequences, each going on at its last value until the longest ends."""
+    if not objectives:
+        return []
+    longest = max(map(len, objectives))
+    return torch.stack([torch.cat([one, one[-1:].expand(longest - len(one))]) for one in objectives]).mean(0).tolist()
+
+
+@dataclass
+class _Count:
+    """Turns iterations of one group of windows after the other into steps of the whole.
+
+    Attributes:
+        progress: told how many steps are done, of how many.
+        groups: how many there are.
+        group: the one at work.
+        done: its iterations so far.
+        total: the most that it may have.
+    """
+
+    progress: Callable[[int, int], None]
+    groups: int
+    group: int = 0
+    done: int = 0
+    total: int = 0
+
+    def __call__(self, done: int, total: int, _objective: float) -> None:
+        self.done, self.total = done, total
+        self.progress(self.group * total + done, self.groups * total)
+
+    def finish(self) -> None:
+        """Go on to the next group; one that has stopped early is as done as any."""
+        if self.done < self.total:
+            self(self.total, self.total, 0.0)
+        self.group += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -16,11 +17,24 @@ from minvae_pyro.models import NoisyMixture
 from minvae_pyro.utterances import Utterances
 
 Callback = Callable[[int, int, float], None]
-"""Called after each iteration with its number (from 1), how many there are, and the objective in nats per frame."""
+"""Called after each iteration with its number (from 1), the most there may be, and the objective in nats per frame."""
 
 
+@dataclass
 class InferenceEngine(ABC):
-    """Fits a guide and the noise of a mixture to noisy recordings, both in place."""
+    """Fits a guide and the noise of a mixture to noisy recordings, both in place.
+
+    Attributes:
+        tolerance: nats per frame; an engine stops when its objective rises by less, see
+            :func:`minvae_pyro.inference.stopping.has_settled`. At zero it runs all of its iterations. Recordings of a
+            batch stop together.
+    """
+
+    tolerance: float = field(default=0.0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not self.tolerance >= 0:
+            raise ValueError(f"an engine needs a tolerance of at least 0, not {self}")
 
     def posterior(self, guide: UtteranceGuide) -> UtteranceGuide:
         """The guide that this engine fits, beginning where another stands; any guide, unless an engine says otherwise.
@@ -48,7 +62,7 @@ class InferenceEngine(ABC):
             callback: called after each iteration.
 
         Returns:
-            list: the objective after each iteration, nats per frame; higher is better.
+            list: the objective after each iteration that was run, nats per frame; higher is better.
         """
 
     def gain(self, mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterances, samples: int) -> Tensor:

@@ -15,6 +15,7 @@ from minvae_pyro.errors import UserError
 from minvae_pyro.guides import ParticleGuide, UtteranceGuide
 from minvae_pyro.inference.codes import draw_codes
 from minvae_pyro.inference.engine import Callback, InferenceEngine, frozen, update_alpha
+from minvae_pyro.inference.stopping import has_settled
 from minvae_pyro.models import NoisyMixture
 from minvae_pyro.utterances import Utterances
 
@@ -39,6 +40,7 @@ class ParticleEM(InferenceEngine):
     chains: int = 1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if min(self.iterations, self.steps, self.chains) < 1:
             raise ValueError(f"an engine needs at least 1 of iterations, steps and chains, not {self}")
 
@@ -84,4 +86,6 @@ class ParticleEM(InferenceEngine):
                 objective.append(value.mean(0).sum().item() / frames)
                 if callback is not None:
                     callback(iteration, self.iterations, objective[-1])
+                if has_settled(objective, self.tolerance):
+                    break
         return objective

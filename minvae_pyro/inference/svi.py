@@ -13,6 +13,7 @@ from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.guides import UtteranceGuide
 from minvae_pyro.inference.codes import draw_codes
 from minvae_pyro.inference.engine import Callback, InferenceEngine, frozen, update_alpha
+from minvae_pyro.inference.stopping import has_settled
 from minvae_pyro.models import NoisyMixture
 from minvae_pyro.utterances import Utterances
 
@@ -45,7 +46,7 @@ class StochasticVariational(InferenceEngine):
         callback: Callback | None = None,
     ) -> list[float]:
         """Fit ``guide`` and ``mixture`` in place; see :class:`InferenceEngine`."""
-        objective = []
+        objective: list[float] = []
         frames = int(utterances.mask.sum())
         with pyro.validation_enabled(False), local_parameters(mixture, guide), frozen(mixture.speech):
             svi = SVI(mixture, guide, Adam({"lr": self.learning_rate}), AnalyticTraceEnum_ELBO(max_plate_nesting=2))
@@ -58,4 +59,6 @@ class StochasticVariational(InferenceEngine):
                 objective.append(-loss / frames)
                 if callback is not None:
                     callback(iteration, self.iterations, objective[-1])
+                if has_settled(objective, self.tolerance):
+                    break
         return objective

@@ -18,6 +18,7 @@ from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.guides import UtteranceGuide
 from minvae_pyro.inference.codes import draw_codes, expectation
 from minvae_pyro.inference.engine import Callback, InferenceEngine, frozen, update_alpha
+from minvae_pyro.inference.stopping import has_settled
 from minvae_pyro.models import NoisyMixture
 from minvae_pyro.models.noise import FLOOR
 from minvae_pyro.utterances import Utterances
@@ -61,7 +62,7 @@ class VariationalEM(InferenceEngine):
         """Fit ``guide`` and ``mixture`` in place; see :class:`InferenceEngine`."""
         # the prior is what training made it: its parameters are hidden from the optimiser
         model: Any = poutine.block(mixture.speech, hide_types=["param"])
-        objective = []
+        objective: list[float] = []
         with pyro.validation_enabled(False), local_parameters(mixture, mixture.speech, guide), frozen(mixture.speech):
             svi = SVI(model, guide, Adam({"lr": self.learning_rate}), AnalyticTraceEnum_ELBO(max_plate_nesting=2))
             for iteration in range(1, self.iterations + 1):
@@ -79,6 +80,8 @@ class VariationalEM(InferenceEngine):
                 self._m_step(mixture, precision, mean, variance, utterances)
                 if callback is not None:
                     callback(iteration, self.iterations, objective[-1])
+                if has_settled(objective, self.tolerance):
+                    break
         return objective
 
     @torch.no_grad()

@@ -125,3 +125,26 @@ def test_progress_counts_to_the_end(short_windows: Known) -> None:
     run(white(1, 60 * HOP), progress=lambda done, total: told.append((done, total)))
     assert told == [(step, 2 * len(short_windows.batches)) for step in range(1, len(told) + 1)]
     assert told[-1][0] == told[-1][1]
+
+
+def test_windows_that_stop_early_count_as_they_stood_at_their_end(
+    short_windows: Known, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known: Any = minvae_pyro.separation.infer  # type: ignore[attr-defined]
+    lengths = iter([3, 1, 2])
+
+    def stopping(*arguments: Any, callback: Any, **options: Any) -> Any:
+        length = next(lengths)
+        for iteration in range(1, length + 1):
+            callback(iteration, 3, 0.0)
+        found = known(*arguments, callback=lambda *told: None, **options)
+        found.objective = [float(10**n) for n in range(length)]
+        return found
+
+    monkeypatch.setattr(minvae_pyro.separation, "infer", stopping)
+    told: list[tuple[int, int]] = []
+    separation = run(white(1, 72 * HOP), progress=lambda done, total: told.append((done, total)))
+    assert len(short_windows.batches) == 3
+    # 1 10 100, 1 (1 1), 1 10 (10)
+    assert separation.objective == [1.0, 7.0, 37.0]
+    assert told == [(done, 9) for done in (1, 2, 3, 4, 6, 7, 8, 9)]

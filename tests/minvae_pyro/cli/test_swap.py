@@ -11,6 +11,7 @@ import soundfile
 import torch
 import yaml
 
+import minvae_pyro.enhancement
 from minvae_pyro.checkpoints import describe, load_checkpoint
 from minvae_pyro.cli.main import main
 from minvae_pyro.corpora.synthetic import SyntheticUtterance
@@ -91,6 +92,27 @@ def test_a_prior_of_ones_own_is_trained_and_enhances(here: Path, talk: str, caps
     assert main(["enhance", talk, *options, "--engine", "svi", "--engine.iterations", "2", "--json"]) == 0
     summary = json.loads(capsys.readouterr().out)
     assert (summary["noise"], summary["engine"]) == ("LoudNoise", "svi")
+
+
+def test_a_tolerance_stops_an_engine(
+    talk: str, tiny_checkpoint: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engines: list[Any] = []
+    chosen = minvae_pyro.enhancement.enhance
+
+    def noted(*arguments: Any, **options: Any) -> Any:
+        engines.append(options["engine"])
+        result = chosen(*arguments, **options)
+        engines.append(len(result.objective))
+        return result
+
+    monkeypatch.setattr(minvae_pyro.enhancement, "enhance", noted)
+    options = ["--checkpoint", str(tiny_checkpoint), "--engine", "svi", "--engine.tolerance"]
+    assert main(["enhance", talk, *options, "1000"]) == 0
+    assert engines[0]["init_args"]["tolerance"] == 1000
+    assert engines[1] == 10
+    capsys.readouterr()
+    assert "a tolerance of at least 0" in refused(capsys, "enhance", talk, *options, "-1", "--overwrite")
 
 
 def test_the_same_in_a_file(here: Path) -> None:
