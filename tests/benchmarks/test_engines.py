@@ -1,0 +1,155 @@
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+
+from benchmarks import engines, growth, quality, steps
+from minvae_pyro.audio.files import Sound, write_sound
+from minvae_pyro.corpora.synthetic import speak
+from minvae_pyro.guides import MixtureGuide
+from minvae_pyro.importing import Imported
+from minvae_pyro.inference import PointEM, StochasticVariational
+from minvae_pyro.models import MinVAE
+from minvae_pyro.training.plan import TrainingPlan
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Path:
+    folder = tmp_path / "demo"
+    folder.mkdir()
+    clean = speak(1.0, 3)
+    noise = 0.03 * clean.std() * torch.randn(len(clean), generator=torch.Generator().manual_seed(1))
+    for name, sound in (("clean", clean), ("noisy", clean + noise)):
+        write_sound(folder / f"{name}.wav", Sound(sound[None], 16000))
+    return folder
+
+
+@pytest.fixture
+def published(tmp_path: Path, handmade: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Folders that seem to hold published weights, two engines, and an import that gives a small A-VAE for all."""
+    for name in quality.SYSTEMS:
+        (tmp_path / "published" / name).mkdir(parents=True)
+        (tmp_path / "published" / name / "weights.pt").write_text(name)
+
+    def imported(path: Path, output: Path, **_: Any) -> Imported:
+        return Imported(handmade(output), path.name, "AudioVAE", ())
+
+    monkeypatch.setattr(quality, "import_weights", imported)
+    monkeypatch.setattr(quality, "ENGINES", {"svi": StochasticVariational, "map": PointEM})
+    return tmp_path / "published"
+
+
+def rows_of(text: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+
+
+def never(*_: object, **__: object) -> None:
+    raise AssertionError("measured again")
+
+
+def test_engines_stand_beside_the_published_systems_and_are_measured_once(
+    tmp_path: Path, demo: Path, published: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = [str(demo), "--weights", str(published), "--output", str(tmp_path / "out"), "--only", "quality"]
+    assert engines.main(arguments) == 0
+    text = capsys.readouterr().out
+    assert text.rstrip("\n") == (tmp_path / "out" / "engines.md").read_text().rstrip("\n")
+    rows = rows_of(text)[2:]
+    assert [row[:2] for row in rows] == [
+        ["noisy input", ""],
+        ["A-VAE", "published, PEEM, 100 x 20"],
+        ["A-VAE", "published, LDEM, 5 chains, 100 x 20"],
+        *(["A-VAE", engine] for engine in ("svi", "map", "svi, rank 10")),
+        ["A-DKF", "published, LDEM"],
+        *(["A-DKF", engine] for engine in ("svi", "map", "svi, rank 10")),
+    ]
+    assert rows[2][2:] == ["8.56", "1.764", "0.674", "17.60", "-"]
+    # 30 dB of noise
+    assert float(rows[0][2]) == pytest.approx(30.5, abs=0.6)
+    ours = [row for row in rows if row[1] in quality.configurations()]
+    assert all(float(cell) >= 0 for row in ours for cell in row[5:])
+    assert ours[0][2] != ours[1][2] != ours[2][2]
+    assert (tmp_path / "out" / "engines.png").stat().st_size > 10_000
+    monkeypatch.setattr(quality, "enhance", never)
+    monkeypatch.setattr(quality, "import_weights", never)
+    assert engines.main(arguments) == 0
+    assert rows_of(capsys.readouterr().out)[2:] == rows
+    (published / "A-DKF" / "weights.pt").write_text("others")
+    with pytest.raises(AssertionError, match="measured again"):
+        engines.main(arguments)
+
+
+def test_growth_is_that_of_the_utterance_repeated(
+    tmp_path: Path, demo: Path, handmade: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demonstration, weights = quality.read_demonstration(demo), handmade(tmp_path / "a-vae.safetensors")
+    (tmp_path / "growth").mkdir()
+    found = growth.measure(demonstration, weights, [1.5], tmp_path).iloc[0]
+    assert found.seconds == 1.5
+    assert found.processor > 0
+    assert found.elapsed > 0
+    # torch alone takes as much
+    assert found.memory >= found.before > 50
+    table = growth.in_table(pd.DataFrame([found]))
+    assert rows_of(table)[2][0] == "1.5"
+    assert float(rows_of(table)[2][2]) == pytest.approx(found.elapsed / 1.5, abs=1e-3)
+    heard: list[Tensor] = []
+
+    def noted(sound: Tensor, **options: Any) -> Any:
+        heard.append(sound)
+        return pd.Series({"engine": "none"})
+
+    monkeypatch.setattr(growth, "enhance", noted)
+    growth._measure(demonstration.noisy, 16000, weights, 2.25)
+    assert torch.equal(heard[-1], torch.cat([demonstration.noisy] * 3)[:36000])
+
+
+def test_the_loss_by_hand_is_the_bound_and_has_its_gradient() -> None:
+    torch.manual_seed(2)
+    utterances = steps.batch(2, 5)
+    utterances.mask[1, 3:] = False
+    prior = MinVAE()
+    for component in (prior.audio_component, prior.visual_component):
+        component.mean.data.normal_()
+    guide = MixtureGuide(prior)
+    plan = TrainingPlan(prior, guide).eval()
+    gradients = []
+    losses = []
+    for loss in (lambda: plan(utterances), lambda: steps.handwritten_loss(prior, guide, utterances)):
+        torch.manual_seed(1)
+        losses.append(loss())
+        gradients.append(torch.autograd.grad(losses[-1], list(plan.parameters())))
+    torch.testing.assert_close(*losses, rtol=1e-5, atol=1e-4)
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3 * float(other.abs().max()) + 1e-6)
+
+
+def test_steps_are_timed_and_their_losses_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = steps.measure(steps.batch(1, 3), steps=2)
+    assert len(found) == 2
+    for one in found:
+        assert one.ratio == one.bound / one.handwritten > 0
+        assert math.isclose(*one.losses, rel_tol=1e-5)
+    assert rows_of(steps.in_table(found))[2][3] == f"{found[0].ratio:.2f}"
+    loss = steps.handwritten_loss
+    monkeypatch.setattr(steps, "handwritten_loss", lambda *given: 1.01 * loss(*given))
+    with pytest.raises(AssertionError, match="the losses differ"):
+        steps.measure(steps.batch(1, 3), steps=1)
+
+
+def test_what_is_missing_is_told_in_one_line(tmp_path: Path, demo: Path, capsys: Capture) -> None:
+    output = ["--output", str(tmp_path / "out")]
+    assert engines.main([str(demo), *output]) == 2
+    assert capsys.readouterr().err.startswith("error: quality needs --weights")
+    assert engines.main([str(tmp_path / "nothing"), "--only", "steps", *output]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    write_sound(demo / "clean.wav", Sound(torch.zeros(1, 5), 16000), overwrite=True)
+    assert engines.main([str(demo), "--only", "steps", *output]) == 2
+    assert "give a pair" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
