@@ -18,6 +18,7 @@ from minvae_pyro.corpora.memory import SyntheticCorpus
 from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.guides import UtteranceGuide
 from minvae_pyro.inference import Inference, StochasticVariational, infer
+from minvae_pyro.inference.fast import CompiledBound, compiled
 from minvae_pyro.inference.infer import ENGINES
 from minvae_pyro.models import NoiseModel, NoisyMixture, SpeechPrior
 from minvae_pyro.naming import make, subclasses
@@ -249,6 +250,39 @@ def test_gradients_at_test_time_are_right(name: str, guide: str, noisy: Any) -> 
 
     automatic, finite = slope(loss, [p for p in fitted.parameters() if p.requires_grad])
     assert automatic == pytest.approx(finite, rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.parametrize("guide", ["MeanFieldGuide", "MixtureUtteranceGuide", "PatientMixtureGuide"])
+@pytest.mark.parametrize("name", PRIORS)
+def test_the_compiled_bound_is_the_traced_one(name: str, guide: str, noisy: Any) -> None:
+    torch.manual_seed(0)
+    trained: Any = [part.double().eval() for part in build(PRIORS[name])]
+    prior, encoders = trained
+    batch = noisy(6).to(torch.float64)
+    with torch.no_grad():
+        begin = encoders.heard(batch)
+    given = prior.given(batch)
+    fitted = make(UtteranceGuide, guide, "guide").start(given, batch, begin, encoders)
+    noise = make(NoiseModel, "BayesianNMFNoise", "noise").start(batch, torch.Generator().manual_seed(0))
+    mixture = NoisyMixture(given, noise, torch.tensor([0.7, 1.6], dtype=torch.float64)[:, None, None])
+    elbo = AnalyticTraceEnum_ELBO(max_plate_nesting=2)
+    with pyro.validation_enabled(False), local_parameters(mixture, fitted):
+        parts = compiled(mixture, fitted, batch)
+        if prior.__class__.__name__ == "DeepKalmanFilter":
+            assert parts is None  # z follows from itself
+            return
+        assert parts is not None
+        bound = CompiledBound(mixture, fitted, batch, parts)
+        parameters = [p for p in fitted.parameters() if p.requires_grad]
+        for _ in range(2):  # the second time with another pi
+            torch.manual_seed(7)
+            traced = -elbo.differentiable_loss(mixture, fitted, batch)
+            torch.manual_seed(7)
+            value = bound.step(mixture.noise(batch), bound.weight).value
+            slopes = [torch.autograd.grad(one, parameters) for one in (traced, value)]
+            torch.testing.assert_close(value + bound.rest(), traced, rtol=1e-12, atol=0)
+            torch.testing.assert_close(*slopes, rtol=1e-9, atol=1e-12)
+            bound.update_alpha()
 
 
 @pytest.mark.parametrize("name", PRIORS)

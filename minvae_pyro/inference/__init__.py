@@ -1,6 +1,7 @@
 """Inference at test time: engines, and the one call that runs them."""
 
 from minvae_pyro.inference.engine import InferenceEngine
+from minvae_pyro.inference.fast import FastVariational
 from minvae_pyro.inference.infer import Inference, Settings, infer
 from minvae_pyro.inference.langevin import LangevinEM
 from minvae_pyro.inference.metropolis import MetropolisHastingsEM
@@ -10,6 +11,7 @@ from minvae_pyro.inference.svi import StochasticVariational
 from minvae_pyro.inference.vem import VariationalEM
 
 __all__ = [
+    "FastVariational",
     "Inference",
     "InferenceEngine",
     "LangevinEM",

@@ -17,6 +17,7 @@ from minvae_pyro.guides import UtteranceGuide
 from minvae_pyro.guides.starts import STARTS, Start
 from minvae_pyro.handlers import in_force
 from minvae_pyro.inference.engine import Callback, InferenceEngine
+from minvae_pyro.inference.fast import FastVariational
 from minvae_pyro.inference.langevin import LangevinEM
 from minvae_pyro.inference.metropolis import MetropolisHastingsEM
 from minvae_pyro.inference.point import PointEM
@@ -30,6 +31,7 @@ from minvae_pyro.utterances import Utterances
 ENGINES: dict[str, type[InferenceEngine]] = {
     "svi": StochasticVariational,
     "vem": VariationalEM,
+    "fast": FastVariational,
     "map": PointEM,
     "mcem": MetropolisHastingsEM,
     "langevin": LangevinEM,
@@ -107,6 +109,8 @@ def infer(
     engine: Description | InferenceEngine = "svi",
     seed: int = 0,
     callback: Callback | None = None,
+    earlier: Inference | None = None,
+    dropped: int = 0,
     **settings: Any,
 ) -> Inference:
     """Fit posterior and noise to noisy recordings.
@@ -121,6 +125,9 @@ def infer(
             or an engine.
         seed: decides everything random.
         callback: called after each iteration.
+        earlier: what was inferred, by the same engine and settings, of a window over the recording that has moved on
+            since: noise, posterior and (half way back to one) gain go on from there, and only new frames start.
+        dropped: how many frames of that window have left it at its beginning.
         **settings: instead of the checkpoint's, see :class:`Settings`; None means the checkpoint's. A start may be
             any callable with the signature of :class:`minvae_pyro.guides.starts.Start`.
 
@@ -137,7 +144,7 @@ def infer(
     devices = [utterances.heard.device] if utterances.heard.is_cuda else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(seed)
-        return _run(checkpoint, utterances, runs, begin, noise, guide, chosen, seed, callback)
+        return _run(checkpoint, utterances, runs, begin, noise, guide, chosen, seed, callback, earlier, dropped)
 
 
 def _is_start(found: Any) -> bool:
@@ -154,6 +161,8 @@ def _run(
     settings: Settings,
     seed: int,
     callback: Callback | None,
+    earlier: Inference | None,
+    dropped: int,
 ) -> Inference:
     encoders: Any = checkpoint.guide
     generator = torch.Generator().manual_seed(seed)
@@ -168,10 +177,17 @@ def _run(
         known = in_force(dist.Bernoulli(logits=known)).logits
         prior = sharpen(weighed, settings.temperature).given(utterances)
         begin = start(prior, encoders, utterances, 1 - known.sigmoid(), seed)
-    mixture = NoisyMixture(prior, noise.start(utterances, generator), torch.ones_like(utterances.heard[:, :1, :1]))
+    if earlier is None:
+        mixture = NoisyMixture(prior, noise.start(utterances, generator), torch.ones_like(utterances.heard[:, :1, :1]))
+    else:
+        # half way back to one: what a pause has taken to nothing, multiplicative updates would not bring back
+        mixture = NoisyMixture(prior, earlier.mixture.noise.moved(utterances, dropped), earlier.mixture.gain.sqrt())
     fitted = guide.start(prior, utterances, begin, encoders, None if logit is None else known)
     fitted.refresh(mixture, utterances)
     fitted = engine.posterior(fitted)
+    if earlier is not None:
+        fitted.follow(earlier.guide, dropped)
+        fitted.refresh(mixture, utterances)
     objective = engine(mixture, fitted, utterances, callback=callback)
     responsibility = fitted.responsibility
     gain = engine.gain(mixture, fitted, utterances, settings.draws)
