@@ -6,7 +6,6 @@ python -m benchmarks.engines shared/data/tcd_timit/demo --weights shared/data/pu
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -73,16 +72,12 @@ def benchmark(demo: Path, weights: Path | None, output: Path, parts: Sequence[st
     demonstration = quality.read_demonstration(demo)
     for folder in ("quality", "growth"):
         make_folder(output / folder)
-    load = os.getloadavg()[0]
-    text = [
-        "# Engines",
-        "",
-        f"Torch on one thread. The load of the machine was {load:.1f} at the start.",
-    ]
+    text = ["# Engines", "", "Torch on one thread."]
     if "quality" in parts and weights is not None:
         runs = quality.measure(demonstration, weights, output)
         save_figure(quality.quality_figure(runs), output / "engines.png", overwrite=True)
-        text += ["", "## Quality against time", "", quality.in_table(runs, demonstration)]
+        load = f"The load of the machine in the minute before each run was up to {runs.load.max():.1f}."
+        text += ["", "## Quality against time", "", load, "", quality.in_table(runs, demonstration)]
     if "growth" in parts:
         sizes = growth.measure(demonstration, Weights(["shipped"], (PRIOR,)).path(PRIOR, 0), lengths, output)
         title = f"## Growth with the length of a recording (`{PRIOR}`, engine {', '.join(sizes.engine.unique())})"

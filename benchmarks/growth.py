@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import multiprocessing
 import time
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from benchmarks.cells import one_thread
 from benchmarks.grid import fingerprint
-from benchmarks.quality import Demonstration
+from benchmarks.quality import Demonstration, settings
 from benchmarks.tables import markdown
 from minvae_pyro.checkpoints import load_checkpoint
 from minvae_pyro.enhancement import enhance
@@ -41,8 +42,10 @@ def measure(demonstration: Demonstration, weights: Path, lengths: Sequence[float
         peak of ``memory`` and where it stood ``before`` (NaN where the system does not tell).
     """
     rows = []
+    usual = {"engine": inspect.signature(enhance).parameters["engine"].default}
     for seconds in lengths:
-        file = output / "growth" / f"{seconds:g}-{fingerprint(demonstration.files[1], weights)}.csv"
+        key = fingerprint(demonstration.files[1], weights)
+        file = output / "growth" / f"{seconds:g}-{usual['engine']}-{settings(usual)}-{key}.csv"
         if not file.exists():
             # a peak is one of a process: the length before must not count
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
