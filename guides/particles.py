@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import pyro.distributions as dist
 import torch
@@ -68,6 +68,12 @@ class ParticleGuide(UtteranceGuide):
     def place(self, prior: SpeechPrior, utterances: Utterances, begin: Gaussian, encoders: Encoders | None) -> None:
         """Start every particle at the mean of ``begin``."""
         self.hold(begin[0].expand(self.chains, *begin[0].shape))
+
+    def follow(self, earlier: Self, dropped: int) -> None:
+        """Go on from where the chains of an earlier window stand, see :meth:`UtteranceGuide.follow`."""
+        known, particles = earlier.heads[..., dropped:, :], self.particles.detach().clone()
+        particles[..., : known.shape[-2], :] = known
+        self.hold(particles)
 
     def hold(self, particles: Tensor) -> None:
         """Take other particles, (S, B, N, L), whose q(alpha) :meth:`refresh` has yet to find."""

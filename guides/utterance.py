@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import pyro
 import pyro.distributions as dist
@@ -30,9 +30,11 @@ class UtteranceGuide(PyroModule):
     one that belongs to a batch of recordings.
 
     Attributes:
+        framewise: names of the parameters that are (..., B, N, L), one value for each frame.
         alpha: q(alpha), batch shape (B, N); None for a prior without it.
     """
 
+    framewise: ClassVar[tuple[str, ...]] = ("mean", "scale")
     alpha: dist.Distribution | None = None
     _given = False
 
@@ -70,6 +72,22 @@ class UtteranceGuide(PyroModule):
     def place(self, prior: SpeechPrior, utterances: Utterances, begin: Gaussian, encoders: Encoders | None) -> None:
         """Set the parameters of q(z) to where they start; arguments as of :meth:`start`."""
         raise NotImplementedError(f"{type(self).__name__} must say where q(z) starts")
+
+    @torch.no_grad()
+    def follow(self, earlier: Self, dropped: int) -> None:
+        """Take over what was fitted in an earlier window over the recording; new frames stay where they start.
+
+        Args:
+            earlier: the guide of that window, for the same prior.
+            dropped: how many of its frames have left the window at the beginning.
+        """
+        before = dict(earlier.named_parameters())
+        for name, parameter in self.named_parameters():
+            if name.removesuffix("_unconstrained") in self.framewise:
+                known = before[name][..., dropped:, :]
+                parameter[..., : known.shape[-2], :] = known
+            else:
+                parameter.copy_(before[name])
 
     def z_posterior(self) -> dist.Distribution:
         """q(z) of each frame by itself, batch shape (B, N), or q(z | alpha), (2, B, N); event shape (L,)."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from minvae_pyro.checkpoints import Checkpoint, load_checkpoint, save_checkpoint, shipped
     from minvae_pyro.enhancement import Enhancement, enhance
     from minvae_pyro.inference.infer import Inference, infer
+    from minvae_pyro.streaming import SpeechStream, enhance_stream
     from minvae_pyro.training.run import train
     from minvae_pyro.utterances import Utterances
 
@@ -21,10 +22,12 @@ __all__ = [
     "Enhancement",
     "Inference",
     "Sound",
+    "SpeechStream",
     "UserError",
     "Utterances",
     "__version__",
     "enhance",
+    "enhance_stream",
     "infer",
     "load_checkpoint",
     "read_sound",
@@ -40,8 +43,10 @@ _HOMES = {
     "Enhancement": "minvae_pyro.enhancement",
     "Inference": "minvae_pyro.inference",
     "Sound": "minvae_pyro.audio.files",
+    "SpeechStream": "minvae_pyro.streaming",
     "Utterances": "minvae_pyro.utterances",
     "enhance": "minvae_pyro.enhancement",
+    "enhance_stream": "minvae_pyro.streaming",
     "infer": "minvae_pyro.inference",
     "load_checkpoint": "minvae_pyro.checkpoints",
     "read_sound": "minvae_pyro.audio.files",

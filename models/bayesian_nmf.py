@@ -38,6 +38,8 @@ class BayesianNMFNoise(NoiseModel):
         activations_shape: of the prior of H, at least 1.
     """
 
+    framewise = ("activations",)
+
     spectra: Tensor  # (B, F, K)
     activations: Tensor  # (B, K, N)
     relevance: Tensor  # (B, K)
@@ -69,6 +71,10 @@ class BayesianNMFNoise(NoiseModel):
         level = mean_power(utterances).clamp_min(FLOOR)
         started = self.at(spectra=spectra, activations=activations, level=level, mask=utterances.mask)
         return started.at(relevance=started._best_relevance())
+
+    def moved(self, utterances: Utterances, dropped: int) -> Self:
+        """A copy for a window that has moved on, see :meth:`NoiseModel.moved`; it stays at its level."""
+        return super().moved(utterances, dropped).at(mask=utterances.mask)
 
     def declare(self, utterances: Utterances, plates: Plates) -> None:
         """Declare ``relevance``, ``spectra`` and ``activations``."""

@@ -31,6 +31,10 @@ class FrozenNoise(NoiseModel):
         """A copy with the noise started, if it is not yet."""
         return type(self)(self.noise if self.started else self.noise.start(utterances, generator))
 
+    def moved(self, utterances: Utterances, dropped: int) -> Self:
+        """A copy for a window that has moved on, see :meth:`NoiseModel.moved`."""
+        return type(self)(self.noise.moved(utterances, dropped))
+
     def declare(self, utterances: Utterances, plates: Plates) -> None:
         """Declare the sites of the noise."""
         self.noise.declare(utterances, plates)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from pyro import poutine
@@ -25,7 +25,12 @@ class NoiseModel(PyroModule):
     """A model of noise variance with its own M-step.
 
     A subclass takes its hyper-parameters in the constructor and the recordings in :meth:`start`.
+
+    Attributes:
+        framewise: names of the parameters whose last axis is the frames.
     """
+
+    framewise: ClassVar[tuple[str, ...]] = ()
 
     def start(self, utterances: Utterances, generator: Generator | None = None) -> Self:
         """A copy with parameters of its own for these recordings, at their level.
@@ -48,6 +53,20 @@ class NoiseModel(PyroModule):
         for name, value in parameters.items():
             twin.register_buffer(name, value)
         return twin
+
+    def moved(self, utterances: Utterances, dropped: int) -> Self:
+        """A copy for a window that has moved on over the recording; new frames start at the mean of those known.
+
+        Args:
+            utterances: what the window now holds.
+            dropped: how many frames have left it at its beginning; at least one must be left.
+        """
+        parameters = {}
+        for name in self.framewise:
+            known = getattr(self, name)[..., dropped:]
+            fresh = known.mean(-1, keepdim=True).expand(*known.shape[:-1], utterances.frames - known.shape[-1])
+            parameters[name] = torch.cat([known, fresh], -1)
+        return self.at(**parameters)
 
     def declare(self, utterances: Utterances, plates: Plates) -> None:
         """Declare the Pyro sites of parameters that have a prior, observed at their values; by default there are none.
@@ -87,6 +106,8 @@ class NMFNoise(NoiseModel):
     Args:
         rank: K, at least 1.
     """
+
+    framewise = ("activations",)
 
     spectra: Tensor
     activations: Tensor

@@ -337,3 +337,18 @@ def test_frozen_noise_starts_a_noise_that_has_not_started() -> None:
     assert started.started
     expected = NMFNoise(2).start(world.utterances, torch.Generator().manual_seed(1))
     assert torch.equal(started(world.utterances), expected(world.utterances))
+
+
+@every_model
+@pytest.mark.parametrize("frames", [7, 10])
+def test_a_window_that_moves_on_keeps_the_noise_of_the_frames_it_keeps(name: str, frames: int) -> None:
+    power = torch.rand(2, 12, 5, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    before, after = (Utterances.from_spectrum(part) for part in (power[:, :9], power[:, 2 : 2 + frames]))
+    noise = MODELS[name]().start(before, torch.Generator().manual_seed(1))
+    variance = noise(before)
+    moved = noise.moved(after, 2)(after)
+    assert moved.shape == (2, frames, 5)
+    torch.testing.assert_close(moved[:, :7], variance[:, 2:])
+    # and what is new is expected to be as those are in the mean
+    torch.testing.assert_close(moved[:, 7:], variance[:, 2:].mean(1, keepdim=True).expand(2, frames - 7, 5))
+    assert torch.equal(noise(before), variance)
