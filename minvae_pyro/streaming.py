@@ -16,7 +16,7 @@ from minvae_pyro.checkpoints import Checkpoint, load_checkpoint
 from minvae_pyro.enhancement import DEFAULT_CHECKPOINT
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides import UtteranceGuide
-from minvae_pyro.inference import Inference, InferenceEngine, Settings, StochasticVariational, infer
+from minvae_pyro.inference import FastVariational, Inference, InferenceEngine, Settings, infer
 from minvae_pyro.inference.infer import ENGINES
 from minvae_pyro.models import NoiseModel
 from minvae_pyro.naming import Description, make
@@ -54,7 +54,7 @@ class SpeechStream:
 
     Args:
         checkpoint: a shipped name, a file, or a loaded checkpoint, which computes where it is.
-        engine: what runs on every window; ``svi`` with few iterations when omitted.
+        engine: what runs on every window; ``fast`` with few iterations when omitted.
         seed: decides everything random.
         **settings: start, noise and guide instead of the checkpoint's, see :class:`minvae_pyro.inference.Settings`.
 
@@ -75,7 +75,7 @@ class SpeechStream:
         **settings: Any,
     ) -> None:
         self._checkpoint = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint)
-        few = StochasticVariational(iterations=3, steps=2, learning_rate=0.1)
+        few = FastVariational(iterations=6, steps=2, learning_rate=0.1, last_rate=0.03)
         # made once: it takes longer than a window may
         self._engine = make(InferenceEngine, few if engine is None else engine, "engine", ENGINES)  # type: ignore[type-abstract]
         chosen = Settings.choose(self._checkpoint.enhancement, settings)
