@@ -45,6 +45,24 @@ class Branches:
     code: Tensor
 
 
+def both_alphas(like: Tensor) -> Tensor:
+    """Alpha at both of its values, (2, 1, 1), visual first, with dtype and device of ``like``."""
+    return torch.tensor([0.0, 1.0], device=like.device, dtype=like.dtype)[:, None, None]
+
+
+def latent_trace(story: Story, utterances: Utterances, **sites: Tensor) -> Any:
+    """The trace of the latent part of a story at known values of its sites; arguments as of :func:`code_at`.
+
+    Returns:
+        Trace: its ``_RETURN`` has the code.
+    """
+    # aside: a guide that asks must not find the model's sites in its own trace
+    with aside(), pyro.validation_enabled(False):
+        # the plates are made before: they are no sites of the story
+        plates = utterances.plates()
+        return poutine.trace(poutine.condition(story.latent, data=sites)).get_trace(utterances, plates)
+
+
 def code_at(story: Story, utterances: Utterances, **sites: Tensor) -> Tensor:
     """The code of a story at known values of its latent sites.
 
@@ -73,15 +91,7 @@ def branches(story: Story, posterior: dist.Distribution, draw: Tensor, utterance
     Returns:
         Branches, or None for a story without a site ``alpha``.
     """
-    alpha = torch.tensor([0.0, 1.0], device=draw.device, dtype=draw.dtype)[:, None, None]
-
-    def latent() -> Tensor:
-        return story.latent(utterances, utterances.plates())
-
-    # aside: a guide that asks must not find the model's sites in its own trace
-    with aside(), pyro.validation_enabled(False):
-        trace = poutine.trace(poutine.condition(latent, data={"alpha": alpha, "z": draw})).get_trace()
-    sites: Any = trace.nodes
+    sites = latent_trace(story, utterances, alpha=both_alphas(draw), z=draw).nodes
     if "alpha" not in sites:
         return None
     divergence = kl_divergence(unrolled(posterior, draw), unrolled(sites["z"]["fn"], draw))

@@ -7,15 +7,13 @@ from typing import Any
 
 import pyro
 import torch
-from pyro import poutine
 from torch import Tensor
 from torch.distributions import Distribution, kl_divergence
 from torch.nn.functional import logsigmoid
 
 from minvae_pyro.distributions import unrolled
 from minvae_pyro.elbo import couples_frames
-from minvae_pyro.guides.branches import Story, alpha_posterior
-from minvae_pyro.handlers import aside
+from minvae_pyro.guides.branches import Story, alpha_posterior, both_alphas, latent_trace
 from minvae_pyro.utterances import Utterances
 
 
@@ -112,17 +110,11 @@ def latent_joint(story: Story, z: Tensor, utterances: Utterances) -> Joint:
     Returns:
         Joint: of z alone; nothing is observed yet.
     """
-    alpha = torch.tensor([0.0, 1.0], device=z.device, dtype=z.dtype)[:, None, None]
-    known = {"alpha": alpha, "z": z.unsqueeze(1)}
-
-    def latent() -> Tensor:
-        return story.latent(utterances, utterances.plates())
-
-    with aside(), pyro.validation_enabled(False):
-        trace = poutine.trace(poutine.condition(latent, data=known)).get_trace()
-        sites: Any = trace.nodes
-        factors = unrolled(sites["z"]["fn"], known["z"])
-        terms = torch.where(utterances.mask, factors.log_prob(known["z"]), 0)
+    values = z.unsqueeze(1)
+    sites = latent_trace(story, utterances, alpha=both_alphas(z), z=values).nodes
+    factors = unrolled(sites["z"]["fn"], values)
+    with pyro.validation_enabled(False):
+        terms = torch.where(utterances.mask, factors.log_prob(values), 0)
     prior = sites["alpha"]["fn"] if "alpha" in sites else None
     terms = terms.expand(-1, 1 if prior is None else 2, -1, -1)
     variance = factors.variance.expand(*terms.shape, -1)

@@ -109,19 +109,8 @@ class ParticleGuide(UtteranceGuide):
         """Each particle's own r, (S, B, N); (B, N) as long as they share one."""
         return self.responsibility if self._each is None else self._each
 
-    @torch.no_grad()
-    def refresh(self, story: Story, utterances: Utterances) -> bool:
-        """Set q(alpha) to the mean of p(alpha | z, x) over the particles.
-
-        Args:
-            story: the noisy mixture, or the prior when ``utterances`` are of clean speech.
-            utterances: the batch.
-
-        Returns:
-            bool: False where q(alpha) stays as it is, for there is none or it was given.
-        """
-        if self.alpha is None or self._given:
-            return False
+    def alpha_posterior(self, story: Story, utterances: Utterances) -> dist.Distribution:
+        """The mean of p(alpha | z, x) over the particles, batch shape (B, N); each particle's own is kept too."""
         joint = latent_joint(story, self.particles, utterances)
         if joint.code.shape[-4] == 2:  # else the likelihood cancels
             joint = joint.observing(story)
@@ -129,7 +118,6 @@ class ParticleGuide(UtteranceGuide):
         shape = self.particles.shape[:-1]
         self._each = each.mean.expand(shape)
         if isinstance(each, BinaryMarkovChain):
-            self.alpha = each.averaged()
-        elif each.batch_shape == shape:
-            self.alpha = dist.Bernoulli(logits=mean_log_odds(each.logits))
-        return True
+            return each.averaged()
+        assert self.alpha is not None
+        return dist.Bernoulli(logits=mean_log_odds(each.logits)) if each.batch_shape == shape else self.alpha

@@ -138,6 +138,11 @@ class UtteranceGuide(PyroModule):
         """
         if self.alpha is None or self._given:
             return False
+        self.alpha = self.alpha_posterior(story, utterances)
+        return True
+
+    def alpha_posterior(self, story: Story, utterances: Utterances) -> dist.Distribution:
+        """The closed form of q(alpha), batch shape (B, N); arguments as of :meth:`refresh`."""
         posterior: Any = self.z_posterior()
         found = branches(story, posterior, posterior.mean, utterances)
         assert found is not None
@@ -148,8 +153,7 @@ class UtteranceGuide(PyroModule):
             with pyro.validation_enabled(False):
                 likelihood = story.likelihood(drawn.code, utterances).log_prob(utterances.spectrum).mean(0)
             evidence = evidence + likelihood[1] - likelihood[0]
-        self.alpha = alpha_posterior(found.prior, evidence, utterances)
-        return True
+        return alpha_posterior(found.prior, evidence, utterances)
 
     @property
     def responsibility(self) -> Tensor | None:

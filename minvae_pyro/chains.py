@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-import pyro.distributions as dist
 import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor
@@ -147,18 +146,6 @@ class BinaryMarkovChain(TorchDistribution):
             evidence: (..., N).
         """
         return (softplus(self.tilted(evidence).after_zero) - softplus(self.after_zero)).sum(-1)
-
-
-def tilted(distribution: Any, evidence: Tensor) -> dist.Bernoulli | BinaryMarkovChain:
-    """Posterior of alpha after per-frame evidence.
-
-    Args:
-        distribution: the prior: a :class:`BinaryMarkovChain`, or a Bernoulli for each frame by itself.
-        evidence: log-likelihood of alpha = 1 against alpha = 0, (B, N).
-    """
-    if isinstance(distribution, BinaryMarkovChain):
-        return distribution.tilted(evidence)
-    return dist.Bernoulli(logits=distribution.logits + evidence)
 
 
 def independent_frames(logits: Tensor) -> BinaryMarkovChain:

@@ -106,7 +106,25 @@ class DeepDecoder(nn.Module):
         return self.log_variance(hidden).clamp(-25.0, 25.0).exp()
 
 
-class RecurrentEncoder(nn.Module):
+class _HeardFrames(nn.Module):
+    """A tanh layer on the power of each frame, and what is seen beside it: what the encoders below begin with."""
+
+    def __init__(
+        self, frequencies: int, hidden: int, transform: Callable[[Tensor], Tensor], fusion: Fusion | None
+    ) -> None:
+        super().__init__()
+        self.transform = transform
+        self.hidden = nn.Linear(frequencies, hidden)
+        self.fusion = fusion
+        self.size = hidden if fusion is None else fusion.output
+
+    def frames(self, power: Tensor, sight: Tensor | None) -> Tensor:
+        """Map power (B, N, F) and features (B, N, V) to (B, N, size)."""
+        frames = torch.tanh(self.hidden(self.transform(power)))
+        return frames if self.fusion is None else self.fusion(frames, sight)
+
+
+class RecurrentEncoder(_HeardFrames):
     """q(z_n | all frames): a tanh layer, a network that goes both ways, N(mean, scale) (arXiv 1609.09869, MF-LR).
 
     Args:
@@ -127,14 +145,10 @@ class RecurrentEncoder(nn.Module):
         transform: Callable[[Tensor], Tensor] = log_power,
         fusion: Fusion | None = None,
     ) -> None:
-        super().__init__()
-        self.transform = transform
-        self.hidden = nn.Linear(frequencies, hidden)
-        self.fusion = fusion
-        size = hidden if fusion is None else fusion.output
-        self.forward_in_time = nn.GRU(size, units, batch_first=True)
-        self.backward_in_time = nn.GRU(size, units, batch_first=True)
-        self.head = GaussianHead(size + 2 * units, latent_dim)
+        super().__init__(frequencies, hidden, transform, fusion)
+        self.forward_in_time = nn.GRU(self.size, units, batch_first=True)
+        self.backward_in_time = nn.GRU(self.size, units, batch_first=True)
+        self.head = GaussianHead(self.size + 2 * units, latent_dim)
 
     def forward(self, power: Tensor, mask: Tensor, sight: Tensor | None = None) -> Gaussian:
         """Mean and standard deviation of z, each (B, N, L).
@@ -144,15 +158,13 @@ class RecurrentEncoder(nn.Module):
             mask: (B, N) bool, False in padding at the end.
             sight: features of the mouth, (B, N, V).
         """
-        frames = torch.tanh(self.hidden(self.transform(power)))
-        if self.fusion is not None:
-            frames = self.fusion(frames, sight)
+        frames = self.frames(power, sight)
         past, _ = self.forward_in_time(frames)
         future = run_backward(self.backward_in_time, frames, mask)
         return self.head(torch.cat([frames, past, future], -1))
 
 
-class StructuredEncoder(nn.Module):
+class StructuredEncoder(_HeardFrames):
     """q(z_n | z_{n-1}, this frame and all later ones): what the true posterior depends on (arXiv 1609.09869, DKS).
 
     ::
@@ -184,22 +196,16 @@ class StructuredEncoder(nn.Module):
         transform: Callable[[Tensor], Tensor] = log_power,
         fusion: Fusion | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(frequencies, hidden, transform, fusion)
         self.latent_dim = latent_dim
-        self.transform = transform
-        self.hidden = nn.Linear(frequencies, hidden)
-        self.fusion = fusion
-        self.backward_in_time = nn.LSTM(hidden if fusion is None else fusion.output, units, batch_first=True)
+        self.backward_in_time = nn.LSTM(self.size, units, batch_first=True)
         self.state = _tanh_layers(latent_dim, state, units)
         self.narrow = _tanh_layers(units, narrow)
         self.head = GaussianHead(narrow, latent_dim)
 
     def forward(self, power: Tensor, mask: Tensor, sight: Tensor | None = None) -> Tensor:
         """What this frame and the later ones say, (B, N, units); arguments as of :class:`RecurrentEncoder`."""
-        frames = torch.tanh(self.hidden(self.transform(power)))
-        if self.fusion is not None:
-            frames = self.fusion(frames, sight)
-        return run_backward(self.backward_in_time, frames, mask)
+        return run_backward(self.backward_in_time, self.frames(power, sight), mask)
 
     def step(self, previous: Tensor, ahead: Tensor) -> Gaussian:
         """Mean and scale of z, each (..., L).

@@ -24,14 +24,12 @@ from pyro.poutine.messenger import Messenger
 from pyro.poutine.runtime import _PYRO_STACK
 from torch import Tensor
 
+from minvae_pyro.models.mixing import LOGIT_BOUND
 from minvae_pyro.utterances import Utterances
 
 T = TypeVar("T")
 Occlusion = Callable[[Utterances], Utterances]
 """What happens to the mouth: a batch in, a batch with another ``mouth`` and ``mouth_seen`` out."""
-
-CERTAIN = 30.0
-"""Log-odds of what is known: the other value keeps a probability of 1e-13, so that no logarithm is infinite."""
 
 
 def occlude(fn: Callable[..., T], how: Occlusion) -> Callable[..., T]:
@@ -135,7 +133,7 @@ class condition_alpha(Messenger):
         super().__init__()
         if value not in (0, 1):
             raise ValueError(f"alpha is 0 or 1, not {value}")
-        self.log_odds = CERTAIN if value else -CERTAIN
+        self.log_odds = LOGIT_BOUND if value else -LOGIT_BOUND
 
     def known(self, distribution: Any) -> KnownAlpha:
         """What stands in the place of a distribution of alpha."""

@@ -5,18 +5,16 @@ from __future__ import annotations
 from typing import Self
 
 import pyro
-import torch
 from torch import Tensor, nn
 
 from minvae_pyro.dynamic_networks import DeepDecoder, GatedTransition
 from minvae_pyro.dynamics import MarkovNormal
-from minvae_pyro.models.sight import GivenSight, exchanged
-from minvae_pyro.models.speech_prior import SpeechPrior
+from minvae_pyro.models.sight import GivenSight, LookingPrior, exchanged
 from minvae_pyro.networks import Gaussian
 from minvae_pyro.utterances import Plates, Utterances
 
 
-class DeepKalmanFilter(SpeechPrior):
+class DeepKalmanFilter(LookingPrior):
     """A-DKF, and AV-DKF when it is given sight (arXiv 2211.00988).
 
     ::
@@ -71,15 +69,6 @@ class DeepKalmanFilter(SpeechPrior):
     def looking(self, utterances: Utterances) -> Self:
         """The same prior with its features of these mouths worked out, differentiable."""
         return self if self.sight is None else exchanged(self, self.sight, GivenSight(self.sight(utterances)))
-
-    def forward(self, utterances: Utterances) -> Tensor:
-        """Run the generative story and observe clean speech at site ``s``; the mouth is looked at once."""
-        return SpeechPrior.forward(self.looking(utterances), utterances)
-
-    def given(self, utterances: Utterances) -> Self:
-        """The same prior with its features of these mouths worked out."""
-        with torch.no_grad():
-            return self.looking(utterances)
 
     def _features(self, utterances: Utterances) -> tuple[Tensor, ...]:
         return () if self.sight is None else (self.sight(utterances),)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Self
 
-import torch
 from torch import Tensor, nn
 
 from minvae_pyro.audio_visual_networks import ConcatenatingDecoder
 from minvae_pyro.models.components import ConditionalComponent, GivenComponent, StandardComponent
 from minvae_pyro.models.min_vae import MinVAE
-from minvae_pyro.models.sight import GivenSight
+from minvae_pyro.models.sight import GivenSight, LookingPrior
 from minvae_pyro.models.speech_prior import shallow_copy
 from minvae_pyro.networks import MouthConvolution
 from minvae_pyro.utterances import Utterances
 
 
-class MinVAEv2(MinVAE):
+class MinVAEv2(LookingPrior, MinVAE):
     """MIN-VAE v2: a mixture of an audio and a visual component, a decoder that sees the mouth (arXiv 1912.10647).
 
     ::
@@ -74,12 +73,3 @@ class MinVAEv2(MinVAE):
         prior.visual_component = GivenComponent(mean, scale)
         prior.sight = GivenSight(mean if self.sight is None else self.sight(utterances))
         return prior
-
-    def forward(self, utterances: Utterances) -> Tensor:
-        """Run the generative story and observe clean speech at site ``s``."""
-        return MinVAE.forward(self.looking(utterances), utterances)
-
-    def given(self, utterances: Utterances) -> Self:
-        """The same prior with all that it sees worked out, and a pi of their own, for these utterances."""
-        with torch.no_grad():
-            return MinVAE.given(self.looking(utterances), utterances)

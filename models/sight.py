@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import copy
-from typing import Self, TypeVar
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
-from minvae_pyro.models.speech_prior import SpeechPrior
+from minvae_pyro.models.speech_prior import Module, SpeechPrior, shallow_copy
 from minvae_pyro.networks import Gaussian, MouthConvolution
 from minvae_pyro.utterances import Utterances
 
@@ -89,10 +88,28 @@ class SightComponent(nn.Module):
         return torch.where(seen, mean, 0.0), torch.where(seen, scale, 1.0)
 
 
-class SightedPrior(SpeechPrior):
-    """A prior whose decoder sees the mouth: s | z, v ~ N_c(0, diag variance(z, v)).
+class LookingPrior(SpeechPrior):
+    """A prior that looks at the mouth once in a run of its story, however often it asks what is seen there.
 
-    The network on the mouth runs once in a run of the story, however often its features are asked for.
+    It stands before the class that tells the story: ``class MinVAEv2(LookingPrior, MinVAE)``.
+    """
+
+    def looking(self, utterances: Utterances) -> Self:
+        """The same prior with all that it sees of these mouths worked out, differentiable."""
+        raise NotImplementedError(f"{type(self).__name__} must say what it sees of the mouth")
+
+    def forward(self, utterances: Utterances) -> Tensor:
+        """Run the generative story and observe clean speech at site ``s``."""
+        return super(LookingPrior, self.looking(utterances)).forward(utterances)
+
+    def given(self, utterances: Utterances) -> Self:
+        """The same prior with whatever depends on the mouth alone worked out once for these utterances."""
+        with torch.no_grad():
+            return super(LookingPrior, self.looking(utterances)).given(utterances)
+
+
+class SightedPrior(LookingPrior):
+    """A prior whose decoder sees the mouth: s | z, v ~ N_c(0, diag variance(z, v)).
 
     Attributes:
         sight: maps utterances to features (B, N, V).
@@ -110,23 +127,10 @@ class SightedPrior(SpeechPrior):
         """The same prior with its features of these mouths worked out, differentiable."""
         return exchanged(self, self.sight, GivenSight(self.sight(utterances)))
 
-    def forward(self, utterances: Utterances) -> Tensor:
-        """Run the generative story and observe clean speech at site ``s``."""
-        return SpeechPrior.forward(self.looking(utterances), utterances)
-
-    def given(self, utterances: Utterances) -> Self:
-        """The same prior with whatever depends on the mouth alone worked out once for these utterances."""
-        with torch.no_grad():
-            return self.looking(utterances)
-
-
-Module = TypeVar("Module", bound=nn.Module)
-
 
 def exchanged(whole: Module, old: nn.Module, new: nn.Module) -> Module:
     """A copy that shares every part but one, which is another wherever it occurs."""
-    twin = copy.copy(whole)
-    twin._modules = dict(whole._modules)
+    twin = shallow_copy(whole)
     for name, part in whole.named_children():
         if part is old:
             twin._modules[name] = new

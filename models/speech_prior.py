@@ -9,7 +9,7 @@ import pyro
 import pyro.distributions as dist
 import torch
 from pyro.nn import PyroModule
-from torch import Tensor
+from torch import Tensor, nn
 
 from minvae_pyro.distributions import ComplexNormal, PowerExponential
 from minvae_pyro.utterances import Plates, Utterances
@@ -80,13 +80,13 @@ class SpeechPrior(PyroModule):
         """
 
 
-Prior = TypeVar("Prior", bound=SpeechPrior)
+Module = TypeVar("Module", bound=nn.Module)
 
 
-def shallow_copy(prior: Prior) -> Prior:
+def shallow_copy(module: Module) -> Module:
     """A copy that shares every part, so that exchanging one leaves the original alone."""
-    twin = copy.copy(prior)
-    twin._modules = dict(prior._modules)
+    twin = copy.copy(module)
+    twin._modules = dict(module._modules)
     return twin
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import pyro
 import torch
-from pyro import poutine
 from torch import Tensor
 
 from minvae_pyro.guides import UtteranceGuide
+from minvae_pyro.guides.branches import both_alphas, code_at
 from minvae_pyro.guides.utterance import with_branches
 from minvae_pyro.models import SpeechPrior
 from minvae_pyro.utterances import Utterances
@@ -32,19 +31,13 @@ def draw_codes(
     sites = guide.draw(samples)
     responsibility = guide.draw_responsibility
     if responsibility is None:
-        return _code(prior, utterances, sites), None
-    alpha = torch.tensor([0.0, 1.0], device=responsibility.device, dtype=responsibility.dtype)[:, None, None]
+        return code_at(prior, utterances, **sites), None
     sites = {name: with_branches(value) for name, value in sites.items()}
-    code = _code(prior, utterances, {**sites, "alpha": alpha})
+    code = code_at(prior, utterances, **sites, alpha=both_alphas(responsibility))
     if code.shape[1] == 1:
         return code[:, 0], None
     weight = torch.stack([1 - responsibility, responsibility], -3) / len(code)
     return code.flatten(0, 1), weight.expand(code.shape[:-1]).flatten(0, 1)
-
-
-def _code(prior: SpeechPrior, utterances: Utterances, sites: dict[str, Tensor]) -> Tensor:
-    with pyro.validation_enabled(False), poutine.condition(data=sites):
-        return prior.latent(utterances, utterances.plates())
 
 
 def expectation(values: Tensor, weight: Tensor | None) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from minvae_pyro.guides import UtteranceGuide
 from minvae_pyro.guides.branches import Story
 from minvae_pyro.inference.codes import draw_codes
+from minvae_pyro.inference.stopping import has_settled
 from minvae_pyro.models import NoisyMixture
 from minvae_pyro.utterances import Utterances
 
@@ -64,6 +65,18 @@ class InferenceEngine(ABC):
         Returns:
             list: the objective after each iteration that was run, nats per frame; higher is better.
         """
+
+    def ended(self, objective: Sequence[float], most: int, callback: Callback | None) -> bool:
+        """Report the iteration that has ended, and tell whether the objective has settled: every engine's last line.
+
+        Args:
+            objective: so far.
+            most: iterations that there may be.
+            callback: of :meth:`__call__`.
+        """
+        if callback is not None:
+            callback(len(objective), most, objective[-1])
+        return has_settled(objective, self.tolerance)
 
     def gain(self, mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterances, samples: int) -> Tensor:
         """Posterior mean of the Wiener gain, (B, N, F), over draws of z; alpha is summed over."""

@@ -9,16 +9,14 @@ from typing import Any
 import pyro
 import pyro.distributions as dist
 import torch
-from pyro import poutine
 from torch import Tensor
 from torch.distributions import kl_divergence
 
 from minvae_pyro.building import local_parameters
 from minvae_pyro.distributions import VARIANCE_FLOOR
 from minvae_pyro.guides import MeanFieldGuide, MixtureUtteranceGuide, UtteranceGuide
-from minvae_pyro.handlers import aside
+from minvae_pyro.guides.branches import both_alphas, latent_trace
 from minvae_pyro.inference.engine import Callback, frozen, update_alpha
-from minvae_pyro.inference.stopping import has_settled
 from minvae_pyro.inference.svi import StochasticVariational
 from minvae_pyro.models import NoisyMixture
 from minvae_pyro.models.noise import FLOOR
@@ -44,8 +42,7 @@ class Compiled:
         if not self.carried:
             return z
         shape = (2, *z.shape[-3:-1], 1)
-        alpha = torch.arange(2, dtype=z.dtype, device=z.device)[:, None, None, None]
-        return torch.cat([z.expand(*shape[:-1], -1), alpha.expand(shape)], -1)
+        return torch.cat([z.expand(*shape[:-1], -1), both_alphas(z)[..., None].expand(shape)], -1)
 
 
 def compiled(mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterances) -> Compiled | None:
@@ -64,14 +61,12 @@ def compiled(mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterance
     drawn_plainly = own.forward is UtteranceGuide.forward and own.z_given is UtteranceGuide.z_given
     if not drawn_plainly or own.z_posterior not in (MeanFieldGuide.z_posterior, MixtureUtteranceGuide.z_posterior):
         return None
-    with torch.no_grad(), aside(), pyro.validation_enabled(False):
+    with torch.no_grad():
         mean: Any = guide.z_posterior().mean
         # no story makes these numbers by chance: a code that holds them is z
         z = torch.linspace(-1, 1, mean.numel(), device=mean.device, dtype=mean.dtype).view_as(mean)
-        alpha = torch.tensor([0.0, 1.0], device=z.device, dtype=z.dtype)[:, None, None]
-        known = poutine.condition(mixture.latent, data={"alpha": alpha, "z": z})
-        trace = poutine.trace(known).get_trace(utterances, utterances.plates())
-    sites: Any = trace.nodes
+        trace = latent_trace(mixture, utterances, alpha=both_alphas(z), z=z)
+    sites = trace.nodes
     normal = getattr(sites["z"]["fn"], "base_dist", None) if "z" in sites else None
     if set(trace.observation_nodes) - {"alpha", "z"} or trace.stochastic_nodes or type(normal) is not dist.Normal:
         return None
@@ -249,9 +244,7 @@ class FastVariational(StochasticVariational):
             objective.append(float(step.value.detach() + bound.rest()) / frames)
             bound.update_alpha()
             bound.m_step(step)
-            if callback is not None:
-                callback(iteration, self.iterations, objective[-1])
-            if has_settled(objective, self.tolerance):
+            if self.ended(objective, self.iterations, callback):
                 break
         return objective
 

@@ -15,7 +15,6 @@ from minvae_pyro.errors import UserError
 from minvae_pyro.guides import ParticleGuide, UtteranceGuide
 from minvae_pyro.inference.codes import draw_codes
 from minvae_pyro.inference.engine import Callback, InferenceEngine, frozen, update_alpha
-from minvae_pyro.inference.stopping import has_settled
 from minvae_pyro.models import NoisyMixture
 from minvae_pyro.utterances import Utterances
 
@@ -77,15 +76,12 @@ class ParticleEM(InferenceEngine):
         objective: list[float] = []
         frames = int(utterances.mask.sum())
         with pyro.validation_enabled(False), local_parameters(mixture, mixture.speech, guide), frozen(mixture.speech):
-            e_steps = islice(self.e_steps(mixture, guide, utterances), self.iterations)
-            for iteration, (particles, value) in enumerate(e_steps, 1):
+            for particles, value in islice(self.e_steps(mixture, guide, utterances), self.iterations):
                 guide.hold(particles)
                 update_alpha(mixture, guide, mixture, utterances)
                 code, weight = draw_codes(mixture.speech, guide, utterances, self.chains)
                 mixture.m_step(code, utterances, weight)
                 objective.append(value.mean(0).sum().item() / frames)
-                if callback is not None:
-                    callback(iteration, self.iterations, objective[-1])
-                if has_settled(objective, self.tolerance):
+                if self.ended(objective, self.iterations, callback):
                     break
         return objective

@@ -13,7 +13,6 @@ from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.guides import UtteranceGuide
 from minvae_pyro.inference.codes import draw_codes
 from minvae_pyro.inference.engine import Callback, InferenceEngine, frozen, update_alpha
-from minvae_pyro.inference.stopping import has_settled
 from minvae_pyro.models import NoisyMixture
 from minvae_pyro.utterances import Utterances
 
@@ -50,15 +49,13 @@ class StochasticVariational(InferenceEngine):
         frames = int(utterances.mask.sum())
         with pyro.validation_enabled(False), local_parameters(mixture, guide), frozen(mixture.speech):
             svi = SVI(mixture, guide, Adam({"lr": self.learning_rate}), AnalyticTraceEnum_ELBO(max_plate_nesting=2))
-            for iteration in range(1, self.iterations + 1):
+            for _ in range(self.iterations):
                 for _ in range(self.steps):
                     loss = svi.step(utterances)
                 update_alpha(mixture, guide, mixture, utterances)
                 code, weight = draw_codes(mixture.speech, guide, utterances, self.samples)
                 mixture.m_step(code, utterances, weight)
                 objective.append(-loss / frames)
-                if callback is not None:
-                    callback(iteration, self.iterations, objective[-1])
-                if has_settled(objective, self.tolerance):
+                if self.ended(objective, self.iterations, callback):
                     break
         return objective

@@ -18,7 +18,6 @@ from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.guides import UtteranceGuide
 from minvae_pyro.inference.codes import draw_codes, expectation
 from minvae_pyro.inference.engine import Callback, InferenceEngine, frozen, update_alpha
-from minvae_pyro.inference.stopping import has_settled
 from minvae_pyro.models import NoisyMixture
 from minvae_pyro.models.noise import FLOOR
 from minvae_pyro.utterances import Utterances
@@ -65,7 +64,7 @@ class VariationalEM(InferenceEngine):
         objective: list[float] = []
         with pyro.validation_enabled(False), local_parameters(mixture, mixture.speech, guide), frozen(mixture.speech):
             svi = SVI(model, guide, Adam({"lr": self.learning_rate}), AnalyticTraceEnum_ELBO(max_plate_nesting=2))
-            for iteration in range(1, self.iterations + 1):
+            for _ in range(self.iterations):
                 precision = self._precision(mixture, guide, utterances)
                 mean, variance = posterior_of_speech(mixture, precision, utterances)
                 expected = mean.abs().square() + variance
@@ -78,9 +77,7 @@ class VariationalEM(InferenceEngine):
                 update_alpha(mixture, guide, mixture.speech, clean)
                 precision = self._precision(mixture, guide, utterances)
                 self._m_step(mixture, precision, mean, variance, utterances)
-                if callback is not None:
-                    callback(iteration, self.iterations, objective[-1])
-                if has_settled(objective, self.tolerance):
+                if self.ended(objective, self.iterations, callback):
                     break
         return objective
 

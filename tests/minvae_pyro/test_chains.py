@@ -16,7 +16,9 @@ from pyro.infer import TraceEnum_ELBO, config_enumerate, infer_discrete
 from torch import Tensor
 from torch.distributions import kl_divergence
 
-from minvae_pyro.chains import BinaryMarkovChain, independent_frames, scan, tilted
+from minvae_pyro.chains import BinaryMarkovChain, independent_frames, scan
+from minvae_pyro.guides.branches import alpha_posterior
+from minvae_pyro.utterances import Utterances
 
 LENGTHS = [1, 2, 3, 4, 5, 7, 8]
 BATCH = 3
@@ -223,8 +225,10 @@ def test_frames_that_do_not_look_back_are_frames_by_themselves() -> None:
     logits, evidence = torch.randn(2, BATCH, 6, dtype=torch.float64)
     apart, together = dist.Bernoulli(logits=logits), independent_frames(logits)
     torch.testing.assert_close(together.mean, apart.probs)
-    torch.testing.assert_close(tilted(together, evidence).mean, tilted(apart, evidence).probs)
-    torch.testing.assert_close(tilted(apart, evidence).logits, logits + evidence)
+    seen = Utterances.from_spectrum(torch.ones(BATCH, 6, 1), torch.zeros(BATCH, 6, 67, 67))
+    tilted = alpha_posterior(apart, evidence, seen)
+    torch.testing.assert_close(alpha_posterior(together, evidence, seen).mean, tilted.mean)
+    torch.testing.assert_close(tilted.logits, logits + evidence)
     other = dist.Bernoulli(logits=torch.randn(BATCH, 6, dtype=torch.float64))
     expected = kl_divergence(other, apart)
     torch.testing.assert_close(kl_divergence(other, together), expected)
