@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks import growth, quality, steps
 from benchmarks.grid import Weights
+from benchmarks.running import answer
 from minvae_pyro.destinations import make_folder
 from minvae_pyro.errors import UserError
 from minvae_pyro.plots import save_figure
@@ -46,12 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     """
     given = parser().parse_args(arguments)
     lengths = [*given.lengths, growth.HOUR] if given.hours else given.lengths
-    try:
-        print(benchmark(given.demo, given.weights, given.output, given.only, lengths))
-    except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    return 0
+    return answer(lambda: benchmark(given.demo, given.weights, given.output, given.only, lengths))
 
 
 def benchmark(demo: Path, weights: Path | None, output: Path, parts: Sequence[str], lengths: Sequence[float]) -> str:

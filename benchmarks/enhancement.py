@@ -10,16 +10,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import joblib  # type: ignore[import-untyped]
 import pandas as pd
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from benchmarks import figures, tables
-from benchmarks.cells import Bench, built, run_cell
+from benchmarks.cells import Bench, built
 from benchmarks.grid import PARTS, SHIPPED, SYSTEMS, VIDEOS, Cell, Weights, cells
+from benchmarks.running import add_common, answer, progress_bar, run_all
 from benchmarks.speed import measure
-from benchmarks.videos import other_clip, read_once
 from minvae_pyro.destinations import make_folder
 from minvae_pyro.errors import UserError
 from minvae_pyro.plots import save_figure
@@ -29,19 +26,9 @@ from minvae_pyro.writing import write_whole
 def parser() -> argparse.ArgumentParser:
     """The arguments of the command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.enhancement", description=__doc__.splitlines()[0])
-    parser.add_argument("--mixtures", type=Path, required=True, metavar="CSV", help="table of mixtures")
-    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="results.md, figures, scores")
-    parser.add_argument(
-        "--weights",
-        nargs="+",
-        default=["shipped"],
-        metavar="[NAME=]PLACE",
-        help="shipped, a folder, or a pattern with {name} and {seed}; NAME= says it for one system "
-        f"({', '.join(SYSTEMS)})",
-    )
+    add_common(parser, SYSTEMS, "results.md, figures, scores")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="trainings (default: 0 1 2)")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts to measure (default: all)")
-    parser.add_argument("--workers", type=int, default=2, help="processes (default: 2); results do not depend on it")
     return parser
 
 
@@ -52,12 +39,9 @@ def main(arguments: Sequence[str]) -> int:
         0 when all is measured, 2 with one line on stderr when something that was given cannot be used.
     """
     given = parser().parse_args(arguments)
-    try:
-        print(benchmark(given.mixtures, given.output, Weights(given.weights), given.seeds, given.only, given.workers))
-    except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    return 0
+    return answer(
+        lambda: benchmark(given.mixtures, given.output, Weights(given.weights), given.seeds, given.only, given.workers)
+    )
 
 
 def benchmark(
@@ -83,10 +67,8 @@ def benchmark(
         raise UserError(f"there is no checkpoint, not even {weights.path(*missing[0])}: say --weights.")
     for folder in ("mouths", "scores", "speed"):
         make_folder(output / folder)
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as progress:
-        _read_mouths(bench, wanted, workers, progress)
-        _run(bench, [cell for cell in wanted if not bench.file(cell).exists()], workers, progress)
+    with progress_bar() as progress:
+        run_all(bench, wanted, workers, progress)
         times = {}
         if "speed" in parts:
             # after the others, so that nothing of ours runs beside it
@@ -97,26 +79,6 @@ def benchmark(
     text = _report(bench, wanted, parts, times, missing)
     write_whole(output / "results.md", text.encode(), overwrite=True)
     return text
-
-
-def _read_mouths(bench: Bench, wanted: Sequence[Cell], workers: int, progress: Progress) -> None:
-    shown = {cell.video for cell in wanted}
-    heard = {mixture.clip for mixture in built(bench.table)[0]}
-    clips = heard if shown & {"right", "frozen"} else set()
-    if "other" in shown:
-        clips |= {other_clip(clip) for clip in heard}
-    jobs = (joblib.delayed(read_once)(clip, bench.mouths) for clip in sorted(clips))
-    done = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(jobs)
-    for _ in progress.track(done, total=len(clips), description="reading mouths"):
-        pass
-
-
-def _run(bench: Bench, wanted: Sequence[Cell], workers: int, progress: Progress) -> None:
-    jobs = (joblib.delayed(run_cell)(bench, cell) for cell in wanted)
-    done = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch=workers)(jobs)
-    for cell in progress.track(done, total=len(wanted), description="enhancing and scoring"):
-        # a line for those who watch a log
-        progress.console.print(f"done: {cell}", highlight=False)
 
 
 def _report(

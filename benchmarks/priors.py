@@ -13,15 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import joblib  # type: ignore[import-untyped]
 import pandas as pd
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from benchmarks.cells import BATCH, Bench, built, estimate, one_thread, run_cell
+from benchmarks.cells import BATCH, Bench, built, estimate, one_thread
 from benchmarks.grid import INPUT, Cell, Weights, fingerprint
+from benchmarks.running import add_common, answer, progress_bar, run_all
 from benchmarks.tables import METRICS, collect, markdown
-from benchmarks.videos import mouth_of, other_clip, read_once
+from benchmarks.videos import mouth_of
 from minvae_pyro.building import together
 from minvae_pyro.checkpoints import load_checkpoint
 from minvae_pyro.destinations import make_folder
@@ -70,17 +68,8 @@ PRIORS = {
 def parser() -> argparse.ArgumentParser:
     """The arguments of the command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.priors", description=__doc__.splitlines()[0])
-    parser.add_argument("--mixtures", type=Path, required=True, metavar="CSV", help="table of mixtures")
-    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="priors.md and the scores")
-    parser.add_argument(
-        "--weights",
-        nargs="+",
-        default=["shipped"],
-        metavar="[NAME=]PLACE",
-        help="shipped, a folder, or a pattern with {name} and {seed}; NAME= says it for one prior",
-    )
+    add_common(parser, PRIORS, "priors.md and the scores")
     parser.add_argument("--only", nargs="+", choices=list(PRIORS), default=list(PRIORS), help="priors (default: all)")
-    parser.add_argument("--workers", type=int, default=2, help="processes (default: 2); results do not depend on it")
     return parser
 
 
@@ -91,13 +80,12 @@ def main(arguments: Sequence[str]) -> int:
         0 when all is measured, 2 with one line on stderr when something that was given cannot be used.
     """
     given = parser().parse_args(arguments)
-    try:
-        weights = Weights(given.weights, tuple(PRIORS))
-        print(benchmark(Bench(given.mixtures, given.output, weights), given.only, given.workers))
-    except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    return 0
+
+    def work() -> str:
+        bench = Bench(given.mixtures, given.output, Weights(given.weights, tuple(PRIORS)))
+        return benchmark(bench, given.only, given.workers)
+
+    return answer(work)
 
 
 def benchmark(bench: Bench, names: Sequence[str], workers: int) -> str:
@@ -117,27 +105,13 @@ def benchmark(bench: Bench, names: Sequence[str], workers: int) -> str:
     for folder in ("mouths", "scores", "speed"):
         make_folder(bench.output / folder)
     cells = [Cell(name, video=video) for name in names for video in PRIORS[name].videos]
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as progress:
-        heard = {mixture.clip for mixture in built(bench.table)[0]}
-        clips = sorted(heard | {other_clip(clip) for clip in heard}) if any(PRIORS[n].with_mouth for n in names) else []
-        for description, work, jobs in (
-            ("reading mouths", read_once, [(clip, bench.mouths) for clip in clips]),
-            ("enhancing and scoring", run_cell, _unfinished(bench, [INPUT, *cells])),
-        ):
-            running = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch=workers)
-            done = running(joblib.delayed(work)(*job) for job in jobs)
-            for _ in progress.track(done, total=len(jobs), description=description):
-                pass
+    with progress_bar() as progress:
+        run_all(bench, [INPUT, *cells], workers, progress)
         # after the others, so that nothing of ours runs beside it
         seconds = {name: _seconds(bench, name) for name in progress.track(names, description="speed")}
     text = _report(bench, collect(bench, cells), seconds)
     write_whole(bench.output / "priors.md", text.encode(), overwrite=True)
     return text
-
-
-def _unfinished(bench: Bench, cells: Sequence[Cell]) -> list[tuple[Bench, Cell]]:
-    return [(bench, cell) for cell in cells if not bench.file(cell).exists()]
 
 
 def _seconds(bench: Bench, name: str) -> float:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import enhancement
+from benchmarks import enhancement, running
 from benchmarks.cells import estimate
 from minvae_pyro import enhance, load_checkpoint
 from minvae_pyro.corpora.synthetic import speak, synthesise
@@ -71,7 +71,7 @@ def test_an_interrupted_benchmark_goes_on_and_new_weights_start_anew(
     def refuse(*_: object) -> None:
         raise AssertionError("runs again")
 
-    monkeypatch.setattr(enhancement, "run_cell", refuse)
+    monkeypatch.setattr(running, "run_cell", refuse)
     assert run(table, output, "--workers", "1") == 0
     assert scores_in(output) == before
     handmade(weights, seed=1)

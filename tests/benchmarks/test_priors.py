@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmarks import priors
+from benchmarks import priors, running
 from minvae_pyro.building import together
 from minvae_pyro.checkpoints import load_checkpoint, shipped
 
@@ -51,7 +51,7 @@ def test_what_was_measured_is_not_measured_again(
     def never(*_: object) -> None:
         raise AssertionError("measured again")
 
-    monkeypatch.setattr(priors, "run_cell", never)
+    monkeypatch.setattr(running, "run_cell", never)
     monkeypatch.setattr(priors, "estimate", never)
     assert run(table, tmp_path / "out") == 0
     assert (tmp_path / "out" / "priors.md").read_text() == before
