@@ -49,6 +49,19 @@ class Checkpoint:
     enhancement: dict[str, Any]
     metadata: dict[str, Any]
 
+    def to(self, device: str | torch.device) -> Checkpoint:
+        """Move it to a device, itself.
+
+        Raises:
+            UserError: there is no such device.
+        """
+        try:
+            for module in (self.prior, self.guide, self.stft):
+                module.to(device)
+        except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts that it has it
+            raise UserError(f"cannot compute on {device} ({str(error).splitlines()[0]}): choose cpu.") from error
+        return self
+
 
 def save_checkpoint(
     path: str | os.PathLike[str],
@@ -106,7 +119,7 @@ def load_checkpoint(name_or_path: str | os.PathLike[str]) -> Checkpoint:
         UserError: it is missing, no safetensors file, no checkpoint of this package or of another version of
             it, or its weights do not fit the classes it names.
     """
-    path = _resolve(name_or_path)
+    path = checkpoint_file(name_or_path)
     tensors, metadata = _read(path)
     try:
         prior, guide = build(metadata)
@@ -132,13 +145,30 @@ def load_checkpoint(name_or_path: str | os.PathLike[str]) -> Checkpoint:
     return Checkpoint(prior.eval(), guide.eval(), stft, metadata["enhancement"], metadata)
 
 
-def describe(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a checkpoint says of itself, see :attr:`Checkpoint.metadata`; no weight is read.
+def checkpoint_file(name_or_path: str | os.PathLike[str]) -> Path:
+    """The file of a checkpoint.
+
+    Args:
+        name_or_path: as for :func:`load_checkpoint`.
 
     Raises:
-        UserError: as :func:`load_checkpoint`, for what concerns the file.
+        UserError: it is missing.
     """
-    return _read(_resolve(name_or_path), weights=False)[1]
+    """The file of a checkpoint.
+
+    Args:
+        name_or_path: name of one that ships with the package, or a file.
+
+    Raises:
+        UserError: there is none.
+    """
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    if str(name_or_path) in shipped():
+        return Path(str(resources.files("minvae_pyro") / "weights" / f"{name_or_path}.safetensors"))
+    names = ", ".join(shipped()) or "none"
+    raise UserError(f"there is no checkpoint {name_or_path}: give a .safetensors file or a shipped name ({names}).")
 
 
 def shipped() -> list[str]:
@@ -151,14 +181,13 @@ def shipped() -> list[str]:
     )
 
 
-def _resolve(name_or_path: str | os.PathLike[str]) -> Path:
-    path = Path(name_or_path)
-    if path.is_file():
-        return path
-    if str(name_or_path) in shipped():
-        return Path(str(resources.files("minvae_pyro") / "weights" / f"{name_or_path}.safetensors"))
-    names = ", ".join(shipped()) or "none"
-    raise UserError(f"there is no checkpoint {name_or_path}: give a .safetensors file or a shipped name ({names}).")
+def describe(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a checkpoint says of itself, see :attr:`Checkpoint.metadata`; no weight is read.
+
+    Raises:
+        UserError: as :func:`load_checkpoint`, for what concerns the file.
+    """
+    return _read(checkpoint_file(name_or_path), weights=False)[1]
 
 
 def _read(path: Path, weights: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
