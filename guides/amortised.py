@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import fields
 from typing import Any
 
 import pyro.distributions as dist
@@ -55,7 +54,7 @@ class AmortisedGuide(UtteranceGuide):
         """
         if encoders is None:
             raise UserError("AmortisedGuide fine-tunes trained encoders, and there are none: choose MeanFieldGuide.")
-        self._hearings = [_Hearing(encoders, one) for one in _one_by_one(utterances)]
+        self._hearings = [_Hearing(encoders, one) for one in utterances.one_by_one()]
         self._trained = self._hearings[0].weights()
         for number, value in enumerate(self._trained.values()):
             setattr(
@@ -121,9 +120,3 @@ class _Hearing(nn.Module):
             for (name, value), slope in zip(trained.items(), slopes, strict=True)
             if slope is not None
         }
-
-
-def _one_by_one(utterances: Utterances) -> list[Utterances]:
-    """Batches of one recording each, padding kept."""
-    parts = {f.name: getattr(utterances, f.name) for f in fields(utterances)}
-    return [Utterances(**{name: value[[row]] for name, value in parts.items()}) for row in range(len(utterances))]

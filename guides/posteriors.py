@@ -56,4 +56,4 @@ class SeenPosterior(nn.Module):
 
     def forward(self, utterances: Utterances) -> Gaussian:
         """Mean and scale, each (B, N, L)."""
-        return self.network(utterances.mouth, utterances.mouth_seen)
+        return utterances.seen_by(self.network)

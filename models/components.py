@@ -61,7 +61,7 @@ class ConditionalComponent(nn.Module):
     def forward(self, utterances: Utterances) -> Gaussian:
         """Mean and scale, each (B, N, L)."""
         seen = utterances.mouth_seen[..., None]
-        mean, scale = self.network(utterances.mouth, utterances.mouth_seen)
+        mean, scale = utterances.seen_by(self.network)
         return torch.where(seen, mean, 0.0), torch.where(seen, scale, 1.0)
 
 

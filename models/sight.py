@@ -27,7 +27,7 @@ class Sight(nn.Module):
 
     def forward(self, utterances: Utterances) -> Tensor:
         """Features, (B, N, V)."""
-        mean, _ = self.network(utterances.mouth, utterances.mouth_seen)
+        mean, _ = utterances.seen_by(self.network)
         return torch.where(utterances.mouth_seen[..., None], mean, 0.0)
 
 

@@ -26,7 +26,7 @@ from minvae_pyro.inference.vem import VariationalEM
 from minvae_pyro.models import NoiseModel, NoisyMixture, reweigh, sharpen
 from minvae_pyro.models.mixing import audio_where_unseen
 from minvae_pyro.naming import Description, make, resolve
-from minvae_pyro.utterances import Utterances
+from minvae_pyro.utterances import OnceSeen, Utterances
 
 ENGINES: dict[str, type[InferenceEngine]] = {
     "svi": StochasticVariational,
@@ -144,7 +144,9 @@ def infer(
     devices = [utterances.heard.device] if utterances.heard.is_cuda else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(seed)
-        return _run(checkpoint, utterances, runs, begin, noise, guide, chosen, seed, callback, earlier, dropped)
+        return _run(
+            checkpoint, OnceSeen.of(utterances), runs, begin, noise, guide, chosen, seed, callback, earlier, dropped
+        )
 
 
 def _is_start(found: Any) -> bool:
