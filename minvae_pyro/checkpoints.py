@@ -149,14 +149,6 @@ def checkpoint_file(name_or_path: str | os.PathLike[str]) -> Path:
     """The file of a checkpoint.
 
     Args:
-        name_or_path: as for :func:`load_checkpoint`.
-
-    Raises:
-        UserError: it is missing.
-    """
-    """The file of a checkpoint.
-
-    Args:
         name_or_path: name of one that ships with the package, or a file.
 
     Raises:

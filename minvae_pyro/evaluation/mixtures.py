@@ -1,24 +1,22 @@
-"""Fixed test mixtures from a table, and tables of scores on them."""
+"""Test mixtures from a table: mixed as it says, or recorded already."""
 
 import dataclasses
 import math
 import os
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import joblib  # type: ignore[import-untyped]
 import pandas as pd
-import torch
 from torch import Tensor
 
 from minvae_pyro.audio.files import read_sound
 from minvae_pyro.audio.mixing import mix_at_snr
 from minvae_pyro.errors import UserError
-from minvae_pyro.evaluation.scores import METRICS, Scores, scores
 
 _COLUMNS = ("id", "clip", "noise", "noise_offset_samples", "snr_db")
+_RECORDED = ("id", "clip", "noisy")
 _SPLITS = {"train", "validation", "test"}
+_SLACK = 0.05  # seconds by which a recorded mixture may be longer or shorter than its clean sound
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,10 +26,13 @@ class Mixture:
     Attributes:
         id: name of the mixture, unique in its table.
         clip: clean recording, with its video if it has one.
-        noise: noise recording.
+        noise: noise recording; of a recorded mixture no more than its name.
         noise_offset_samples: where the noise starts, at ``sample_rate``.
-        snr_db: signal-to-noise ratio over the whole clip.
+        snr_db: signal-to-noise ratio over the whole clip; NaN where nobody knows.
         sample_rate: in Hz, of the mixture.
+        video: where the mouth is seen, if not in ``clip``.
+        noise_type: kind of noise, if the name of its file does not say it.
+        noisy: the mixture itself, where it is recorded already.
     """
 
     id: str
@@ -40,6 +41,9 @@ class Mixture:
     noise_offset_samples: int
     snr_db: float
     sample_rate: int = 16000
+    video: Path | None = None
+    noise_type: str = ""
+    noisy: Path | None = None
 
     @property
     def talker(self) -> str:
@@ -47,114 +51,108 @@ class Mixture:
         folder = self.clip.parent
         return folder.parent.name if folder.name in _SPLITS else folder.name
 
+    @property
+    def noise_name(self) -> str:
+        """Kind of noise, for tables."""
+        return self.noise_type or self.noise.stem
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All that is read of it."""
+        sounds = (self.clip, self.noise) if self.noisy is None else (self.clip, self.noisy)
+        return sounds if self.video is None else (*sounds, self.video)
+
     def build(self) -> tuple[Tensor, Tensor]:
         """The mixture and the clean sound in it, (samples,) each, mono.
 
         Raises:
-            UserError: a recording cannot be read or is silent.
+            UserError: a recording cannot be read or is silent, or a recorded mixture does not fit its clean sound.
         """
-        clean, noise = (read_sound(path).resample(self.sample_rate).mono() for path in (self.clip, self.noise))
+        clean = self._read(self.clip)
+        if self.noisy is not None:
+            return self._fit(self._read(self.noisy), clean)
         try:
-            return mix_at_snr(clean, noise, self.snr_db, self.noise_offset_samples)
+            return mix_at_snr(clean, self._read(self.noise), self.snr_db, self.noise_offset_samples)
         except ValueError as error:
             raise UserError(f"Cannot mix {self.clip} with {self.noise} (mixture {self.id}): {error}") from error
+
+    def _read(self, path: Path) -> Tensor:
+        return read_sound(path).resample(self.sample_rate).mono()
+
+    def _fit(self, noisy: Tensor, clean: Tensor) -> tuple[Tensor, Tensor]:
+        if abs(len(noisy) - len(clean)) > _SLACK * self.sample_rate:
+            lengths = f"{len(noisy) / self.sample_rate:.3f} and {len(clean) / self.sample_rate:.3f} s"
+            raise UserError(f"{self.noisy} and {self.clip} (mixture {self.id}) last {lengths}: align them.")
+        samples = min(len(noisy), len(clean))
+        return noisy[:samples], clean[:samples]
 
 
 def read_mixtures(path: str | os.PathLike[str]) -> list[Mixture]:
     """Read a table of mixtures.
 
     Args:
-        path: CSV file with the columns id, clip, noise, noise_offset_samples, snr_db. Clip and noise are
-            paths relative to its folder.
+        path: CSV file with the columns id, clip, noise, noise_offset_samples, snr_db; or, of mixtures that are recorded
+            already, id, clip (the clean sound), noisy, and perhaps noise (its name) and snr_db. The columns video and
+            noise_type may stand in both. Recordings are paths relative to its folder.
 
     Raises:
         UserError: missing file, column or recording, an entry that is no number, or an id that occurs twice.
     """
     path = Path(path)
+    names = ("id", "clip", "noise", "noisy", "video", "noise_type")
     try:
-        table = pd.read_csv(path, dtype={"id": str, "clip": str, "noise": str})
+        table = pd.read_csv(path, dtype=dict.fromkeys(names, str))
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist: give a table of mixtures (CSV).") from error
     except (OSError, ValueError) as error:
         raise UserError(f"Cannot read the table of mixtures {path}: {str(error).splitlines()[0]}") from error
-    missing = [column for column in _COLUMNS if column not in table]
+    recorded = "noisy" in table
+    needed = _RECORDED if recorded else _COLUMNS
+    missing = [column for column in needed if column not in table]
     if missing:
-        raise UserError(f"{path} lacks the columns {', '.join(missing)}: it needs {', '.join(_COLUMNS)}.")
+        raise UserError(f"{path} lacks the columns {', '.join(missing)}: it needs {', '.join(needed)}.")
     if table["id"].duplicated().any():
         raise UserError(f"{path} has the id {table['id'][table['id'].duplicated()].iloc[0]} twice: ids are unique.")
-    return [_mixture(path, line, row) for line, row in enumerate(table.to_dict("records"), start=2)]
+    make = _recorded if recorded else _mixture
+    return [_checked(path, line, row, make) for line, row in enumerate(table.to_dict("records"), start=2)]
 
 
-def _mixture(path: Path, line: int, row: dict[Any, Any]) -> Mixture:
+def _checked(path: Path, line: int, row: dict[Any, Any], make: Any) -> Mixture:
     try:
-        clip, noise = path.parent / row["clip"], path.parent / row["noise"]
-        mixture = Mixture(row["id"], clip, noise, int(row["noise_offset_samples"]), float(row["snr_db"]))
-        if not math.isfinite(mixture.snr_db):
-            raise ValueError("no ratio")
+        mixture: Mixture = make(path.parent, row)
     except (TypeError, ValueError) as error:
         raise UserError(f"{path}, line {line}: an entry is missing or is no number.") from error
-    for recording in (clip, noise):
+    for recording in mixture.files:
         if not recording.is_file():
             raise UserError(f"{path}, line {line}: {recording} does not exist.")
     return mixture
 
 
-def score_mixtures(
-    mixtures: Sequence[Mixture], estimates: Mapping[str, Sequence[Tensor]], workers: int = 1
-) -> pd.DataFrame:
-    """Score systems on mixtures.
-
-    Args:
-        mixtures: M mixtures.
-        estimates: for each system its M estimates, (samples,) each, in the order of ``mixtures``.
-        workers: processes that score; the result does not depend on their number.
-
-    Returns:
-        One row per system and mixture: system, id, talker, noise, snr_db; for each metric of ``METRICS`` the
-        columns ``<metric>_input`` (the mixture), ``<metric>`` (the estimate) and ``<metric>_gain`` (their
-        difference); and ``note``, which says why a score is NaN.
-
-    Raises:
-        UserError: not as many estimates as mixtures, or not as long as their mixtures.
-    """
-    for system, sounds in estimates.items():
-        if len(sounds) != len(mixtures):
-            raise UserError(f"{system} has {len(sounds)} estimates for {len(mixtures)} mixtures: give one for each.")
-    built = [mixture.build() for mixture in mixtures]
-    jobs = [(clean, noisy, mixture) for (noisy, clean), mixture in zip(built, mixtures, strict=True)]
-    for sounds in estimates.values():
-        jobs += [(built[i][1], sound.detach().cpu(), mixtures[i]) for i, sound in enumerate(sounds)]
-    results = joblib.Parallel(n_jobs=workers)(joblib.delayed(_score)(*job) for job in jobs)
-    before = results[: len(mixtures)]
-    rows = []
-    for number, system in enumerate(estimates, start=1):
-        after = results[number * len(mixtures) : (number + 1) * len(mixtures)]
-        rows += [{"system": system, **_row(*entry)} for entry in zip(mixtures, before, after, strict=True)]
-    return pd.DataFrame(rows)
+def _mixture(folder: Path, row: dict[Any, Any]) -> Mixture:
+    snr_db = float(row["snr_db"])
+    if not math.isfinite(snr_db):
+        raise ValueError("no ratio")
+    clip, noise = folder / row["clip"], folder / row["noise"]
+    return Mixture(_name(row["id"]), clip, noise, int(row["noise_offset_samples"]), snr_db, **_optional(folder, row))
 
 
-def _score(clean: Tensor, estimate: Tensor, mixture: Mixture) -> Scores:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the last digit of a sum depends on how many threads share it
-    try:
-        return scores(clean, estimate, mixture.sample_rate)
-    except UserError as error:
-        raise UserError(f"Mixture {mixture.id}: {error}") from error
-    finally:
-        torch.set_num_threads(threads)
+def _recorded(folder: Path, row: dict[Any, Any]) -> Mixture:
+    noise, snr_db = Path(_text(row, "noise") or "unknown"), float(row.get("snr_db", math.nan))
+    given = {**_optional(folder, row), "noisy": folder / row["noisy"]}
+    return Mixture(_name(row["id"]), folder / row["clip"], noise, 0, snr_db, **given)
 
 
-def _row(mixture: Mixture, before: Scores, after: Scores) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "id": mixture.id,
-        "talker": mixture.talker,
-        "noise": mixture.noise.stem,
-        "snr_db": mixture.snr_db,
-    }
-    for metric in METRICS:
-        row[f"{metric}_input"] = before[metric]  # type: ignore[literal-required]
-        row[metric] = after[metric]  # type: ignore[literal-required]
-        row[f"{metric}_gain"] = row[metric] - row[f"{metric}_input"]
-    notes = {"input": before["note"], "estimate": after["note"]}
-    row["note"] = "; ".join(f"{which}: {note}" for which, note in notes.items() if note)
-    return row
+def _optional(folder: Path, row: dict[Any, Any]) -> dict[str, Any]:
+    video = _text(row, "video")
+    return {"video": folder / video if video else None, "noise_type": _text(row, "noise_type")}
+
+
+def _name(entry: Any) -> str:
+    if not isinstance(entry, str):
+        raise TypeError("no name")
+    return entry
+
+
+def _text(row: dict[Any, Any], column: str) -> str:
+    entry = row.get(column)
+    return entry if isinstance(entry, str) else ""

@@ -1,7 +1,8 @@
 """Objective scores of an estimate of speech against the clean speech.
 
-SI-SDR: Le Roux et al., "SDR - half-baked or well done?", ICASSP 2019, section 3. PESQ wide-band: ITU-T
-P.862.2. STOI: Taal et al., IEEE TASLP 19(7), 2011. ESTOI: Jensen & Taal, IEEE/ACM TASLP 24(11), 2016.
+SI-SDR, SI-SIR and SI-SAR: Le Roux et al., "SDR - half-baked or well done?", ICASSP 2019, arXiv 1811.02508, section 3.
+PESQ: ITU-T P.862.1 (narrow-band) and P.862.2 (wide-band). STOI: Taal et al., IEEE TASLP 19(7), 2011. ESTOI: Jensen &
+Taal, IEEE/ACM TASLP 24(11), 2016.
 """
 
 import warnings
@@ -17,20 +18,29 @@ from torch import Tensor
 
 from minvae_pyro.errors import UserError
 
-METRICS = ("si_sdr", "pesq", "stoi", "estoi")
+METRICS = ("si_sdr", "si_sir", "si_sar", "pesq", "pesq_nb", "stoi", "estoi")
+"""Scores by the names of their columns: the first three in decibels, and of all of them more is better."""
 
 _PESQ_RATE = 16000  # Hz, the only rate of wide-band PESQ
+_PESQ_BANDS = {"pesq": "wb", "pesq_nb": "nb"}
 # The reference code of P.862 keeps a table of 50 utterances and overruns it without a check. An utterance
 # and the pause after it last 0.4 s at least, so that 20 s are safe; 30 s were seen to end the process.
 _PESQ_SECONDS = 20.0
 _STOI_SECONDS = 0.4  # 30 frames; pystoi fails on less than one
 
 
+# Share of the energy that rounding leaves of nothing: an estimate in the span of speech and noise has no artefacts.
+_ROUNDING = 1e-25
+
+
 class Scores(TypedDict):
     """The scores of one estimate, higher is better; NaN where one is not defined, and ``note`` says why."""
 
     si_sdr: float
+    si_sir: float
+    si_sar: float
     pesq: float
+    pesq_nb: float
     stoi: float
     estoi: float
     note: str
@@ -57,58 +67,113 @@ def si_sdr(clean: Tensor, estimate: Tensor) -> Tensor:
     return 10 * torch.log10(target.square().sum(-1) / (estimate - target).square().sum(-1))
 
 
-def scores(clean: Tensor, estimate: Tensor, sample_rate: int) -> Scores:
-    """SI-SDR, wide-band PESQ, STOI and ESTOI of one estimate.
+def si_sir_sar(clean: Tensor, noise: Tensor, estimate: Tensor) -> tuple[Tensor, Tensor]:
+    """Scale-invariant signal-to-interference and signal-to-artefacts ratios, in decibels.
+
+    The distortion of :func:`si_sdr` is split in two: what of it lies in the plane of clean speech and noise is
+    interference, the rest is artefacts. SI-SIR is ``|target|^2 / |interference|^2``; SI-SAR is, as in BSS Eval and in
+    ``fast_bss_eval``, ``|target + interference|^2 / |artefacts|^2`` (Le Roux et al. leave the interference out of the
+    numerator). Computed in double precision.
+
+    Args:
+        clean: (..., samples).
+        noise: (..., samples), what was added to it.
+        estimate: (..., samples).
+
+    Returns:
+        SI-SIR and SI-SAR, (...) float64 each. SI-SAR is infinite for an estimate that is a weighted sum of speech and
+        noise, such as the mixture itself. NaN where clean speech or estimate is silent.
+    """
+    clean, noise, estimate = clean.double(), noise.double(), estimate.double()
+    target = _project(estimate, clean)
+    # the noise as it stands upright on the speech: the two span the same plane
+    upright = noise - _project(noise, clean)
+    interference = torch.where(
+        upright.square().sum(-1, keepdim=True) > 0, _project(estimate, upright), torch.zeros_like(estimate)
+    )
+    parts = target, interference, target + interference, estimate - target - interference
+    target, interference, both, artefacts = (part.square().sum(-1) for part in parts)
+    artefacts = torch.where(artefacts > _ROUNDING * both, artefacts, 0.0)
+    return 10 * torch.log10(target / interference), 10 * torch.log10(both / artefacts)
+
+
+def _project(signal: Tensor, onto: Tensor) -> Tensor:
+    return (signal * onto).sum(-1, keepdim=True) / onto.square().sum(-1, keepdim=True) * onto
+
+
+def scores(clean: Tensor, estimate: Tensor, sample_rate: int, noise: Tensor | None = None) -> Scores:
+    """All scores of one estimate.
 
     Args:
         clean: (samples,).
         estimate: (samples,), aligned with ``clean``.
         sample_rate: in Hz. PESQ hears both at 16 kHz, whatever the rate.
+        noise: (samples,), what was added to ``clean``; without it there is no SI-SIR and no SI-SAR.
 
     Returns:
-        The four scores, and a note on those that are NaN: PESQ refuses clips without detectable speech or
+        The scores, and a note on those that are NaN: PESQ refuses clips without detectable speech or
         shorter than a quarter of a second, and is not tried beyond 20 s (its reference code may crash); STOI
         needs 30 frames (about 0.4 s) of speech.
 
     Raises:
         UserError: not one channel each, unequal lengths, or samples that are not finite.
     """
-    if clean.ndim != 1 or estimate.ndim != 1:
-        shapes = f"{tuple(clean.shape)} and {tuple(estimate.shape)}"
-        raise UserError(f"Scores compare two mono sounds, not tensors of shape {shapes}: mix the channels down.")
-    if len(clean) != len(estimate):
-        raise UserError(
-            f"Clean sound and estimate differ in length ({len(clean)}, {len(estimate)} samples): align them."
-        )
-    if not (torch.isfinite(clean).all() and torch.isfinite(estimate).all()):
-        raise UserError("Clean sound or estimate has NaN or infinite samples: there is no score for it.")
+    sounds = {"clean sound": clean, "estimate": estimate} | ({} if noise is None else {"noise": noise})
+    if any(sound.ndim != 1 for sound in sounds.values()):
+        shapes = " and ".join(str(tuple(sound.shape)) for sound in sounds.values())
+        raise UserError(f"Scores compare mono sounds, not tensors of shape {shapes}: mix the channels down.")
+    if len({len(sound) for sound in sounds.values()}) > 1:
+        lengths = ", ".join(str(len(sound)) for sound in sounds.values())
+        raise UserError(f"{', '.join(sounds)} differ in length ({lengths} samples): align them.")
+    for name, sound in sounds.items():
+        if not torch.isfinite(sound).all():
+            raise UserError(f"The {name} has NaN or infinite samples: there is no score for it.")
     reference, degraded = (sound.detach().cpu().double().numpy() for sound in (clean, estimate))
     if not reference.any() or not degraded.any():
-        silent = "estimate" if reference.any() else "clean sound"
-        return {"si_sdr": np.nan, "pesq": np.nan, "stoi": np.nan, "estoi": np.nan, "note": f"silent {silent}"}
-    pesq, pesq_note = _pesq(reference, degraded, sample_rate)
-    stoi, estoi, stoi_note = _stoi(reference, degraded, sample_rate)
+        return undefined(f"silent {'estimate' if reference.any() else 'clean sound'}")
+    result = undefined("")
+    result["si_sdr"] = float(si_sdr(clean.detach(), estimate.detach()))
+    if noise is not None:
+        result["si_sir"], result["si_sar"] = map(float, si_sir_sar(clean.detach(), noise.detach(), estimate.detach()))
+    result["pesq"], result["pesq_nb"], pesq_note = _pesq(reference, degraded, sample_rate)
+    result["stoi"], result["estoi"], stoi_note = _stoi(reference, degraded, sample_rate)
+    result["note"] = "; ".join(filter(None, (pesq_note, stoi_note)))
+    return result
+
+
+def undefined(note: str) -> Scores:
+    """Scores of what cannot be scored: NaN, and the reason."""
+    nan = float("nan")
     return {
-        "si_sdr": float(si_sdr(clean.detach(), estimate.detach())),
-        "pesq": pesq,
-        "stoi": stoi,
-        "estoi": estoi,
-        "note": "; ".join(filter(None, (pesq_note, stoi_note))),
+        "si_sdr": nan,
+        "si_sir": nan,
+        "si_sar": nan,
+        "pesq": nan,
+        "pesq_nb": nan,
+        "stoi": nan,
+        "estoi": nan,
+        "note": note,
     }
 
 
-def _pesq(clean: NDArray[Any], estimate: NDArray[Any], sample_rate: int) -> tuple[float, str]:
+def _pesq(clean: NDArray[Any], estimate: NDArray[Any], sample_rate: int) -> tuple[float, float, str]:
+    """Wide-band, narrow-band, and a note."""
     if len(clean) > _PESQ_SECONDS * sample_rate:
-        return np.nan, f"PESQ: longer than {_PESQ_SECONDS:.0f} s"
+        return np.nan, np.nan, f"PESQ: longer than {_PESQ_SECONDS:.0f} s"
     if sample_rate != _PESQ_RATE:
         clean, estimate = (soxr.resample(x, sample_rate, _PESQ_RATE, "VHQ") for x in (clean, estimate))
-    try:
-        return float(pesq_library.pesq(_PESQ_RATE, clean, estimate, "wb")), ""
-    except pesq_library.PesqError as error:
-        reason = error.args[0] if error.args else type(error).__name__
-        return np.nan, f"PESQ: {reason.decode() if isinstance(reason, bytes) else reason}"
-    except ValueError:  # the library looks up an error number in a score that came out as NaN
-        return np.nan, "PESQ: undefined"
+    found = {}
+    notes: dict[str, None] = {}
+    for metric, band in _PESQ_BANDS.items():
+        found[metric] = np.nan
+        try:
+            found[metric] = float(pesq_library.pesq(_PESQ_RATE, clean, estimate, band))
+        except pesq_library.PesqError as error:
+            reason = error.args[0] if error.args else type(error).__name__
+            notes[f"PESQ: {reason.decode() if isinstance(reason, bytes) else reason}"] = None
+        except ValueError:  # the library looks up an error number in a score that came out as NaN
+            notes["PESQ: undefined"] = None
+    return found["pesq"], found["pesq_nb"], "; ".join(notes)
 
 
 def _stoi(clean: NDArray[Any], estimate: NDArray[Any], sample_rate: int) -> tuple[float, float, str]:

@@ -1,0 +1,168 @@
+"""Experiments: systems on mixtures, scored, in pieces that an interrupted run need not do again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import joblib  # type: ignore[import-untyped]
+import numpy as np
+import pandas as pd
+
+from minvae_pyro.destinations import check_folder, make_folder
+from minvae_pyro.errors import UserError
+from minvae_pyro.evaluation.mixtures import Mixture
+from minvae_pyro.evaluation.pieces import Estimates, Piece, mouth_of, mouths_folder, one_thread
+from minvae_pyro.evaluation.scores import METRICS
+from minvae_pyro.evaluation.systems import INPUT, System, check_distinct, check_name
+from minvae_pyro.writing import write_whole
+
+BATCH = 12
+"""Mixtures that are inferred together. Their number decides which random numbers each of them gets."""
+
+TABLES = ("scores.parquet", "scores.csv")
+"""Files that hold the table of an experiment."""
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how many steps of it are done, and how many there are (0: nobody knows)."""
+
+
+def evaluate(
+    mixtures: Sequence[Mixture],
+    systems: Sequence[System],
+    output: str | os.PathLike[str],
+    *,
+    estimates: Mapping[str, str | os.PathLike[str]] | None = None,
+    workers: int = 1,
+    device: str = "cpu",
+    sounds: bool = True,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Enhance mixtures by systems, and score everything.
+
+    What is finished is kept in ``output`` and is not done again, until something changes that decides it: recordings,
+    mixtures, checkpoint, settings, version of the package. Mixtures are enhanced in batches of :data:`BATCH`, in their
+    order. One that cannot be read gets scores that are NaN and a note; the rest of its batch goes on.
+
+    Args:
+        mixtures: what is enhanced.
+        systems: what enhances.
+        output: folder of the results: the table (:data:`TABLES`), sounds (see
+            :func:`minvae_pyro.evaluation.pieces.sound_file`) and responsibilities over time.
+        estimates: by the name of another system, the folder of what it has made of the mixtures: files ID.wav or
+            ID.flac.
+        workers: processes; the results do not depend on their number.
+        device: where to compute.
+        sounds: whether to keep them.
+        overwrite: replace the table of an earlier experiment in the same folder.
+        progress: told how far the work is.
+
+    Returns:
+        A row for each system and mixture: first the mixtures as they are, as system ``input``, then ``systems``, then
+        ``estimates``. The columns: system, id, talker, noise, snr_db, clip, seed; ``factor:NAME`` for each factor of
+        the systems; the scores of :data:`minvae_pyro.evaluation.scores.METRICS` and, as ``<score>_gain``, what they are
+        above those of the mixture (NaN where that is infinite, as SI-SAR is); seconds (of sound), elapsed (of
+        inference), real_time_factor; audio_responsibility (mean over frames, NaN without alpha); note.
+
+    Raises:
+        UserError: before any work, what cannot be used of mixtures, systems, estimates or output.
+    """
+    output = Path(output)
+    others = [Estimates(name, Path(folder)) for name, folder in (estimates or {}).items()]
+    _check(mixtures, systems, others, workers)
+    check_folder(output, TABLES, overwrite=overwrite)
+    for folder in (mouths_folder(output), output / "pieces"):
+        make_folder(folder)
+    report = progress or (lambda what, done, total: None)
+    batches = [tuple(mixtures[first : first + BATCH]) for first in range(0, len(mixtures), BATCH)]
+    pieces = [Piece(s, batch, output, device, sounds) for s in (None, *systems, *others) for batch in batches]
+    missing = [piece for piece in pieces if not piece.file.exists()]
+    _read_mouths(missing, workers, report)
+    jobs = [joblib.delayed(Piece.run)(piece) for piece in missing]
+    _side_by_side(jobs, workers, "enhancing and scoring", report, len(pieces))
+    table = _table([row for piece in pieces for row in piece.rows() or []], systems)
+    for name, content in zip(TABLES, (table.to_parquet(index=False), table.to_csv(index=False).encode()), strict=True):
+        write_whole(output / name, content, overwrite=True)
+    return table
+
+
+def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read the table of an experiment again.
+
+    Args:
+        path: folder of the experiment.
+
+    Raises:
+        UserError: it has none.
+    """
+    file = Path(path) / TABLES[0]
+    try:
+        return pd.read_parquet(file)
+    except OSError as error:
+        raise UserError(f"there is no table {file}: run `minvae evaluate` first.") from error
+
+
+def _check(mixtures: Sequence[Mixture], systems: Sequence[System], others: Sequence[Estimates], workers: int) -> None:
+    if not mixtures:
+        raise UserError("there are no mixtures to evaluate on: give some.")
+    if workers < 1:
+        raise UserError(f"there must be at least 1 worker, not {workers}.")
+    check_distinct([*(system.name for system in systems), *(other.name for other in others)])
+    for mixture in mixtures:
+        if Path(mixture.id).name != mixture.id or mixture.id.startswith("."):
+            raise UserError(f"the id {mixture.id!r} of a mixture is no file name: leave out slashes and a leading dot.")
+    for system in systems:
+        system.check()
+    for other in others:
+        check_name(other.name)
+        if not any(other.file(mixture) for mixture in mixtures):
+            example = other.folder / f"{mixtures[0].id}.wav"
+            raise UserError(
+                f"{other.folder} has no estimate of any mixture: name them by their ids, such as {example}."
+            )
+
+
+def _read_mouths(pieces: Sequence[Piece], workers: int, report: Progress) -> None:
+    """Read the mouths that pieces need, clip by clip; what cannot be read is told by the piece that needs it."""
+    wanted: dict[Path, list[tuple[System, Mixture, Path]]] = {}
+    for piece in pieces:
+        if isinstance(piece.system, System):
+            for mixture in piece.mixtures:
+                wanted.setdefault(mixture.video or mixture.clip, []).append((piece.system, mixture, piece.output))
+    jobs = [joblib.delayed(_read_mouth)(needs) for needs in wanted.values()]
+    _side_by_side(jobs, workers, "reading mouths", report, len(jobs))
+
+
+def _read_mouth(needs: Sequence[tuple[System, Mixture, Path]]) -> None:
+    distinct = {repr(system.video): (system, mixture, output) for system, mixture, output in needs}
+    for system, mixture, output in distinct.values():
+        with one_thread(), contextlib.suppress(UserError):
+            mouth_of(system, mixture, output, [])
+
+
+def _side_by_side(jobs: Sequence[Any], workers: int, what: str, report: Progress, total: int) -> None:
+    """Run jobs, the last of ``total`` of which the others are done already."""
+    running = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch=workers)
+    done = total - len(jobs)
+    report(what, done, total)
+    for _ in running(jobs):
+        done += 1
+        report(what, done, total)
+
+
+def _table(rows: Sequence[Mapping[str, Any]], systems: Sequence[System]) -> pd.DataFrame:
+    table = pd.DataFrame(rows)
+    factors = {system.name: system.factors for system in systems}
+    names = list(dict.fromkeys(name for levels in factors.values() for name in levels))
+    for place, name in enumerate(names, start=list(table).index("seed") + 1):
+        table.insert(place, f"factor:{name}", [factors.get(system, {}).get(name) for system in table["system"]])
+    before = table[table["system"] == INPUT].set_index("id")
+    for metric in METRICS:
+        reference = before[metric].where(np.isfinite(before[metric]))
+        table[f"{metric}_gain"] = table[metric] - table["id"].map(reference)
+    last = ["seconds", "elapsed", "real_time_factor", "audio_responsibility", "note"]
+    return table[[column for column in table if column not in last] + last]

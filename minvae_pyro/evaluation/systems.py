@@ -1,0 +1,188 @@
+"""Systems that are compared: a checkpoint, how it is used, and what it is shown."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from minvae_pyro.checkpoints import describe
+from minvae_pyro.errors import UserError
+from minvae_pyro.evaluation.videos import make_video
+from minvae_pyro.guides import UtteranceGuide
+from minvae_pyro.guides.starts import STARTS
+from minvae_pyro.inference import InferenceEngine, Settings
+from minvae_pyro.inference.infer import ENGINES
+from minvae_pyro.models import NoiseModel
+from minvae_pyro.naming import Description, make, resolve
+
+INPUT = "input"
+"""Name under which the mixtures as they are stand beside the systems."""
+
+CLEAN = "clean"
+"""Name under which the clean sounds are kept."""
+
+_SETTINGS = ("engine", *(field.name for field in fields(Settings)))
+_KEYS = ("checkpoint", "video", "seed", *_SETTINGS)
+
+
+@dataclass(frozen=True)
+class System:
+    """A way to enhance.
+
+    Attributes:
+        name: in tables and figures, and of the folder of its sounds.
+        checkpoint: a shipped name or a file.
+        settings: keywords of :func:`minvae_pyro.inference.infer`: engine, start, noise, guide, temperature,
+            mixing_weight, draws, each a number, a name or a description. What is not given is the model's choice.
+        video: what it is shown, see :func:`minvae_pyro.evaluation.videos.make_video`.
+        seed: decides everything random.
+        factors: level of each factor of an ablation, for the table.
+    """
+
+    name: str
+    checkpoint: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    video: Description = "right"
+    seed: int = 0
+    factors: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_description(
+        cls, name: str, description: Mapping[str, Any], factors: Mapping[str, str] | None = None
+    ) -> System:
+        """The system that a mapping describes, checked.
+
+        Args:
+            name: of the system.
+            description: ``checkpoint``, and perhaps ``video``, ``seed`` and settings; None means left out.
+            factors: see the attribute.
+
+        Raises:
+            UserError: as :meth:`check`, or a key that there is not.
+        """
+        given = {key: value for key, value in description.items() if value is not None}
+        unknown = [str(key) for key in given if key not in _KEYS]
+        if unknown:
+            raise UserError(f"system {name}: there is no key {', '.join(unknown)}. There are {', '.join(_KEYS)}.")
+        if "checkpoint" not in given:
+            raise UserError(f"system {name}: key checkpoint is missing: give a shipped name or a .safetensors file.")
+        return cls(
+            name,
+            str(given["checkpoint"]),
+            {key: given[key] for key in _SETTINGS if key in given},
+            given.get("video", "right"),
+            given.get("seed", 0),
+            dict(factors or {}),
+        ).check()
+
+    def check(self) -> System:
+        """See that everything that is named is there.
+
+        Returns:
+            This system.
+
+        Raises:
+            UserError: a name, checkpoint, setting or video that cannot be used, told with system and key.
+        """
+        check_name(self.name)
+        rest = {key: value for key, value in self.settings.items() if key != "engine"}
+        self._try("checkpoint", describe, self.checkpoint)
+        self._try("video", make_video, self.video)
+        for key, value in self.settings.items():
+            if key in _CHECKS:
+                self._try(key, _CHECKS[key], value)
+        self._try("settings", Settings.choose, rest)
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
+            raise UserError(f"system {self.name}, seed: {self.seed!r} is no whole number.")
+        return self
+
+    def _try(self, key: str, check: Callable[[Any], Any], value: Any) -> None:
+        try:
+            check(value)
+        except UserError as error:
+            raise UserError(f"system {self.name}, {key}: {error}") from error
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise UserError(f"system {self.name}, {key}: {value!r} cannot be used ({error}).") from error
+
+
+def check_name(name: str) -> str:
+    """A name that can be that of a folder and is not taken.
+
+    Raises:
+        UserError: it is not.
+    """
+    if not re.fullmatch(r"[^\s./\\][^/\\\n]{0,150}", name) or name in {INPUT, CLEAN}:
+        raise UserError(
+            f"{name!r} is no name for a system: without slashes or a dot in front, up to 150 letters, and neither "
+            f"{INPUT} nor {CLEAN}."
+        )
+    return name
+
+
+def parse_system(text: str) -> System:
+    """The system of ``NAME=CHECKPOINT``, or of a checkpoint alone, which gives it its name.
+
+    Raises:
+        UserError: the checkpoint cannot be used.
+    """
+    name, equals, checkpoint = text.partition("=")
+    if not equals:
+        name, checkpoint = Path(text).stem, text
+    return System(name, checkpoint).check()
+
+
+def read_systems(path: str | os.PathLike[str]) -> list[System]:
+    """Read systems from a YAML file that maps names to descriptions.
+
+    ::
+
+        min-vae: {checkpoint: min-vae}
+        deaf to the mouth: {checkpoint: min-vae, video: absent, engine: fast, seed: 1}
+
+    Args:
+        path: the file. Checkpoints in it are shipped names, or files as seen from the current folder.
+
+    Raises:
+        UserError: no such file, no mapping, or a system that cannot be used, told with system and key.
+    """
+    try:
+        described = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"cannot read the systems of {path}: {' '.join(str(error).split())}") from error
+    if not isinstance(described, dict) or not described:
+        raise UserError(f"{path} must map names of systems to descriptions, such as `ours: {{checkpoint: min-vae}}`.")
+    for name, description in described.items():
+        if not isinstance(description, dict):
+            raise UserError(f"{path}, system {name}: a description is a mapping, such as {{checkpoint: min-vae}}.")
+    return [System.from_description(str(name), description) for name, description in described.items()]
+
+
+def check_distinct(names: Iterable[str]) -> None:
+    """See that no two systems share a name.
+
+    Raises:
+        UserError: they do.
+    """
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise UserError(f"there are two systems {name}: give each a name of its own, NAME=...")
+        seen.add(name)
+
+
+def _start(value: Any) -> Any:
+    return resolve(value, STARTS, callable, "start") if isinstance(value, str) else value
+
+
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "engine": lambda value: make(InferenceEngine, value, "engine", ENGINES),
+    "start": _start,
+    "noise": lambda value: make(NoiseModel, value, "noise model"),
+    "guide": lambda value: make(UtteranceGuide, value, "guide"),
+}

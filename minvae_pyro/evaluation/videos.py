@@ -1,0 +1,185 @@
+"""What a system is shown with the sound of a clip: its own video, a wrong one, a damaged one, or none."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save
+
+from minvae_pyro.errors import UserError
+from minvae_pyro.naming import Description, make, resolve
+from minvae_pyro.video.mouth import read_mouth
+from minvae_pyro.video.track import MouthTrack
+from minvae_pyro.writing import write_whole
+
+Read = Callable[[Path], MouthTrack]
+"""Reads the mouth of a clip."""
+
+Show = Callable[[Path, Read], MouthTrack | None]
+"""What is shown with a clip, on the clock of its sound; None for no video."""
+
+
+class Video(ABC):
+    """What is shown with a clip."""
+
+    @abstractmethod
+    def __call__(self, clip: Path, read: Read) -> MouthTrack | None:
+        """The mouth that goes with the sound of a clip.
+
+        Args:
+            clip: file that shows the talker.
+            read: gives the mouth of any clip.
+        """
+
+
+class Right(Video):
+    """The clip's own video."""
+
+    def __call__(self, clip: Path, read: Read) -> MouthTrack | None:
+        """The mouth of the clip."""
+        return read(clip)
+
+
+class Absent(Video):
+    """No video."""
+
+    def __call__(self, clip: Path, read: Read) -> MouthTrack | None:
+        """Nothing."""
+        return None
+
+
+class Other(Video):
+    """The video of another clip of the talker: the one half-way round the sorted folder.
+
+    Neighbours will not do: sorted GRID clips begin with the same words, so that their lips nearly agree.
+    """
+
+    def __call__(self, clip: Path, read: Read) -> MouthTrack | None:
+        """The mouth of another clip.
+
+        Raises:
+            UserError: the folder has no other clip.
+        """
+        return read(other_clip(clip))
+
+
+@dataclass(frozen=True)
+class Frozen(Video):
+    """The picture stands still from some moment on; the face still counts as seen.
+
+    Attributes:
+        after: seconds until then.
+    """
+
+    after: float = 1.0
+
+    def __call__(self, clip: Path, read: Read) -> MouthTrack | None:
+        """The mouth of the clip, the picture seen at that moment repeated until the end."""
+        track = read(clip)
+        last = max(0, int((track.times <= self.after).sum()) - 1)
+        rows = torch.arange(len(track.times)).clamp(max=last)
+        return replace(track, crops=track.crops[rows], found=track.found[rows])
+
+
+@dataclass(frozen=True)
+class Late(Video):
+    """The video runs behind the sound; nothing is seen before it begins.
+
+    Attributes:
+        milliseconds: how much; below zero it runs ahead.
+    """
+
+    milliseconds: float
+
+    def __call__(self, clip: Path, read: Read) -> MouthTrack | None:
+        """The mouth of the clip with every picture shown later."""
+        track = read(clip)
+        return replace(track, times=track.times + self.milliseconds / 1000)
+
+
+class Covered(Video):
+    """The mouth is covered: every picture is even grey, as bright as the clip's mean; a face is still found."""
+
+    def __call__(self, clip: Path, read: Read) -> MouthTrack | None:
+        """Grey pictures at the times of the clip's."""
+        track = read(clip)
+        seen = track.crops[track.found]
+        grey = seen.float().mean().round().to(torch.uint8) if len(seen) else torch.tensor(0, dtype=torch.uint8)
+        crops = torch.where(track.found[:, None, None], grey, torch.zeros_like(track.crops))
+        return replace(track, crops=crops)
+
+
+VIDEOS: dict[str, type[Video]] = {
+    "right": Right,
+    "other": Other,
+    "frozen": Frozen,
+    "covered": Covered,
+    "absent": Absent,
+}
+"""What may be shown, by its short name; ``late-40`` and so on, in milliseconds, besides."""
+
+
+def make_video(described: Description | Show) -> Show:
+    """What a description of the video means.
+
+    Args:
+        described: a name of :data:`VIDEOS`, ``late-MILLISECONDS``, a class name, ``class_path`` with ``init_args``, the
+            import path of a function with the signature of :data:`Show`, or such a function.
+
+    Raises:
+        UserError: nothing of that name, or arguments that it does not take.
+    """
+    if isinstance(described, str):
+        if late := re.fullmatch(r"late-(\d+(?:\.\d+)?)", described):
+            return Late(float(late.group(1)))
+        if "." in described:
+            found = resolve(described, VIDEOS, callable, "video")
+            if not inspect.isclass(found):
+                shown: Show = found
+                return shown
+    if callable(described):
+        return described
+    return make(Video, described, "video", VIDEOS)  # type: ignore[type-abstract]
+
+
+def other_clip(clip: Path) -> Path:
+    """The clip half-way round the sorted folder of a clip.
+
+    Raises:
+        UserError: the folder has no other clip of its kind.
+    """
+    clips = sorted(file for file in clip.parent.iterdir() if file.suffix == clip.suffix)
+    if len(clips) < 2:
+        raise UserError(f"{clip.parent} has no other clip than {clip.name}: add one of the same talker.")
+    return clips[(clips.index(clip) + len(clips) // 2) % len(clips)]
+
+
+def read_once(clip: Path, cache: Path) -> MouthTrack:
+    """Read the mouth of a clip, or fetch it where it was read before.
+
+    Args:
+        clip: file that shows the talker.
+        cache: folder of mouths; a clip that has changed is read again.
+
+    Raises:
+        UserError: the clip cannot be read, or shows no picture.
+    """
+    try:
+        digest = hashlib.sha256(clip.read_bytes()).hexdigest()[:16]
+    except OSError as error:
+        raise UserError(f"cannot read {clip}: {error.strerror}") from error
+    path = cache / f"{clip.stem}-{digest}.safetensors"
+    if not path.exists():
+        track = read_mouth(clip)
+        tensors: dict[str, Any] = {"crops": track.crops, "times": track.times, "found": track.found}
+        # another process may have been quicker
+        write_whole(path, save({name: value.contiguous() for name, value in tensors.items()}), overwrite=True)
+    return MouthTrack(**load_file(path))
