@@ -19,8 +19,13 @@ from minvae_pyro.video.mouth import read_mouth
 from minvae_pyro.video.track import MOUTH_SIDE, MouthTrack
 
 FilePath: TypeAlias = "str | os.PathLike[str]"
+"""A file by its name."""
+
 Source: TypeAlias = "FilePath | Tensor | NDArray[np.floating]"
+"""A sound or video file, or samples, (samples,) or (channels, samples)."""
+
 Video: TypeAlias = "FilePath | Tensor | NDArray[np.generic] | MouthTrack"
+"""A video or lip file, mouth crops (T, 67, 67), or a mouth track."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,10 @@ from minvae_pyro.video.align import align_mouth
 from minvae_pyro.video.track import MouthTrack
 
 Samples: TypeAlias = "Tensor | NDArray[np.floating]"
+"""Samples of any number, (samples,) or (channels, samples)."""
+
 Block: TypeAlias = "Samples | tuple[Samples, MouthTrack | None]"
+"""Sound as it arrives, alone or with the pictures of the mouth that have arrived since the block before."""
 
 CONTEXT_SECONDS = 2.0
 """How far back the window reaches over which posterior and noise are fitted; the level is averaged over as long."""
