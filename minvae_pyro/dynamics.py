@@ -87,7 +87,7 @@ class MarkovNormal(TorchDistribution):
         return self.unrolled(value).log_prob(value)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
-        """Draw the frames one after the other, (*sample_shape, ..., B, N, L), differentiable."""
+        """Draw the frames one after the other, sample_shape + (..., B, N, L), differentiable."""
         noise = torch.randn(
             torch.Size(sample_shape) + self.batch_shape + self.event_shape,
             dtype=self.initial[0].dtype,
