@@ -1,0 +1,148 @@
+"""Pictures over time and frequency: sounds, and the gain that enhances them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from minvae_pyro.errors import UserError
+
+_COLUMNS = 2000  # of a spectrogram: more than a page has dots
+_WINDOW_SECONDS = 0.032
+_DYNAMIC_RANGE = 70.0  # dB below the loudest spot that are told apart
+
+
+def spectrogram_figure(
+    sounds: Mapping[str, Tensor], sample_rate: int, *, title: str | None = None, dynamic_range: float = _DYNAMIC_RANGE
+) -> Figure:
+    """Draw spectrograms of several sounds one below the other, on one scale of decibels.
+
+    Args:
+        sounds: (samples,) each, by name; noisy, enhanced and clean make the triptych.
+        sample_rate: Hz, of all of them.
+        title: Above all.
+        dynamic_range: dB below the loudest spot that are told apart.
+
+    Returns:
+        The figure, to be saved by `save_figure`.
+
+    Raises:
+        UserError: No sound, or one that is not a row of samples.
+    """
+    if not sounds:
+        raise UserError("there is no sound to draw: give at least one by name")
+    for name, sound in sounds.items():
+        if sound.dim() != 1 or not len(sound):
+            raise UserError(f"cannot draw {name} of shape {tuple(sound.shape)}: give (samples,), mixed to one channel")
+    figure = Figure(figsize=(10, 0.4 + 2.3 * len(sounds)), layout="constrained")
+    figure.suptitle(title or "")
+    grid = figure.add_gridspec(len(sounds), 2, width_ratios=[1, 0.018])
+    rows = [figure.add_subplot(grid[row, 0]) for row in range(len(sounds))]
+    draw_spectrograms(rows, sounds, sample_rate, figure.add_subplot(grid[:, 1]), dynamic_range)
+    duration = max(len(sound) for sound in sounds.values()) / sample_rate
+    share_time(rows, duration)
+    figure.align_ylabels()
+    return figure
+
+
+def gain_figure(
+    gain: Tensor, frame_times: Tensor | None = None, *, sample_rate: int = 16000, title: str | None = None
+) -> Figure:
+    """Draw a Wiener gain: what share of the amplitude passes at each time and frequency.
+
+    Args:
+        gain: (N, F) in [0, 1]; frequencies are evenly spread from 0 to half the sample rate.
+        frame_times: (N,) centres of the frames in seconds; frame numbers are shown when omitted.
+        sample_rate: Hz.
+        title: Above.
+
+    Returns:
+        The figure, to be saved by `save_figure`.
+
+    Raises:
+        UserError: The gain has another number of axes.
+    """
+    if gain.dim() != 2:
+        raise UserError(f"cannot draw a gain of shape {tuple(gain.shape)}: give (frames, frequencies) of one recording")
+    figure = Figure(figsize=(10, 3), layout="constrained")
+    axes = figure.add_subplot()
+    times = frame_edges(gain.shape[0], frame_times)
+    image = axes.imshow(
+        gain.detach().cpu().T.numpy(),
+        origin="lower",
+        aspect="auto",
+        extent=(times[0], times[1], 0.0, sample_rate / 2000),
+        cmap="cividis",
+        vmin=0,
+        vmax=1,
+        interpolation="nearest",
+    )
+    figure.colorbar(image, ax=axes, label="Wiener gain", pad=0.01)
+    axes.set(xlabel="frame" if frame_times is None else "time (s)", ylabel="frequency (kHz)", title=title or "")
+    return figure
+
+
+def draw_spectrograms(
+    rows: Sequence[Axes],
+    sounds: Mapping[str, Tensor],
+    sample_rate: int,
+    colours: Axes,
+    dynamic_range: float = _DYNAMIC_RANGE,
+) -> None:
+    """Draw a sound on each of as many axes, on one scale that is shown on axes of its own."""
+    spectrograms = {name: power_spectrogram(sound, sample_rate) for name, sound in sounds.items()}
+    loudest = max(float(spectrogram.max()) for spectrogram in spectrograms.values())
+    scale = Normalize(loudest - dynamic_range, loudest)
+    for axes, (name, spectrogram) in zip(rows, spectrograms.items(), strict=True):
+        extent = (0.0, len(sounds[name]) / sample_rate, 0.0, sample_rate / 2000)
+        axes.imshow(spectrogram, origin="lower", aspect="auto", extent=extent, cmap="magma", norm=scale)
+        axes.set_ylabel(f"{name}\nfrequency (kHz)")
+    colours.figure.colorbar(ScalarMappable(scale, "magma"), cax=colours, label="power (dB)")
+
+
+def share_time(rows: Sequence[Axes], duration: float) -> None:
+    """Let axes that stand below each other show the same seconds, with numbers under the last."""
+    for axes in rows:
+        axes.set_xlim(0, duration)
+        axes.tick_params(labelbottom=axes is rows[-1])
+    rows[-1].set_xlabel("time (s)")
+
+
+def frame_edges(frames: int, frame_times: Tensor | None) -> tuple[float, float]:
+    """Where the first frame begins and the last ends, half a step beyond their centres."""
+    if frame_times is None:
+        return -0.5, frames - 0.5
+    step = float(frame_times.double().diff().median()) if frames > 1 else 1.0
+    return float(frame_times[0]) - step / 2, float(frame_times[-1]) + step / 2
+
+
+def power_spectrogram(sound: Tensor, sample_rate: int, most_columns: int = _COLUMNS) -> npt.NDArray[np.float32]:
+    """Power in dB, (frequencies, columns): at most so many columns, each the mean over its share of time.
+
+    About 4096 frames are transformed at once, so that hours fit in memory.
+    """
+    window = max(16, round(_WINDOW_SECONDS * sample_rate))
+    hop = window // 4
+    sound = sound.detach().to("cpu", torch.float32)
+    frames = max(1, -(-len(sound) // hop))
+    share = -(-frames // most_columns)  # frames in a column
+    columns = -(-frames // share)
+    shape = torch.hann_window(window)
+    shape = shape / shape.norm()
+    power = torch.empty(columns, window // 2 + 1)
+    block = max(1, 4096 // share)  # columns at once
+    padded = torch.nn.functional.pad(sound, (window // 2, columns * share * hop + window - len(sound)))
+    for first in range(0, columns, block):
+        last = min(first + block, columns)
+        stretch = padded[first * share * hop : (last * share - 1) * hop + window]
+        spectrum = torch.fft.rfft(stretch.unfold(0, window, hop) * shape)
+        power[first:last] = spectrum.abs().square().reshape(last - first, share, -1).mean(1)
+    return (10 * (power.T + 1e-12).log10()).numpy()
