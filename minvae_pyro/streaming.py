@@ -26,7 +26,7 @@ from minvae_pyro.video.align import align_mouth
 from minvae_pyro.video.track import MouthTrack
 
 Samples: TypeAlias = "Tensor | NDArray[np.floating]"
-"""Samples of any number, (samples,) or (channels, samples)."""
+"""One channel of samples, (samples,), floating point."""
 
 Block: TypeAlias = "Samples | tuple[Samples, MouthTrack | None]"
 """Sound as it arrives, alone or with the pictures of the mouth that have arrived since the block before."""
