@@ -12,7 +12,7 @@ from minvae_pyro.plots.spectrograms import frame_edges
 from minvae_pyro.plots.style import line_style
 
 _FLOOR = 1e-12
-_DYNAMIC_RANGE = 60.0  # dB below the loudest that are told apart
+_DYNAMIC_RANGE = 40.0  # dB below the loudest that are told apart
 _MOST = 8  # as many looks as there are of lines
 
 
@@ -45,6 +45,8 @@ def noise_figure(
         UserError: A noise model that has no spectra (yet), spectra without activations, or of another rank.
     """
     spectra, activations = _factors(noise, activations, recording)
+    if activations.shape[-1] == 1 and frame_times is not None:  # the same in all of them
+        activations = activations.expand(-1, len(frame_times))
     if spectra.dim() != 2 or activations.dim() != 2 or spectra.shape[1] != activations.shape[0]:
         shapes = f"{tuple(spectra.shape)} and {tuple(activations.shape)}"
         raise UserError(f"cannot draw spectra and activations of shape {shapes}: give (F, K) and (K, N)")
@@ -54,28 +56,29 @@ def noise_figure(
     strength = activations.mean(1)
     order = strength.argsort(descending=True)[:_MOST].tolist()
 
-    figure = Figure(figsize=(10, max(2.4, 0.5 + 0.9 * len(order))), layout="constrained")
+    figure = Figure(figsize=(10, max(2.4, 0.5 + 0.95 * len(order))), layout="constrained")
     figure.suptitle(title or "")
     grid = figure.subplots(len(order), 2, squeeze=False, sharex="col", sharey="col", width_ratios=[1, 2])
     kilohertz = torch.linspace(0, sample_rate / 2000, spectra.shape[0]).numpy()
-    frames = activations.shape[1]
-    begin, end = frame_edges(frames, frame_times)
-    times = torch.linspace(begin, end, frames + 1).numpy()
+    begin, end = frame_edges(activations.shape[1], frame_times)
+    times = torch.linspace(begin, end, activations.shape[1] + 1).numpy()
     loudest = float(_decibels(activations[order]).max())
+    quietest = loudest - _DYNAMIC_RANGE
     for place, (part, (left, right)) in enumerate(zip(order, grid, strict=True)):
         colour = line_style(place)["color"]
         left.plot(kilohertz, _decibels(spectra[:, part]).numpy(), color=colour, linewidth=1)
-        level = _decibels(activations[part]).clamp_min(loudest - _DYNAMIC_RANGE)
-        right.stairs(level.numpy(), times, baseline=loudest - _DYNAMIC_RANGE, fill=True, color=colour)
+        level = _decibels(activations[part]).clamp_min(quietest)
+        right.stairs(level.numpy(), times, baseline=quietest, fill=True, color=colour)
         share = float(strength[part] / strength.sum().clamp_min(_FLOOR))
-        left.set_title(f"part {place + 1}: {share:.0%} of the power", fontsize="small", loc="left")
+        left.set_title(f"part {place + 1}: spectrum (dB)", fontsize="small", loc="left")
+        right.set_title(f"its activation (dB), {share:.0%} of the power", fontsize="small", loc="left")
         for axes in (left, right):
             axes.grid(alpha=0.3)
+            axes.set_axisbelow(True)
     grid[0][0].set_ylim(bottom=max(-_DYNAMIC_RANGE, grid[0][0].get_ylim()[0]))
-    grid[0][1].set(xlim=(begin, end), ylim=(loudest - _DYNAMIC_RANGE, loudest + 3))
+    grid[0][1].set(xlim=(begin, end), ylim=(quietest, loudest + 3))
     grid[-1][0].set_xlabel("frequency (kHz)")
     grid[-1][1].set_xlabel("frame" if frame_times is None else "time (s)")
-    figure.supylabel("spectrum (dB re its mean), activation (dB)", fontsize="medium")
     return figure
 
 

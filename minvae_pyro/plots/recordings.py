@@ -64,6 +64,8 @@ def enhancement_figure(
         timed.append(figure.add_subplot(grid[next(rows), 0]))
         times = _spread(len(audio_responsibility), duration) if frame_times is None else frame_times
         draw_responsibility(timed[-1], {"": audio_responsibility}, times, mouth)
+        if timed[-1].get_legend_handles_labels()[1]:
+            timed[-1].legend(loc="upper right", fontsize="small")
     if mouth is not None:
         timed.append(figure.add_subplot(grid[next(rows), 0]))
         draw_strip(timed[-1], mouth, duration)

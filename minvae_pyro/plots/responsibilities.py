@@ -58,7 +58,7 @@ def responsibility_figure(
         hatch = _HATCHES[number % len(_HATCHES)]
         rows[-1].axvspan(start, end, facecolor="none", edgecolor=GREY, hatch=hatch, label=name)
     if rows[-1].get_legend_handles_labels()[1]:
-        rows[-1].legend(loc="upper right", fontsize="small")
+        figure.legend(loc="outside lower center", ncols=4, fontsize="small", frameon=False)
     share_time(rows, duration)
     return figure
 
@@ -74,7 +74,6 @@ def draw_responsibility(
         for number, (start, end) in enumerate(_spans_without_mouth(mouth)):
             label = None if number else "no mouth seen"
             axes.axvspan(start, end, color=GREY, alpha=0.35, linewidth=0, label=label)
-        axes.legend(loc="upper right", fontsize="small")
     axes.set_ylim(-0.04, 1.04)
     axes.set_yticks([0, 0.5, 1], ["0 (mouth)", "0.5", "1 (sound)"])
     axes.set_ylabel("audio\nresponsibility")
