@@ -101,6 +101,8 @@ def branches(story: Story, posterior: dist.Distribution, draw: Tensor, utterance
 def alpha_posterior(prior: dist.Distribution, evidence: Tensor, utterances: Utterances) -> dist.Distribution:
     """q(alpha) in closed form: the prior, tilted by what each frame says.
 
+    Equation :eq:`best-responsibility`, or :eq:`tilted-chain` where the prior is a chain.
+
     Args:
         prior: p(alpha), Bernoulli over frames or a distribution with ``tilted``, such as a Markov chain.
         evidence: log-evidence for alpha = 1 against alpha = 0, (B, N).

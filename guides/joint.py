@@ -25,6 +25,8 @@ class Joint:
 
         terms[s, a, b, n] = log p(z[n] | z[n - 1], alpha[n] = a) + log p(x[n] | z[n], alpha[n] = a)
 
+    Their sum over alpha and frames is equation :eq:`log-joint`.
+
     Attributes:
         alpha: p(alpha), batch shape (B, N); None for a story without it.
         terms: (S, A, B, N), zero in padding; A is 2 with alpha, visual first, and 1 without.

@@ -78,6 +78,8 @@ class MixtureGuide(PyroModule):
             z[n] | alpha[n] = 1 ~ N(audio encoder(heard[n]))
             z[n] | alpha[n] = 0 ~ N(visual encoder(mouth))
 
+    Equation :eq:`mixture-posterior`; the bound that it is trained by is equation :eq:`mixture-bound`.
+
     Args:
         prior: the prior that is trained; its conditionals give the bounds L_a and L_v.
         audio: maps utterances to mean and scale under alpha = 1.
@@ -173,6 +175,8 @@ class MixtureGuide(PyroModule):
     ) -> tuple[dist.Distribution, Tensor, Tensor]:
         """p(alpha), and the two bounds ``E_q[log p(s | z, alpha)] - KL(q || p(z | alpha))`` at a draw.
 
+        Equation :eq:`branch-bound`.
+
         Args:
             utterances: the batch.
             posterior: q(z | alpha), parameters (2, B, N, L).
@@ -200,7 +204,7 @@ class SharedGuide(MixtureGuide):
 
     Clean speech tells z by itself; what is learnt is how well the mouth predicts it (the divergence
     ``KL(q(z | s) || p(z | alpha = 0, mouth))``, arXiv 1908.02590) and when it can be trusted. Both alphas
-    share one draw, so the likelihood cancels from ``L_a - L_v`` to the last digit.
+    share one draw, so the likelihood cancels from ``L_a - L_v`` to the last digit: equation :eq:`shared-evidence`.
 
     Args:
         prior: the prior that is trained.

@@ -115,7 +115,7 @@ class BinaryMarkovChain(TorchDistribution):
         return values.expand(2, *self.batch_shape) if expand else values
 
     def tilted(self, evidence: Tensor) -> BinaryMarkovChain:
-        """The posterior chain, ``q(alpha) = p(alpha) exp(sum_n alpha_n evidence_n) / Z``.
+        """The posterior chain, ``q(alpha) = p(alpha) exp(sum_n alpha_n evidence_n) / Z`` (equation :eq:`tilted-chain`).
 
         Args:
             evidence: log-likelihood of alpha_n = 1 against alpha_n = 0, (..., N).

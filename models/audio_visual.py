@@ -55,6 +55,8 @@ class ConditionalVAE(AudioVisualVAE):
             z[n] ~ N(mu(v[n]), diag var(v[n]))              # z_prior; N(0, I) without a mouth
             s[n] | z[n] ~ N_c(0, diag variance(z[n], v[n])) # speech_variance
 
+    Equation :eq:`conditional-prior`.
+
     Args:
         latent_dim: L.
         sight: maps utterances to features of the mouth (B, N, V); the 32 of a convolutional network when omitted.

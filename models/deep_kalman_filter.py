@@ -24,6 +24,8 @@ class DeepKalmanFilter(LookingPrior):
             z[n] ~ N(transition(z[n-1], v[n]))               # z_prior; v, features of the mouth, only with sight
             s[n] ~ N_c(0, diag variance(z[n], v[n]))         # speech_variance
 
+    Equation :eq:`kalman-prior`.
+
     Args:
         latent_dim: L.
         transition: maps z (..., L), and features with sight, to mean and scale of the next z; a

@@ -32,6 +32,8 @@ class MinVAE(SpeechPrior):
             z[n] | alpha[n] = 0 ~ N(mu_v, var_v I)
             s[n] | z[n] ~ N_c(0, diag variance(z[n]))           # speech_variance
 
+    Equation :eq:`mixture-story`.
+
     Args:
         latent_dim: L.
         decoder: maps z (..., L) to variance (..., F); a perceptron with 128 tanh units when omitted.
@@ -93,7 +95,7 @@ class MinVAE(SpeechPrior):
     def m_step(self, alpha: dist.Distribution, utterances: Utterances) -> None:
         """Re-estimate pi as the mean responsibility of the frames with a mouth (arXiv 1912.10647, M-step).
 
-        Does nothing before :meth:`given` has provided for a pi of the recording's own.
+        Equation :eq:`mixing-update`. Does nothing before :meth:`given` has provided for a pi of the recording's own.
         """
         if isinstance(self.mixing, UtteranceMixing):
             self.mixing.m_step(alpha.mean, utterances)
@@ -111,7 +113,7 @@ class ConditionalMinVAE(MinVAE):
             s[n] | z[n] ~ N_c(0, diag variance(z[n]))
 
     With constant components that nearly coincide the mixture variable decides almost nothing at test time;
-    here alpha says, frame by frame, whether the eyes can be trusted.
+    here alpha says, frame by frame, whether the eyes can be trusted: equation :eq:`conditional-component`.
 
     Args:
         latent_dim: L.

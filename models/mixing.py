@@ -76,6 +76,8 @@ class UtteranceMixing(Mixing):
     def m_step(self, responsibility: Tensor, utterances: Utterances) -> None:
         """Set pi of each utterance to the mean responsibility of its frames with a mouth.
 
+        Equation :eq:`mixing-update`.
+
         Args:
             responsibility: (B, N) in [0, 1].
             utterances: the batch.

@@ -31,7 +31,7 @@ class MixtureOfVAEs(SpeechPrior):
             s[n] | alpha[n] = 0 ~ N_c(0, diag visual variance(z[n]))
 
     The code is z with alpha as its last coordinate. The two do not share a latent space: z means something else
-    under each alpha.
+    under each alpha, and alpha has a say in the likelihood, equation :eq:`two-decoders`.
 
     Args:
         audio: the VAE of frames whose mouth cannot be trusted; A-VAE when omitted.

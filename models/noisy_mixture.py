@@ -22,6 +22,8 @@ class NoisyMixture(PyroModule):
         x | code ~ N_c(0, gain * speech variance(code) + noise variance)
         E[s | x, code] = gain * speech variance / (gain * speech variance + noise variance) * x
 
+    Equations :eq:`noisy-mixture` and :eq:`wiener-filter`.
+
     Args:
         speech: the prior of clean speech; its parameters stay as they are.
         noise: the noise model.
@@ -75,6 +77,8 @@ class NoisyMixture(PyroModule):
     @torch.no_grad()
     def m_step(self, code: Tensor, utterances: Utterances, weight: Tensor | None = None) -> None:
         """Update noise, then gain, by multiplicative steps; the likelihood never falls.
+
+        Equation :eq:`noise-update`.
 
         Args:
             code: draws of the posterior, (S, B, N, C).

@@ -27,6 +27,6 @@ class StationaryNoise(NoiseModel):
         return self.spectrum[:, None].expand(utterances.power.shape)
 
     def m_step(self, statistics: Statistics) -> None:
-        """Update the spectrum by the root of a quotient, as any factor of NMF (arXiv 1902.01605, M-step)."""
+        """Update the spectrum by the root of a quotient, as any factor of NMF (equation :eq:`noise-update`)."""
         ratio, inverse = statistics()
         self.spectrum = (self.spectrum * (ratio.sum(1) / inverse.sum(1).clamp_min(FLOOR)).sqrt()).clamp_min(FLOOR)

@@ -25,6 +25,8 @@ class SwitchingVAE(MixtureOfVAEs):
             s[n] | alpha[n] = 1 ~ N_c(0, diag audio variance(z[n]))     # speech_variance
             s[n] | alpha[n] = 0 ~ N_c(0, diag visual variance(z[n]))
 
+    Equations :eq:`two-decoders` and :eq:`markov-chain`.
+
     Args:
         audio: the VAE of frames whose mouth cannot be trusted; A-VAE when omitted.
         visual: the VAE of the others; AV-CVAE when omitted. Both give ``z_prior(utterances)``, a diagonal normal.

@@ -20,6 +20,8 @@ class AudioVAE(SpeechPrior):
             z[n] ~ N(0, I)                            # z_prior
             s[n] ~ N_c(0, diag variance(z[n]))        # speech_variance
 
+    Equation :eq:`vae-story`.
+
     Args:
         latent_dim: L.
         decoder: maps z (..., L) to variance (..., F); a perceptron with 128 tanh units when omitted.

@@ -51,7 +51,7 @@ def si_sdr(clean: Tensor, estimate: Tensor) -> Tensor:
 
     The target is the projection of the estimate on the clean signal, ``a clean`` with
     ``a = <estimate, clean> / |clean|^2``; the ratio is ``|a clean|^2 / |estimate - a clean|^2``. Means are
-    not removed. Computed in double precision.
+    not removed. Computed in double precision. Equation :eq:`si-sdr-score`.
 
     Args:
         clean: (..., samples).

@@ -79,7 +79,10 @@ class InferenceEngine(ABC):
         return has_settled(objective, self.tolerance)
 
     def gain(self, mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterances, samples: int) -> Tensor:
-        """Posterior mean of the Wiener gain, (B, N, F), over draws of z; alpha is summed over."""
+        """Posterior mean of the Wiener gain, (B, N, F), over draws of z; alpha is summed over.
+
+        Equation :eq:`wiener-filter`.
+        """
         codes, weight = draw_codes(mixture.speech, guide, utterances, samples)
         total = torch.zeros_like(utterances.power)
         for number, code in enumerate(codes):
@@ -90,6 +93,8 @@ class InferenceEngine(ABC):
 
 def update_alpha(mixture: NoisyMixture, guide: UtteranceGuide, story: Story, utterances: Utterances) -> None:
     """E-step of alpha and M-step of pi, both closed forms; nothing where q(alpha) is given.
+
+    Equations :eq:`frame-evidence` and :eq:`mixing-update`.
 
     Args:
         mixture: its prior re-estimates pi.

@@ -36,7 +36,7 @@ class VariationalEM(InferenceEngine):
         M        pi = mean r;  gain = mean of E_q|s|^2 E_q[1 / variance(z)];  noise fitted to E_q|x - s|^2
 
     The E-z step *is* SVI on the prior's own story of clean speech, with the expected power as the observation: no
-    second model is written down.
+    second model is written down. Equations :eq:`vem-speech`, :eq:`vem-power` and :eq:`vem-gain`.
 
     Attributes:
         iterations: EM iterations.
@@ -107,7 +107,7 @@ class VariationalEM(InferenceEngine):
 
 @torch.no_grad()
 def posterior_of_speech(mixture: NoisyMixture, precision: Tensor, utterances: Utterances) -> tuple[Tensor, Tensor]:
-    """Mean (complex) and variance of q(s), each (B, N, F).
+    """Mean (complex) and variance of q(s), each (B, N, F): equation :eq:`vem-speech`.
 
     Args:
         mixture: gives gain and noise.
