@@ -89,7 +89,9 @@ class GivenComponent(nn.Module):
 class SharpenedComponent(nn.Module):
     """A component with its variance multiplied by a temperature.
 
-    Equation :eq:`sharpened-component`. Below one it trusts the mean more than training does: in a frame of noise there is little else to go by. Frames
+    Equation :eq:`sharpened-component`.
+
+    Below one it trusts the mean more than training does: in a frame of noise there is little else to go by. Frames
     without a mouth stay as they are.
 
     Args:

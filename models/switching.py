@@ -85,7 +85,9 @@ class UtteranceSwitching(Switching):
     def m_step(self, alpha: dist.Distribution, utterances: Utterances) -> None:
         """Set the transitions of each recording to the mean of what q(alpha) makes of them (arXiv 2102.04144).
 
-        Equation :eq:`switching-update`. Neighbours that both show a mouth count. The start stays: one frame a recording tells nothing of it.
+        Equation :eq:`switching-update`.
+
+        Neighbours that both show a mouth count. The start stays: one frame a recording tells nothing of it.
 
         Args:
             alpha: q(alpha), a chain or independent over frames, (B, N).

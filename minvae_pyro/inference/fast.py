@@ -161,7 +161,7 @@ class CompiledBound:
 
     @torch.no_grad()
     def m_step(self, step: Step) -> None:
-        """Move noise and gain at once by the steps of equation :eq:`noise-update`, all from the variances of one step."""
+        """Move noise and gain at once by equation :eq:`noise-update`, all from the variances of one step."""
         mixture, both = self.mixture, step.speech.dim() == 4
         # where alpha has no say in the likelihood its weights sum to one
         share = (self.weight if both else self.utterances.mask)[..., None]
