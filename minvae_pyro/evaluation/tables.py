@@ -1,0 +1,159 @@
+"""From scores to tables: means with intervals, and paired comparisons with a baseline.
+
+Both work on the table of an experiment, a row for each system and mixture (see
+:func:`minvae_pyro.evaluation.experiment.evaluate`). What is sampled are mixtures: those that any experiment is run on
+stand for all that could have been drawn, so intervals and tests treat a mixture as one observation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+
+from minvae_pyro.errors import UserError
+from minvae_pyro.evaluation.markup import to_latex, to_markdown
+from minvae_pyro.evaluation.quantities import GAINS
+from minvae_pyro.evaluation.statistics import CONFIDENCE, RESAMPLES, bootstrap_mean, holm, signed_rank
+
+__all__ = ["paired", "summary", "to_latex", "to_markdown", "values_in_order"]
+
+
+def summary(
+    table: pd.DataFrame,
+    by: Sequence[str] = ("system",),
+    metrics: Sequence[str] = GAINS,
+    *,
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Means over mixtures with bootstrap intervals.
+
+    Several rows of a mixture in one group, such as those of several seeds, are averaged first: a mixture counts
+    once. Scores that are NaN or infinite are left out and counted.
+
+    Args:
+        table: of an experiment.
+        by: columns that make the groups, in the order of the table.
+        metrics: columns of numbers.
+        confidence: of the intervals.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+
+    Returns:
+        A row for each group and metric: the columns ``by``, then metric, mean, low, high, count (of mixtures),
+        missing (mixtures without a finite score).
+
+    Raises:
+        UserError: the table lacks a column.
+    """
+    _check(table, ["id", *by, *metrics])
+    rows = []
+    for key, group in _groups(table, by):
+        for metric in metrics:
+            mean = bootstrap_mean(_of_mixtures(group, metric), confidence=confidence, resamples=resamples, seed=seed)
+            values = asdict(mean)
+            rows.append({**key, "metric": metric, "mean": values.pop("value"), **values})
+    return pd.DataFrame(rows, columns=[*by, "metric", "mean", "low", "high", "count", "missing"])
+
+
+def paired(
+    table: pd.DataFrame,
+    baseline: str,
+    metrics: Sequence[str] = GAINS,
+    *,
+    of: str = "system",
+    by: Sequence[str] = (),
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Differences to a baseline on the same mixtures, with bootstrap intervals and Wilcoxon's signed-rank test.
+
+    Args:
+        table: of an experiment.
+        baseline: what the others are compared with.
+        metrics: columns of numbers, more is better.
+        of: the column of what is compared; systems, or levels of a factor. Several rows of a mixture are averaged
+            first, so that in a full design the differences between levels are main effects.
+        by: columns that make groups, each compared on its own.
+        confidence: of the intervals.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+
+    Returns:
+        A row for each group, other system and metric: the columns ``by``, then ``of``, metric, difference (mean, above
+        zero where the other is better), low, high, count (mixtures that both have a finite score on), missing, better
+        (share of them that the other is better on), p, and p_holm, corrected for all tests of the table.
+
+    Raises:
+        UserError: the table lacks a column, or the baseline.
+    """
+    _check(table, ["id", of, *by, *metrics])
+    names = list(dict.fromkeys(table[of]))
+    if baseline not in names:
+        raise UserError(f"there is no {of} {baseline} to compare with: choose one of {', '.join(map(str, names))}.")
+    rows = []
+    for key, group in _groups(table, by):
+        reference = group[group[of] == baseline]
+        for name in names:
+            other = group[group[of] == name]
+            if name == baseline or other.empty or reference.empty:
+                continue
+            for metric in metrics:
+                # of all mixtures of either; the difference to nothing is missing
+                differences = _of_mixtures(other, metric) - _of_mixtures(reference, metric)
+                mean = bootstrap_mean(differences, confidence=confidence, resamples=resamples, seed=seed)
+                finite = differences[np.isfinite(differences)]
+                rows.append(
+                    {
+                        **key,
+                        of: name,
+                        "metric": metric,
+                        "difference": mean.value,
+                        "low": mean.low,
+                        "high": mean.high,
+                        "count": mean.count,
+                        "missing": mean.missing,
+                        "better": float((finite > 0).mean()) if len(finite) else math.nan,
+                        "p": signed_rank(finite),
+                    }
+                )
+    columns = [*by, of, "metric", "difference", "low", "high", "count", "missing", "better", "p"]
+    result = pd.DataFrame(rows, columns=columns)
+    result["p_holm"] = holm(result["p"].to_numpy(dtype=np.float64))
+    return result
+
+
+def values_in_order(table: pd.DataFrame, column: str) -> list[object]:
+    """Values of a column: numbers from least to greatest, anything else as it first appears."""
+    values = list(dict.fromkeys(table[column].dropna()))
+    return sorted(values) if pd.api.types.is_numeric_dtype(table[column]) else values
+
+
+def _groups(table: pd.DataFrame, by: Sequence[str]) -> list[tuple[dict[str, object], pd.DataFrame]]:
+    """Groups that have rows, the first column slowest."""
+    found: list[tuple[dict[str, object], pd.DataFrame]] = [({}, table)]
+    for column in by:
+        found = [
+            ({**key, column: value}, group[group[column] == value])
+            for key, group in found
+            for value in values_in_order(table, column)
+        ]
+    return [(key, group) for key, group in found if len(group)]
+
+
+def _of_mixtures(group: pd.DataFrame, metric: str) -> pd.Series:
+    """A value for each mixture: the mean of its finite rows, NaN without any."""
+    values = group[metric].astype(np.float64)
+    return values.where(np.isfinite(values)).groupby(group["id"], sort=False).mean()
+
+
+def _check(table: pd.DataFrame, columns: Sequence[str]) -> None:
+    missing = [column for column in dict.fromkeys(columns) if column not in table]
+    if missing:
+        raise UserError(f"the table has no column {', '.join(missing)}: it has {', '.join(map(str, table.columns))}.")
