@@ -34,7 +34,7 @@ def laid_out(result: pd.DataFrame) -> pd.DataFrame:
         The columns that make groups, ``mixtures``, and one for each metric with mean (or difference), interval,
         in a comparison the corrected p-value, and how many mixtures count where some do not.
     """
-    groups = [column for column in result if column not in _NUMBERS]
+    groups = [str(column) for column in result if column not in _NUMBERS]
     comparison = "difference" in result
     headings = {metric: _metric_heading(str(metric), comparison) for metric in dict.fromkeys(result["metric"])}
     rows: list[dict[str, str]] = []
@@ -54,22 +54,21 @@ def to_markdown(result: pd.DataFrame) -> str:
     table = laid_out(result)
     names = _names(table)
     rule = ["---" if column in names else "--:" for column in table]
-    lines = [list(table), rule, *table.to_numpy().tolist()]
-    return (
-        "\n".join(f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in line)} |" for line in lines) + "\n"
-    )
+    rows = [[str(cell).replace("|", r"\|") for cell in row] for row in _rows(table)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in [rows[0], rule, *rows[1:]])
 
 
 def to_latex(result: pd.DataFrame) -> str:
     """A summary or comparison as a LaTeX table (package booktabs)."""
     table = laid_out(result)
     names = _names(table)
+    header, *rows = (_latex_row(row) for row in _rows(table))
     lines = [
         rf"\begin{{tabular}}{{{''.join('l' if column in names else 'r' for column in table)}}}",
         r"\toprule",
-        _latex_row(list(table)),
+        header,
         r"\midrule",
-        *(_latex_row(row) for row in table.to_numpy().tolist()),
+        *rows,
         r"\bottomrule",
         r"\end{tabular}",
     ]
@@ -111,9 +110,15 @@ def _cell(value: object) -> str:
     return str(value)
 
 
-def _names(table: pd.DataFrame) -> Sequence[str]:
+def _names(table: pd.DataFrame) -> list[str]:
     """Headings of the columns before that of the number of mixtures: names, not numbers."""
-    return list(table)[: list(table).index("mixtures")]
+    headings = [str(column) for column in table]
+    return headings[: headings.index("mixtures")]
+
+
+def _rows(table: pd.DataFrame) -> list[list[Any]]:
+    """The headings, then the rows."""
+    return [list(table), *(list(row) for row in table.itertuples(index=False, name=None))]
 
 
 def _latex_row(cells: Sequence[object]) -> str:
