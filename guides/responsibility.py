@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pyro.distributions as dist
 import torch
@@ -14,6 +15,7 @@ from minvae_pyro.gates import AgreementGate
 from minvae_pyro.guides.branches import alpha_posterior
 from minvae_pyro.models.mixing import audio_where_unseen
 from minvae_pyro.networks import Gaussian
+from minvae_pyro.settling import SettlingPosterior
 from minvae_pyro.utterances import Utterances
 
 
@@ -29,6 +31,11 @@ class Evidence:
 
     bounds: Callable[[], tuple[dist.Distribution, Tensor, Tensor]]
     sight: Callable[[], tuple[Gaussian, Tensor]]
+
+    def odds(self) -> tuple[dist.Distribution, Tensor]:
+        """p(alpha), and L_a - L_v, (B, N)."""
+        prior, audio, visual = self.bounds()
+        return prior, audio - visual
 
 
 class Responsibility(nn.Module):
@@ -58,10 +65,11 @@ class CollapsedResponsibility(Responsibility):
         return self.posterior(utterances, evidence).logits
 
     def posterior(self, utterances: Utterances, evidence: Evidence) -> dist.Distribution:
-        """q(alpha), a chain where p(alpha) is one. No gradient: the bound is flat in q(alpha) at its optimum."""
-        with torch.no_grad():
-            prior, audio, visual = evidence.bounds()
-            return alpha_posterior(prior, audio - visual, utterances)
+        """q(alpha), a chain where p(alpha) is one; an ELBO gives it the bounds that it works out."""
+        found = SettlingPosterior(
+            utterances.heard[..., 0], lambda prior, odds: alpha_posterior(prior, odds, utterances), evidence.odds
+        )
+        return found.unless_awaited()
 
 
 class TableResponsibility(Responsibility):
@@ -83,14 +91,22 @@ class TableResponsibility(Responsibility):
         self.register_buffer("fresh", torch.full((utterances, frames), start))
 
     def forward(self, utterances: Utterances, evidence: Evidence) -> Tensor:
-        """Log-odds of alpha = 1 as stored, (B, N); in training mode the next table is prepared on the way."""
-        frames = utterances.frames
-        if self.training:
-            with torch.no_grad():
-                prior, audio, visual = evidence.bounds()
-                fresh = alpha_posterior(prior, audio - visual, utterances).logits
-                self.fresh[utterances.index, :frames] = fresh.to(self.fresh.dtype)
-        return audio_where_unseen(self.logit[utterances.index, :frames].to(utterances.heard.dtype), utterances)
+        """Log-odds of alpha = 1, (B, N)."""
+        return self.posterior(utterances, evidence).logits
+
+    def posterior(self, utterances: Utterances, evidence: Evidence) -> dist.Distribution:
+        """q(alpha) as stored; in training mode the bounds prepare the next table on the way."""
+        logit = self.logit[utterances.index, : utterances.frames].to(utterances.heard.dtype)
+        stored = dist.Bernoulli(logits=audio_where_unseen(logit, utterances))
+        if not self.training:
+            return stored
+
+        def prepare(prior: Any, odds: Tensor) -> dist.Distribution:
+            fresh = alpha_posterior(prior, odds, utterances).logits
+            self.fresh[utterances.index, : utterances.frames] = fresh.to(self.fresh.dtype)
+            return stored
+
+        return SettlingPosterior(utterances.heard[..., 0], prepare, evidence.odds).unless_awaited()
 
     def refresh(self) -> None:
         """Put the prepared table in force; the training loop calls it at the end of an epoch."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import torch
@@ -11,6 +12,25 @@ from torch.distributions import constraints
 
 VARIANCE_FLOOR = 1e-10
 """Smallest variance that a likelihood accepts; a digital zero at zero variance has no density."""
+
+
+class _LogDensity(torch.autograd.Function):
+    """``-log v - power / v``, elementwise, in half of the passes over memory that its autograd takes."""
+
+    @staticmethod
+    def forward(ctx: Any, variance: Tensor, power: Tensor) -> Tensor:
+        ctx.save_for_backward(variance, power)
+        return (variance.log() + power / variance).neg_()
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        variance, power = ctx.saved_tensors
+        slopes: list[Tensor | None] = [None, None]
+        if ctx.needs_input_grad[0]:
+            slopes[0] = ((power / variance - 1) / variance * slope).sum_to_size(variance.shape)
+        if ctx.needs_input_grad[1]:
+            slopes[1] = (-slope / variance).sum_to_size(power.shape)
+        return slopes[0], slopes[1]
 
 
 class _MeanPower(TorchDistribution):
@@ -51,7 +71,7 @@ class ComplexNormal(_MeanPower):
         if self._validate_args:
             self._validate_sample(value)
         power = value.real.square() + value.imag.square()
-        return -(torch.pi * self.mean_power).log() - power / self.mean_power
+        return _LogDensity.apply(self.mean_power, power) - math.log(math.pi)
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """Draw complex values; real and imaginary part each carry half of the variance."""
@@ -76,7 +96,7 @@ class PowerExponential(_MeanPower):
         """Log-density of non-negative power."""
         if self._validate_args:
             self._validate_sample(value)
-        return -self.mean_power.log() - value / self.mean_power
+        return _LogDensity.apply(self.mean_power, value)
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """Draw power values."""

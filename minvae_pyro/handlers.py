@@ -139,7 +139,8 @@ class condition_alpha(Messenger):
         """What stands in the place of a distribution of alpha."""
         if isinstance(distribution, KnownAlpha):
             return distribution
-        return KnownAlpha(logits=torch.full_like(distribution.logits, self.log_odds))
+        # not its log-odds, which a posterior that waits for evidence does not have yet
+        return KnownAlpha(logits=torch.full_like(distribution.enumerate_support()[0], self.log_odds))
 
     def _pyro_sample(self, msg: Any) -> None:
         if msg["name"] == "alpha":

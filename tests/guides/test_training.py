@@ -132,6 +132,17 @@ def test_loss_and_gradients_are_those_of_the_bound_written_by_hand(
     assert_same(pyro_loss(prior, guide, batch), oracle(rule, prior, guide, batch), prior, guide)
 
 
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_step_decodes_once(world: Any, kind: str, rule: str) -> None:
+    prior, guide = world.pair(kind, rule)
+    passes = []
+    prior.decoder.register_forward_hook(lambda *_: passes.append(1))
+    pyro_loss(prior, guide, world.batch())
+    # only the gate, which compares what is heard with what the mouth lets expect, decodes that too
+    assert len(passes) == (2 if rule == "gated" else 1)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_part_that_should_learn_gets_a_gradient(world: Any, kind: str) -> None:
     prior, guide = world.pair(kind, "gated")

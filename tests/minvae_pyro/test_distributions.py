@@ -40,6 +40,20 @@ def test_both_forms_have_the_same_gradient_and_differ_by_log_pi() -> None:
     torch.testing.assert_close(first, second, rtol=1e-14, atol=0)
 
 
+@pytest.mark.parametrize("shapes", [((2, 3), (2, 3)), ((2, 1, 3), (2, 3)), ((3,), (2, 3)), ((2, 3), (3,))])
+def test_slopes_of_the_density_are_those_of_its_formula(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+    variance, power = (torch.rand(shape, dtype=torch.float64) + 0.3 for shape in shapes)
+    variance.requires_grad_()
+    power.requires_grad_()
+
+    def density(v: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
+        return PowerExponential(v, validate_args=False).log_prob(p)
+
+    torch.testing.assert_close(density(variance, power), -variance.log() - power / variance)
+    assert torch.autograd.gradcheck(density, (variance, power))
+    assert torch.autograd.gradgradcheck(density, (variance, power))
+
+
 def test_draws_have_the_moments_of_a_circular_normal() -> None:
     variance = torch.tensor([0.5, 8.0], dtype=torch.float64)
     draws = ComplexNormal(variance).sample((40000,))

@@ -13,7 +13,10 @@ from pyro.optim import ClippedAdam
 from torch import Tensor
 from torch.distributions import constraints
 
+from minvae_pyro.chains import BinaryMarkovChain
+from minvae_pyro.distributions import DrawnNormal
 from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
+from minvae_pyro.settling import SettlingPosterior, settling
 
 DATA = torch.tensor([[0.3, -1.2], [0.8, 2.0]], dtype=torch.float64)
 
@@ -200,3 +203,96 @@ def test_without_a_registered_divergence_it_warns_and_samples() -> None:
         loss = AnalyticTraceEnum_ELBO(max_plate_nesting=0).loss(heavy, normal)
     torch.manual_seed(5)
     assert loss == TraceEnum_ELBO(max_plate_nesting=0).loss(heavy, normal)
+
+
+def closed_form(prior: Any, evidence: Tensor) -> Any:
+    if hasattr(prior, "tilted"):
+        return prior.tilted(evidence)
+    return dist.Bernoulli(logits=prior.logits + evidence)
+
+
+CHAIN = BinaryMarkovChain(number([[-0.4, 0.9], [0.2, -1.3]]), number([[0.0, -0.6], [0.0, 1.1]]))
+
+
+@pytest.mark.parametrize("prior", [dist.Bernoulli(number(0.3)).expand([2, 2]), CHAIN])
+@pytest.mark.parametrize("scale", [1.0, 2.5])
+def test_a_posterior_that_waits_is_told_what_the_model_says_of_it(prior: Any, scale: float) -> None:
+    """q(alpha) from a second look at the model, its value and its gradient, without that look."""
+    mean = torch.linspace(-1, 1, 8, dtype=torch.float64).reshape(2, 2, 2).requires_grad_()
+    weight, mask = number(0.7).requires_grad_(), torch.tensor([[True, True], [True, False]])
+
+    def plates() -> Any:
+        return pyro.plate("rows", 2, dim=-2), pyro.plate("columns", 2, dim=-1), pyro.poutine.mask(mask=mask)
+
+    def parts(z: Tensor, alpha: Tensor) -> tuple[Any, Any]:
+        return dist.Normal(torch.where(alpha == 1, weight, -weight), number(0.8)), dist.Normal(z, number(0.5))
+
+    def model() -> None:
+        rows, columns, masked = plates()
+        with rows, columns, masked, pyro.poutine.scale(scale=scale):
+            alpha = pyro.sample("alpha", prior)
+            component, _ = parts(number(0.0), alpha)
+            z = pyro.sample("z", component)
+            pyro.sample("x", parts(z, alpha)[1], obs=DATA)
+
+    def look(draw: Tensor) -> tuple[Any, Tensor]:
+        looks.append(1)
+        values = number([0.0, 1.0])[:, None, None]
+        component, likelihood = parts(draw, values)
+        divergence = torch.distributions.kl_divergence(dist.Normal(mean, number(0.6)), component)
+        bound = scale * torch.where(mask, likelihood.log_prob(DATA) - divergence, 0.0)
+        return prior, bound[1] - bound[0]
+
+    def guide(ready: bool) -> None:
+        posterior = dist.Normal(mean, number(0.6))
+        draw = posterior.rsample()
+        waiting = SettlingPosterior(DATA, closed_form, lambda: look(draw))
+        rows, columns, masked = plates()
+        q_alpha = waiting.settled if ready else waiting.unless_awaited()
+        with rows, columns, masked, pyro.poutine.scale(scale=scale):
+            pyro.sample("alpha", q_alpha, infer={"enumerate": "parallel"})
+            pyro.sample("z", DrawnNormal(mean, number(0.6).expand(2, 2, 2), draw))
+
+    found = []
+    for ready in (True, False):
+        looks: list[int] = []
+        torch.manual_seed(2)
+        loss = AnalyticTraceEnum_ELBO(max_plate_nesting=2).differentiable_loss(model, lambda r=ready: guide(r))
+        found.append((loss, *torch.autograd.grad(loss, [mean, weight])))
+        assert len(looks) == ready
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_whoever_does_not_wait_finds_the_evidence_itself() -> None:
+    asked = []
+
+    def ask() -> tuple[Any, Tensor]:
+        asked.append(1)
+        return dist.Bernoulli(logits=number(0.5)), number([[1.0, -2.0]])
+
+    waiting = SettlingPosterior(torch.zeros(1, 2, dtype=torch.float64), closed_form, ask)
+    torch.testing.assert_close(waiting.unless_awaited().logits, number([[1.5, -1.5]]))
+    assert asked == [1]
+    with settling():
+        assert waiting.unless_awaited() is waiting
+    wide = SettlingPosterior(torch.zeros(1, 2, dtype=torch.float64), closed_form, ask).expand([3, 2])
+    assert wide.enumerate_support(expand=False).shape == (2, 1, 1)
+    assert wide.enumerate_support().shape == (2, 3, 2)
+    assert asked == [1]
+    expected = torch.nn.functional.logsigmoid(number([[1.5, -1.5]])).expand(3, 2)
+    torch.testing.assert_close(wide.log_prob(torch.ones(3, 2, dtype=torch.float64)), expected)
+    # an ELBO that knows nothing of it asks as well
+    torch.manual_seed(0)
+
+    def waits() -> None:
+        with pyro.plate("columns", 2, dim=-1), pyro.plate("rows", 1, dim=-2):
+            pyro.sample("alpha", waiting, infer={"enumerate": "parallel"})
+
+    def prior() -> None:
+        with pyro.plate("columns", 2, dim=-1), pyro.plate("rows", 1, dim=-2):
+            pyro.sample("alpha", dist.Bernoulli(number(0.5)))
+
+    loss = TraceEnum_ELBO(max_plate_nesting=2).loss(prior, waits)
+    entropy = dist.Bernoulli(logits=number([[1.5, -1.5]])).entropy().sum()
+    assert loss == pytest.approx((2 * math.log(2) - entropy).item())
