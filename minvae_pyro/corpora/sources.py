@@ -58,7 +58,7 @@ def find_clips(kind: str, source: Path) -> list[Clip]:
 
 def _grid(source: Path, files: list[Path]) -> list[Clip]:
     videos = [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
-    return [Clip(_name(source, path), path, path, None, _speaker(path)) for path in videos]
+    return [Clip(_name(source, path), path, path, None, speaker_of(path)) for path in videos]
 
 
 def _ntcd_timit(source: Path, files: list[Path]) -> list[Clip]:
@@ -69,7 +69,7 @@ def _ntcd_timit(source: Path, files: list[Path]) -> list[Clip]:
             stem = path.name.removesuffix("_s.wav")
             lips = path.parent.parent / "lips" / f"{stem}.mat"
             name = _name(source, path.parent.parent / stem)
-            clips.append(Clip(name, path, None, lips, _speaker(path)))
+            clips.append(Clip(name, path, None, lips, speaker_of(path)))
     return clips
 
 
@@ -79,8 +79,8 @@ def _folder(source: Path, files: list[Path]) -> list[Clip]:
     clips = []
     for path in sounds:
         video = videos.pop(path.with_suffix(""), None)
-        clips.append(Clip(_name(source, path), path, video, None, _speaker(path)))
-    clips += [Clip(_name(source, path), path, path, None, _speaker(path)) for path in videos.values()]
+        clips.append(Clip(_name(source, path), path, video, None, speaker_of(path)))
+    clips += [Clip(_name(source, path), path, path, None, speaker_of(path)) for path in videos.values()]
     return clips
 
 
@@ -99,7 +99,7 @@ def _name(source: Path, path: Path) -> str:
     return "_".join(path.relative_to(source).with_suffix("").parts)
 
 
-def _speaker(path: Path) -> str:
+def speaker_of(path: Path) -> str:
     """The nearest folder that is named neither after a split nor after what it holds."""
     names = [parent.name for parent in path.absolute().parents]
     return next((name for name in names if name not in _SPLITS | _CONTENTS), "")

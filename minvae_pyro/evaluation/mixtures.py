@@ -11,11 +11,11 @@ from torch import Tensor
 
 from minvae_pyro.audio.files import read_sound
 from minvae_pyro.audio.mixing import mix_at_snr
+from minvae_pyro.corpora.sources import speaker_of
 from minvae_pyro.errors import UserError
 
 _COLUMNS = ("id", "clip", "noise", "noise_offset_samples", "snr_db")
 _RECORDED = ("id", "clip", "noisy")
-_SPLITS = {"train", "validation", "test"}
 _SLACK = 0.05  # seconds by which a recorded mixture may be longer or shorter than its clean sound
 
 
@@ -47,9 +47,8 @@ class Mixture:
 
     @property
     def talker(self) -> str:
-        """Name of the folder that holds the clip; of the one above where that is named after a split."""
-        folder = self.clip.parent
-        return folder.parent.name if folder.name in _SPLITS else folder.name
+        """Who talks, by the folder of the clip."""
+        return speaker_of(self.clip)
 
     @property
     def noise_name(self) -> str:

@@ -22,7 +22,6 @@ METRICS = ("si_sdr", "si_sir", "si_sar", "pesq", "pesq_nb", "stoi", "estoi")
 """Scores by the names of their columns: the first three in decibels, and of all of them more is better."""
 
 _PESQ_RATE = 16000  # Hz, the only rate of wide-band PESQ
-_PESQ_BANDS = {"pesq": "wb", "pesq_nb": "nb"}
 # The reference code of P.862 keeps a table of 50 utterances and overruns it without a check. An utterance
 # and the pause after it last 0.4 s at least, so that 20 s are safe; 30 s were seen to end the process.
 _PESQ_SECONDS = 20.0
@@ -162,18 +161,15 @@ def _pesq(clean: NDArray[Any], estimate: NDArray[Any], sample_rate: int) -> tupl
         return np.nan, np.nan, f"PESQ: longer than {_PESQ_SECONDS:.0f} s"
     if sample_rate != _PESQ_RATE:
         clean, estimate = (soxr.resample(x, sample_rate, _PESQ_RATE, "VHQ") for x in (clean, estimate))
-    found = {}
-    notes: dict[str, None] = {}
-    for metric, band in _PESQ_BANDS.items():
-        found[metric] = np.nan
-        try:
-            found[metric] = float(pesq_library.pesq(_PESQ_RATE, clean, estimate, band))
-        except pesq_library.PesqError as error:
-            reason = error.args[0] if error.args else type(error).__name__
-            notes[f"PESQ: {reason.decode() if isinstance(reason, bytes) else reason}"] = None
-        except ValueError:  # the library looks up an error number in a score that came out as NaN
-            notes["PESQ: undefined"] = None
-    return found["pesq"], found["pesq_nb"], "; ".join(notes)
+    try:
+        # one without the other is no score: what makes one NaN makes the other a number by chance
+        wide, narrow = (float(pesq_library.pesq(_PESQ_RATE, clean, estimate, band)) for band in ("wb", "nb"))
+    except pesq_library.PesqError as error:
+        reason = error.args[0] if error.args else type(error).__name__
+        return np.nan, np.nan, f"PESQ: {reason.decode() if isinstance(reason, bytes) else reason}"
+    except ValueError:  # the library looks up an error number in a score that came out as NaN
+        return np.nan, np.nan, "PESQ: undefined"
+    return wide, narrow, ""
 
 
 def _stoi(clean: NDArray[Any], estimate: NDArray[Any], sample_rate: int) -> tuple[float, float, str]:
