@@ -19,7 +19,7 @@ from minvae_pyro.evaluation.markup import to_latex, to_markdown
 from minvae_pyro.evaluation.quantities import GAINS
 from minvae_pyro.evaluation.statistics import CONFIDENCE, RESAMPLES, bootstrap_mean, holm, signed_rank
 
-__all__ = ["paired", "summary", "to_latex", "to_markdown", "values_in_order"]
+__all__ = ["by_mixture", "check_columns", "paired", "summary", "to_latex", "to_markdown", "values_in_order"]
 
 
 def summary(
@@ -51,11 +51,11 @@ def summary(
     Raises:
         UserError: the table lacks a column.
     """
-    _check(table, ["id", *by, *metrics])
+    check_columns(table, ["id", *by, *metrics])
     rows = []
     for key, group in _groups(table, by):
         for metric in metrics:
-            mean = bootstrap_mean(_of_mixtures(group, metric), confidence=confidence, resamples=resamples, seed=seed)
+            mean = bootstrap_mean(by_mixture(group, metric), confidence=confidence, resamples=resamples, seed=seed)
             values = asdict(mean)
             rows.append({**key, "metric": metric, "mean": values.pop("value"), **values})
     return pd.DataFrame(rows, columns=[*by, "metric", "mean", "low", "high", "count", "missing"])
@@ -93,7 +93,7 @@ def paired(
     Raises:
         UserError: the table lacks a column, or the baseline.
     """
-    _check(table, ["id", of, *by, *metrics])
+    check_columns(table, ["id", of, *by, *metrics])
     names = list(dict.fromkeys(table[of]))
     if baseline not in names:
         raise UserError(f"there is no {of} {baseline} to compare with: choose one of {', '.join(map(str, names))}.")
@@ -106,7 +106,7 @@ def paired(
                 continue
             for metric in metrics:
                 # of all mixtures of either; the difference to nothing is missing
-                differences = _of_mixtures(other, metric) - _of_mixtures(reference, metric)
+                differences = by_mixture(other, metric) - by_mixture(reference, metric)
                 mean = bootstrap_mean(differences, confidence=confidence, resamples=resamples, seed=seed)
                 finite = differences[np.isfinite(differences)]
                 rows.append(
@@ -147,13 +147,18 @@ def _groups(table: pd.DataFrame, by: Sequence[str]) -> list[tuple[dict[str, obje
     return [(key, group) for key, group in found if len(group)]
 
 
-def _of_mixtures(group: pd.DataFrame, metric: str) -> pd.Series:
-    """A value for each mixture: the mean of its finite rows, NaN without any."""
-    values = group[metric].astype(np.float64)
-    return values.where(np.isfinite(values)).groupby(group["id"], sort=False).mean()
+def by_mixture(rows: pd.DataFrame, metric: str) -> pd.Series:
+    """A value for each mixture, by its id: the mean of its finite rows, NaN without any."""
+    values = rows[metric].astype(np.float64)
+    return values.where(np.isfinite(values)).groupby(rows["id"], sort=False).mean()
 
 
-def _check(table: pd.DataFrame, columns: Sequence[str]) -> None:
+def check_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Refuse a table that lacks a column.
+
+    Raises:
+        UserError: it does.
+    """
     missing = [column for column in dict.fromkeys(columns) if column not in table]
     if missing:
         raise UserError(f"the table has no column {', '.join(missing)}: it has {', '.join(map(str, table.columns))}.")

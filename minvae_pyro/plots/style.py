@@ -33,8 +33,9 @@ _SUFFIXES = (".png", ".pdf", ".svg")
 
 
 def line_style(number: int) -> dict[str, Any]:
-    """Look of the n-th line of an axis; they repeat from the ninth."""
-    return dict(LINES[number % len(LINES)])
+    """Look of the n-th line of an axis; from the ninth on colours come again, with other dashes and markers."""
+    colour, other = LINES[number % len(LINES)], LINES[(number + number // len(LINES)) % len(LINES)]
+    return {"color": colour["color"], "linestyle": other["linestyle"], "marker": other["marker"]}
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
