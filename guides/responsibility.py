@@ -57,7 +57,8 @@ class Responsibility(nn.Module):
 class CollapsedResponsibility(Responsibility):
     """The closed form r = sigmoid(logit(pi) + L_a - L_v): no r to store, the bound is a log-sum-exp.
 
-    The optimum over r of the bound of arXiv 1912.10647, taken at the draw of z in hand.
+    The optimum over r of the bound of arXiv 1912.10647, taken at the draw of z in hand: equations
+    :eq:`best-responsibility` and :eq:`collapsed-bound`.
     """
 
     def forward(self, utterances: Utterances, evidence: Evidence) -> Tensor:
@@ -133,7 +134,8 @@ class FixedResponsibility(Responsibility):
 class GatedResponsibility(Responsibility):
     """An amortised r(power, mouth), trained by the gradient that enumeration gives it.
 
-    Unlike the other rules it can be asked on a noisy recording, where no clean speech tells L_a and L_v.
+    Unlike the other rules it can be asked on a noisy recording, where no clean speech tells L_a and L_v: equation
+    :eq:`gate-log-odds`.
 
     Args:
         gate: log-odds from heard power, predicted variance, what the mouth suggests and a mask.

@@ -30,6 +30,8 @@ from minvae_pyro.settling import SettlingPosterior, settling
 class AnalyticTraceEnum_ELBO(TraceEnum_ELBO):
     """``TraceEnum_ELBO`` with ``-KL(q || p)`` in place of ``log p - log q`` at reparameterised sites.
 
+    Equation :eq:`mixture-bound`, with the divergence of equation :eq:`normal-divergence`.
+
     Takes every argument of :class:`pyro.infer.TraceEnum_ELBO`. A site takes part when its guide distribution
     has ``rsample``, and guide and model distribution have a registered divergence; others are scored as usual. A site
     whose frames follow from one another (it has ``unrolled``, see :class:`minvae_pyro.dynamics.MarkovNormal`) takes
