@@ -37,8 +37,8 @@ def mix_recipe(
 
     Args:
         clean: folder of clean clips, sound or video; a sound and a video of one name belong together.
-        noise: folder of noises. A file is a type of its own, named after it; files in a folder below it are of one type,
-            named after that folder.
+        noise: folder of noises. A file is a type of its own, named after it; files in a folder below it are of one
+            type, named after that folder.
         snrs: signal-to-noise ratios in decibels.
         count: how many mixtures.
         noise_types: those that are used; all when empty.

@@ -93,8 +93,7 @@ class System:
         check_name(self.name)
         rest = {key: value for key, value in self.settings.items() if key != "engine"}
         self._try("checkpoint", describe, self.checkpoint)
-        self._try("video", make_video, self.video)
-        for key, value in self.settings.items():
+        for key, value in {"video": self.video, **self.settings}.items():
             if key in _CHECKS:
                 self._try(key, _CHECKS[key], value)
         self._try("settings", Settings.choose, rest)
@@ -176,13 +175,16 @@ def check_distinct(names: Iterable[str]) -> None:
         seen.add(name)
 
 
-def _start(value: Any) -> Any:
-    return resolve(value, STARTS, callable, "start") if isinstance(value, str) else value
+def _described(value: Any) -> Description:
+    if isinstance(value, str) or (isinstance(value, Mapping) and "class_path" in value):
+        return value
+    raise UserError(f"{value!r} is neither a name nor a description with class_path.")
 
 
 _CHECKS: dict[str, Callable[[Any], Any]] = {
-    "engine": lambda value: make(InferenceEngine, value, "engine", ENGINES),
-    "start": _start,
-    "noise": lambda value: make(NoiseModel, value, "noise model"),
-    "guide": lambda value: make(UtteranceGuide, value, "guide"),
+    "video": lambda value: make_video(_described(value)),
+    "engine": lambda value: make(InferenceEngine, _described(value), "engine", ENGINES),
+    "start": lambda value: resolve(value, STARTS, callable, "start"),
+    "noise": lambda value: make(NoiseModel, _described(value), "noise model"),
+    "guide": lambda value: make(UtteranceGuide, _described(value), "guide"),
 }

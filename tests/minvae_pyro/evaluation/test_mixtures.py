@@ -5,7 +5,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-import torch
 
 from minvae_pyro.errors import UserError
 from minvae_pyro.evaluation.mixtures import Mixture, read_mixtures

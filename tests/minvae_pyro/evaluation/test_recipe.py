@@ -51,7 +51,7 @@ def test_noise_types_are_chosen(folders):
     mixtures = mix_recipe(*folders, [0], 12, noise_types=["crowd", "hiss"])
     assert {mixture.noise_name for mixture in mixtures} == {"crowd", "hiss"}
     assert {mixture.noise.name for mixture in mixtures} == {"a.wav", "b.wav", "hiss.wav"}
-    with pytest.raises(UserError, match="no noise of the type rain.*crowd, hiss, hum"):
+    with pytest.raises(UserError, match=r"no noise of the type rain.*crowd, hiss, hum"):
         mix_recipe(*folders, [0], 12, noise_types=["rain"])
 
 
