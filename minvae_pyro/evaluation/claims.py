@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from minvae_pyro.errors import UserError
+from minvae_pyro.evaluation.quantities import GAINS
 from minvae_pyro.evaluation.scores import METRICS
 
 RELATIONS = ("better", "not worse")
 """What can be claimed of the difference: above zero, and not below it."""
-
-JUDGED = ("si_sdr_gain", "pesq_gain", "estoi_gain")
-"""What a claim is judged by unless it says otherwise."""
 
 _COLUMNS = (*METRICS, *(f"{metric}_gain" for metric in METRICS), "audio_responsibility")
 
@@ -38,7 +36,7 @@ class Claim:
     than: tuple[Mapping[str, str], ...]
     source: str = ""
     relation: str = "better"
-    metrics: tuple[str, ...] = JUDGED
+    metrics: tuple[str, ...] = GAINS
 
     @property
     def compared(self) -> tuple[Mapping[str, str], ...]:
@@ -75,7 +73,7 @@ def _claim(described: Any) -> Claim:
     for levels in (described["first"], *rivals):
         if not isinstance(levels, Mapping):
             raise UserError(f"claim '{text}': first and than are levels such as {{start: visual}}, not {levels!r}.")
-    metrics = described.get("metrics", list(JUDGED))
+    metrics = described.get("metrics", list(GAINS))
     if not isinstance(metrics, list) or not metrics:
         raise UserError(f"claim '{text}': metrics must be a list such as [si_sdr_gain], not {metrics!r}.")
     if missing := [str(metric) for metric in metrics if metric not in _COLUMNS]:

@@ -1,0 +1,137 @@
+"""The report of an ablation: a page in Markdown with its tables and figures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from minvae_pyro.destinations import make_folder
+from minvae_pyro.evaluation.effects import SHOWN, averaged, by_level, column, judged, main_effects, verdict
+from minvae_pyro.evaluation.factorial import Ablation
+from minvae_pyro.evaluation.figures import factor_figure
+from minvae_pyro.evaluation.quantities import quantity
+from minvae_pyro.evaluation.tables import summary, to_markdown
+from minvae_pyro.plots import save_figure
+from minvae_pyro.writing import write_whole
+
+FILES = ("ablation.md", "effects.csv", "claims.csv")
+"""What :func:`write_findings` writes, besides figures."""
+
+
+def write_findings(table: pd.DataFrame, ablation: Ablation, output: Path, command: str = "") -> str:
+    """Write ``ablation.md``, ``effects.csv``, ``claims.csv`` and a figure for each factor, over those of before.
+
+    Args:
+        table: of the experiment.
+        ablation: of which.
+        output: folder.
+        command: that was given, told on the page.
+
+    Returns:
+        The page.
+
+    Raises:
+        UserError: the folder cannot be written into.
+    """
+    means = averaged(table, ablation)
+    effects, claims = main_effects(means, ablation), judged(means, ablation)
+    make_folder(output / "figures")
+    for factor in ablation.factors:
+        figure = factor_figure(by_level(means, ablation, factor), factor, by="talker")
+        save_figure(figure, output / "figures" / figure_name(factor), overwrite=True)
+    page = _page(means, ablation, effects, claims, command)
+    contents = page, effects.to_csv(index=False), claims.to_csv(index=False)
+    for name, content in zip(FILES, contents, strict=True):
+        write_whole(output / name, content.encode(), overwrite=True)
+    return page
+
+
+def figure_name(factor: str) -> str:
+    """The file of the figure of a factor."""
+    return f"factor-{re.sub(r'[^a-z0-9]+', '-', factor.lower()).strip('-')}.png"
+
+
+def claims_table(claims: pd.DataFrame) -> str:
+    """What became of each claim, in Markdown: a verdict and the differences for each talker.
+
+    Args:
+        claims: of :func:`minvae_pyro.evaluation.effects.judged`.
+    """
+    talkers = list(dict.fromkeys(claims["talker"]))
+    lines = [_line(["claim", *(f"talker {talker}" for talker in talkers)]), _line(["---"] * (1 + len(talkers)))]
+    for (text, source), of_claim in claims.groupby(["claim", "source"], sort=False):
+        cells = [f"{text} ({source})" if source else str(text)]
+        for talker in talkers:
+            of_talker = of_claim[of_claim["talker"] == talker]
+            cells.append(f"**{verdict(list(of_talker['holds']))}**: {'; '.join(_against(of_talker))}")
+        lines.append(_line(cells))
+    return "\n".join(lines) + "\n"
+
+
+def _against(comparisons: pd.DataFrame) -> list[str]:
+    """Differences to each rival in words."""
+    found = []
+    for than, rows in comparisons.groupby("than", sort=False):
+        parts = []
+        for row in rows.to_dict("records"):
+            shown = quantity(str(row["metric"]))
+            middle, low, high = (f"{row[key]:+.{shown.digits}f}" for key in ("difference", "low", "high"))
+            parts.append(f"{shown.label.replace(' gain', '')} {middle} ({low} to {high})")
+        found.append(f"against {than}: {', '.join(parts)}")
+    return found
+
+
+def _page(means: pd.DataFrame, ablation: Ablation, effects: pd.DataFrame, claims: pd.DataFrame, command: str) -> str:
+    mixtures, measured = means["id"].nunique(), len(ablation.combinations())
+    over = f", each the mean over {', '.join(ablation.replicates)}" if ablation.replicates else ""
+    text = [
+        f"# {ablation.title}",
+        "",
+        *([f"    {command}", ""] if command else []),
+        f"{measured} combinations on {mixtures} mixtures{over}. Gains are over the noisy input; in parentheses are "
+        "95 % intervals of the bootstrap over mixtures. Changes are against the first level of a factor, mixture by "
+        "mixture, all other factors alike; p-values are of Wilcoxon's signed-rank test, Holm-corrected over this page.",
+    ]
+    if len(claims):
+        text += ["", "## Claims", "", claims_table(claims).rstrip()]
+    for factor in ablation.factors:
+        text += ["", f"## {factor.capitalize()}", "", f"![{factor}](figures/{figure_name(factor)})", ""]
+        text.append(to_markdown(summary(by_level(means, ablation, factor), ["talker", column(factor)], SHOWN)).rstrip())
+        changes = effects[effects["factor"] == factor] if len(effects) else effects
+        if len(changes):
+            text += ["", f"Changes against {ablation.reference[factor]}:", ""]
+            text.append(to_markdown(changes.drop(columns="factor")[_order(changes)]).rstrip())
+    for name in ablation.by:
+        if name != "talker":
+            text += ["", f"## By {quantity(name).title}", "", _wide(means, ablation, name).rstrip()]
+    return "\n".join(text) + "\n"
+
+
+def _order(changes: pd.DataFrame) -> list[str]:
+    return ["talker", "level", *(name for name in changes if name not in ("talker", "level", "factor"))]
+
+
+def _wide(means: pd.DataFrame, ablation: Ablation, by: str) -> str:
+    """Every combination, a row each, by a property of the mixtures."""
+    factors = [column(factor) for factor in ablation.factors if means[column(factor)].nunique() > 1]
+    found = summary(means, ["talker", *factors, by])
+    values = sorted(found[by].unique())
+    scores = list(dict.fromkeys(found["metric"]))
+    heading = " / ".join(quantity(score).label for score in scores)
+    names = [name.removeprefix("factor:") for name in ("talker", *factors)]
+    lines = [_line([*names, *(f"{value:g}" if isinstance(value, float) else str(value) for value in values)])]
+    lines.append(_line(["---"] * len(names) + ["--:"] * len(values)))
+    for key, group in found.groupby(["talker", *factors], sort=False):
+        cells = [str(part) for part in key]
+        for value in values:
+            here = group[group[by] == value].set_index("metric")["mean"]
+            cells.append(" / ".join(quantity(score).text(here[score]) for score in scores) if len(here) else "-")
+        lines.append(_line(cells))
+    return f"{heading}\n\n" + "\n".join(lines) + "\n"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
