@@ -11,7 +11,7 @@ import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -21,6 +21,7 @@ from torch import nn
 
 from minvae_pyro.checkpoints import describe, shipped
 from minvae_pyro.corpora.data import Corpus, Transform
+from minvae_pyro.evaluation.factorial import ablation_comment, shipped_ablations
 from minvae_pyro.guides import Responsibility, UtteranceGuide
 from minvae_pyro.guides.starts import STARTS, Encoders, Start
 from minvae_pyro.inference import InferenceEngine
@@ -67,7 +68,7 @@ class Kind:
 def catalogue() -> dict[str, tuple[Entry, ...]]:
     """All there is, by kind, in the order of :data:`KINDS` and then of the names."""
     found = {kind: _found(kind) for kind in KINDS}
-    return {**found, "configurations": _configurations(), "checkpoints": _checkpoints()}
+    return {**found, "configurations": _configurations(), "checkpoints": _checkpoints(), "ablations": _ablations()}
 
 
 def entries(kind: str) -> tuple[Entry, ...]:
@@ -201,6 +202,7 @@ KINDS: dict[str, Kind] = {
 FILES = {
     "configurations": ("configurations", "train --config"),
     "checkpoints": ("checkpoints", "enhance --checkpoint"),
+    "ablations": ("ready-made ablations", "ablate NAME"),
 }
 """Kinds of files: title and option."""
 
@@ -272,7 +274,15 @@ def within(module: str, package: str) -> bool:
 
 
 def _configurations() -> tuple[Entry, ...]:
-    texts = {name: comment(name) for name in shipped_configurations()}
+    return _told({name: comment(name) for name in shipped_configurations()})
+
+
+def _ablations() -> tuple[Entry, ...]:
+    return _told({name: ablation_comment(name) for name in shipped_ablations()})
+
+
+def _told(texts: Mapping[str, str]) -> tuple[Entry, ...]:
+    """Files by their names, as their comments tell of them."""
     return tuple(Entry(name, "", None, summary(text), paper(text)) for name, text in texts.items())
 
 

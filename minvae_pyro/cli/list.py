@@ -18,7 +18,7 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="minvae list",
         description="Show what can be named: priors, guides, noise models, their parts, engines, configurations, "
-        "checkpoints, each with its paper.",
+        "checkpoints, ready-made ablations, each with its paper.",
     )
     parser.add_argument("kind", nargs="?", metavar="KIND", help="of one kind only, such as priors (default: all)")
     parser.add_argument("--json", action="store_true", help="print one JSON object: for each kind, a list")

@@ -16,6 +16,7 @@ from minvae_pyro.errors import UserError
 from minvae_pyro.evaluation.claims import Claim, read_claims
 from minvae_pyro.evaluation.systems import System
 from minvae_pyro.evaluation.trainings import Training
+from minvae_pyro.training.configuration import first_comment
 
 Combination = Mapping[str, str]
 """A level of each factor."""
@@ -209,6 +210,11 @@ def shipped_ablations() -> list[str]:
     """Names of the ablations that ship with the package."""
     folder = resources.files("minvae_pyro") / "ablations"
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def ablation_comment(name: str) -> str:
+    """The comment at the top of a shipped ablation."""
+    return first_comment((resources.files("minvae_pyro") / "ablations" / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
 def _check(ablation: Ablation) -> None:

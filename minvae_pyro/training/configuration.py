@@ -97,7 +97,11 @@ def shipped_configurations() -> list[str]:
 
 def comment(name: str) -> str:
     """The comment at the top of a shipped configuration."""
-    text = (resources.files("minvae_pyro") / "configs" / f"{name}.yaml").read_text(encoding="utf-8")
+    return first_comment((resources.files("minvae_pyro") / "configs" / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+def first_comment(text: str) -> str:
+    """The comment at the top of a YAML file."""
     lines = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
     return "\n".join(line.removeprefix("#").removeprefix(" ") for line in lines)
 
