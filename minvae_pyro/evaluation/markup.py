@@ -84,6 +84,8 @@ def p_text(p: float) -> str:
 
 def _entry(entry: Mapping[Any, Any], comparison: bool, total: int) -> str:
     """Mean, interval, p-value and count of one cell."""
+    if not entry["count"]:
+        return "-"
     shown = quantity(entry["metric"])
     if comparison:
         shown = replace(shown, signed=True)
