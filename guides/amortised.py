@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import constraints
 from torch.func import functional_call
 
+from minvae_pyro.distributions import CommonNormal
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides.branches import branches
 from minvae_pyro.guides.starts import Encoders
@@ -72,7 +73,7 @@ class AmortisedGuide(UtteranceGuide):
         mean, scale = self._heard()
         if self._mixed:
             mean, scale = torch.stack([self.mean, mean]), torch.stack([self.scale, scale])
-        return dist.Normal(mean, scale).to_event(1)
+        return CommonNormal(mean, scale).to_event(1)
 
     def _heard(self) -> Gaussian:
         """What each recording's own encoder says of it, each (B, N, L)."""

@@ -12,6 +12,8 @@ from pyro.nn import PyroParam
 from torch import Tensor
 from torch.distributions import constraints
 
+from minvae_pyro.distributions import CommonNormal
+from minvae_pyro.draws import normal
 from minvae_pyro.guides.starts import Encoders
 from minvae_pyro.guides.utterance import UtteranceGuide
 from minvae_pyro.models.speech_prior import SpeechPrior
@@ -76,9 +78,12 @@ class CorrelatedNormal(TorchDistribution):
         return self.unrolled(value).log_prob(value)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
-        """Draw all frames, (*sample_shape, ..., B, N, L), differentiable; log N steps of doubling."""
+        """Draw all frames, sample_shape + (..., B, N, L), differentiable; log N steps of doubling.
+
+        Recordings share their random numbers, see :mod:`minvae_pyro.draws`.
+        """
         shape = torch.Size(sample_shape) + self.batch_shape + self.event_shape
-        noise = torch.randn(shape, dtype=self.mean.dtype, device=self.mean.device)
+        noise = normal(shape, self.mean).expand(shape)
         first, later = noise[..., :1, :], noise[..., 1:, :] * (1 - self.correlation.square()).sqrt()
         deviation, reach, frames = torch.cat([first, later], -2), self.correlation, shape[-2]
         step = 1
@@ -123,7 +128,7 @@ class SmoothedGuide(UtteranceGuide):
 
     def z_posterior(self) -> dist.Distribution:
         """Marginals of q(z), batch shape (B, N), event shape (L,): their parameters know nothing of the neighbours."""
-        return dist.Normal(self.mean, self.scale).to_event(1)
+        return CommonNormal(self.mean, self.scale).to_event(1)
 
     def z_given(self, alpha: Tensor | None) -> CorrelatedNormal:
         """q(z), batch shape (B, N), event shape (L,)."""

@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from minvae_pyro.draws import normal
 from minvae_pyro.models.speech_prior import SpeechPrior
 from minvae_pyro.networks import Gaussian
 from minvae_pyro.utterances import Utterances
@@ -73,11 +74,9 @@ def prior(prior: SpeechPrior, encoders: Encoders, utterances: Utterances, trust:
 
 
 def random(prior: SpeechPrior, encoders: Encoders, utterances: Utterances, trust: Tensor, seed: int) -> Gaussian:
-    """A draw from the standard normal."""
+    """A draw from the standard normal, one for all recordings."""
     mean, scale = encoders.heard(utterances)
-    generator = torch.Generator().manual_seed(seed)
-    draw = torch.randn(mean.shape, generator=generator, dtype=mean.dtype)
-    return draw.to(mean.device), torch.ones_like(scale)
+    return normal(mean.shape, mean, torch.Generator().manual_seed(seed)).expand(mean.shape), torch.ones_like(scale)
 
 
 STARTS: dict[str, Start] = {"visual": visual, "audio": audio, "both": both, "prior": prior, "random": random}

@@ -12,6 +12,7 @@ from pyro.nn import PyroModule, PyroParam
 from torch import Tensor
 from torch.distributions import constraints
 
+from minvae_pyro.distributions import CommonNormal
 from minvae_pyro.guides.branches import Story, alpha_posterior, branches
 from minvae_pyro.guides.starts import Encoders
 from minvae_pyro.handlers import in_force
@@ -107,7 +108,7 @@ class UtteranceGuide(PyroModule):
         mean, scale = (
             torch.where(audio, part[1], part[0]) for part in (posterior.base_dist.loc, posterior.base_dist.scale)
         )
-        return dist.Normal(mean, scale).to_event(1)
+        return CommonNormal(mean, scale).to_event(1)
 
     def forward(self, utterances: Utterances) -> None:
         """Sample ``alpha`` (to be enumerated) where the prior has it, and ``z``."""
@@ -189,7 +190,7 @@ class MeanFieldGuide(UtteranceGuide):
 
     def z_posterior(self) -> dist.Distribution:
         """q(z), batch shape (B, N), event shape (L,)."""
-        return dist.Normal(self.mean, self.scale).to_event(1)
+        return CommonNormal(self.mean, self.scale).to_event(1)
 
 
 class PointGuide(MeanFieldGuide):
@@ -234,4 +235,4 @@ class MixtureUtteranceGuide(UtteranceGuide):
 
     def z_posterior(self) -> dist.Distribution:
         """q(z | alpha), batch shape (2, B, N); q(z), batch shape (B, N), for a prior without alpha."""
-        return dist.Normal(self.mean, self.scale).to_event(1)
+        return CommonNormal(self.mean, self.scale).to_event(1)

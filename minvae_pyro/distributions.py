@@ -1,4 +1,4 @@
-"""Distributions that Pyro lacks: the circular complex normal of STFT coefficients, and a draw known beforehand."""
+"""Distributions that Pyro lacks: the circular complex normal of STFT coefficients, and normals that draw otherwise."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import torch
 from pyro.distributions import Normal, TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints
+
+from minvae_pyro.draws import normal
 
 VARIANCE_FLOOR = 1e-10
 """Smallest variance that a likelihood accepts; a digital zero at zero variance has no density."""
@@ -104,6 +106,23 @@ class PowerExponential(_MeanPower):
         return torch.empty(shape, dtype=self.mean_power.dtype, device=self.mean_power.device).exponential_() * (
             self.mean_power.detach()
         )
+
+
+class CommonNormal(Normal):
+    """A normal over recordings and frames, batch shape (..., B, N, L), whose draws are those of a recording alone.
+
+    See :mod:`minvae_pyro.draws`: recordings share their random numbers, and so what is inferred of one does not depend
+    on what else is in its batch.
+    """
+
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        """Draw, sample_shape + (..., B, N, L), differentiable."""
+        return self.loc + self.scale * normal(self._extended_shape(sample_shape), self.loc)
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """Draw, sample_shape + (..., B, N, L)."""
+        with torch.no_grad():
+            return self.rsample(sample_shape)
 
 
 class DrawnNormal(Normal):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from minvae_pyro.networks import FREQUENCIES, Gaussian
+from minvae_pyro.networks import FREQUENCIES, Gaussian, until_last
 
 
 class AgreementGate(nn.Module):
@@ -58,8 +58,10 @@ class AgreementGate(nn.Module):
         claim = (0.5 * (scale.square() + mean.square() - 1) - scale.log()).sum(-1, keepdim=True) / 30
         spreads = torch.cat([heard_spread, predicted_spread], -1).expand(-1, heard.shape[1], -1)
         features = torch.cat([heard, predicted, product, (heard - predicted).abs(), claim, spreads], -1)
-        hidden = self.enter(self.dropout(features).transpose(1, 2)).relu()
-        hidden = hidden + self.near(hidden).relu()
+        # the recording ends with the last frame that counts, whatever padding makes of what is behind it
+        within = until_last(mask)[:, None]
+        hidden = self.enter(self.dropout(features).transpose(1, 2)).relu() * within
+        hidden = (hidden + self.near(hidden).relu()) * within
         hidden = (hidden + self.far(hidden).relu()).transpose(1, 2)
         pooled = (hidden * weight).sum(1, keepdim=True) / count
         whole = torch.cat([pooled, correlation], -1).expand(-1, hidden.shape[1], -1)

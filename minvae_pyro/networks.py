@@ -178,8 +178,21 @@ class MouthConvolution(nn.Module):
         pictures = normalise_clip(shrink(mouth, self.size), mouth_seen)
         features = self.picture(pictures.reshape(size * frames, 1, self.size, self.size))
         features = self.squeeze(features.flatten(1)).relu().reshape(size, frames, -1)
-        features = features * mouth_seen[..., None]
-        return self.head(self.time(features.transpose(1, 2)).transpose(1, 2))
+        features = (features * mouth_seen[..., None]).transpose(1, 2)
+        # the clip ends with its last seen frame: what the first convolution makes of frames behind it is not for the
+        # second, or padding would tell
+        second = 4
+        features = self.time[:second](features) * until_last(mouth_seen)[:, None]
+        return self.head(self.time[second:](features).transpose(1, 2))
+
+
+def until_last(counts: Tensor) -> Tensor:
+    """Frames up to the last one that counts, (B, N) bool: those behind it are as good as padding.
+
+    Args:
+        counts: (B, N) bool.
+    """
+    return counts.flip(-1).cumsum(-1).flip(-1) > 0
 
 
 def shrink(mouth: Tensor, size: int) -> Tensor:

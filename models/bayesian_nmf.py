@@ -66,8 +66,8 @@ class BayesianNMFNoise(NoiseModel):
         power = utterances.power
         size, frames, frequencies = power.shape
         mean = 0.6 * self.rank**0.5
-        spectra = random_factor(power, generator, size, frequencies, self.rank) / mean
-        activations = random_factor(power, generator, size, self.rank, frames) / mean
+        spectra = (random_factor(power, generator, frequencies, self.rank) / mean).expand(size, -1, -1)
+        activations = (random_factor(power, generator, frames, self.rank).T / mean).expand(size, -1, -1)
         level = mean_power(utterances).clamp_min(FLOOR)
         started = self.at(spectra=spectra, activations=activations, level=level, mask=utterances.mask)
         return started.at(relevance=started._best_relevance())

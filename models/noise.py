@@ -35,9 +35,12 @@ class NoiseModel(PyroModule):
     def start(self, utterances: Utterances, generator: Generator | None = None) -> Self:
         """A copy with parameters of its own for these recordings, at their level.
 
+        Random parameters are best drawn once for all recordings (:func:`random_factor`): the result of one is then
+        the same in any batch.
+
         Args:
             utterances: the noisy batch.
-            generator: source of randomness; the default one when omitted.
+            generator: source of randomness, on the CPU; the default one when omitted.
         """
         raise NotImplementedError(f"{type(self).__name__} must say where its parameters start")
 
@@ -122,8 +125,8 @@ class NMFNoise(NoiseModel):
         """A copy with random factors at the level of each recording."""
         power = utterances.power
         size, frames, frequencies = power.shape
-        spectra = random_factor(power, generator, size, frequencies, self.rank)
-        activations = random_factor(power, generator, size, self.rank, frames)
+        spectra = random_factor(power, generator, frequencies, self.rank)
+        activations = random_factor(power, generator, frames, self.rank).T.expand(size, -1, -1)
         level = mean_power(utterances).clamp_min(FLOOR)
         return self.at(spectra=spectra * level[..., None], activations=activations / (0.6 * self.rank))
 
@@ -150,6 +153,16 @@ def mean_power(utterances: Utterances) -> Tensor:
     return (utterances.power * mask[..., None]).sum(1) / mask.sum(1, keepdim=True).clamp_min(1)
 
 
-def random_factor(like: Tensor, generator: Generator | None, *shape: int) -> Tensor:
-    """Uniform numbers between 0.1 and 1.1, drawn where the generator lives, with dtype and device of ``like``."""
-    return torch.rand(shape, generator=generator, dtype=like.dtype).to(like.device) + 0.1
+def random_factor(like: Tensor, generator: Generator | None, size: int, rank: int) -> Tensor:
+    """Uniform numbers between 0.1 and 1.1, (size, rank), with dtype and device of ``like``.
+
+    They are for all recordings of a batch: what one starts from does not depend on the others. Fewer rows are the
+    first ones of more, so that it does not depend on padding either.
+
+    Args:
+        like: a tensor.
+        generator: on the CPU; the default one when omitted.
+        size: F or N.
+        rank: K.
+    """
+    return torch.rand(size, rank, generator=generator, dtype=like.dtype).to(like.device) + 0.1

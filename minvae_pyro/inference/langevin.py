@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from minvae_pyro.draws import normal
 from minvae_pyro.guides import ParticleGuide
 from minvae_pyro.guides.joint import Joint, latent_joint, log_joint
 from minvae_pyro.inference.particle_em import ParticleEM
@@ -68,7 +69,7 @@ class LangevinEM(ParticleEM):
                 climbed = value.sum() - self.total_variation * variation(z, utterances)
                 (gradient,) = torch.autograd.grad(climbed, z)
                 drift = (self.step_size / 2 * scale * gradient).clamp(-FARTHEST, FARTHEST)
-                z = (z + mask * scale * (drift + self.step_size**0.5 * torch.randn_like(z))).detach()
+                z = (z + mask * scale * (drift + self.step_size**0.5 * normal(z.shape, z))).detach()
                 if step >= self.burn_in:
                     kept.append(z)
             yield torch.cat(kept), value.detach()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from minvae_pyro.draws import normal, uniform
 from minvae_pyro.guides import ParticleGuide
 from minvae_pyro.guides.joint import Joint, log_joint
 from minvae_pyro.inference.particle_em import ParticleEM
@@ -78,14 +79,14 @@ class MetropolisHastingsEM(ParticleEM):
         movable: Tensor,
     ) -> tuple[Tensor, Joint]:
         """Propose for the frames that are movable, (B, N), and accept each by itself."""
-        walk = self.proposal_variance**0.5 * torch.randn_like(z)
+        walk = self.proposal_variance**0.5 * normal(z.shape, z)
         proposal = torch.where(movable[..., None], z + walk, z)
         proposed = log_joint(mixture, proposal, joint.utterances)
         old, new = (one.frames(guide.held) if alpha is None else one.at(alpha) for one in (joint, proposed))
         ratio = new - old
         if joint.follows:
             ratio = ratio + pad(ratio[..., 1:], (0, 1))
-        accepted = movable & (torch.rand_like(ratio).log() < ratio)
+        accepted = movable & (uniform(ratio.shape, ratio).log() < ratio)
         changed = accepted
         if joint.follows:
             changed = accepted | pad(accepted[..., :-1], (1, 0))

@@ -144,17 +144,19 @@ def test_at_the_posterior_the_sampled_bound_is_the_evidence_of_every_draw(prior:
 
 
 def test_the_guide_of_test_time_recovers_the_posterior_of_a_single_component() -> None:
-    model, utterances = LinearGaussian(), recording(100)
+    # copies along the frames, for those along the recordings share their draws
+    model, utterances = LinearGaussian(), Utterances.from_spectrum(recording(100).spectrum.transpose(0, 1))
     # with both components alike z does not know of alpha, and the mean-field family holds the posterior
     model.visual_component = model.audio_component
-    start = torch.zeros(100, 2, LATENT, dtype=torch.float64)
+    utterances.mouth_seen[:] = True
+    start = torch.zeros(2, 100, LATENT, dtype=torch.float64)
     guide = MeanFieldGuide().start(model, utterances, (start, start + 1))
     fit(model, guide, utterances)
     guide.refresh(model, utterances)
     mean, scale = model.posterior(1, utterances)
     # every copy is fitted by itself: their mean has no noise left
-    torch.testing.assert_close(guide.mean.detach().mean(0), mean[0], rtol=0, atol=0.02)
-    torch.testing.assert_close(guide.scale.detach().mean(0), scale[0].expand(2, LATENT), rtol=0.03, atol=0)
+    torch.testing.assert_close(guide.mean.detach().mean(1), mean[:, 0], rtol=0, atol=0.02)
+    torch.testing.assert_close(guide.scale.detach().mean(1), scale.expand(2, 100, LATENT)[:, 0], rtol=0.03, atol=0)
     odds = guide.alpha.logits
     torch.testing.assert_close(odds, torch.full_like(odds, 0.4), rtol=1e-6, atol=0)
 

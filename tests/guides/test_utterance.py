@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 import minvae_pyro.guides.utterance
+from minvae_pyro.draws import normal
 from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.guides import MeanFieldGuide, MixtureUtteranceGuide, PointGuide, UtteranceGuide
 from minvae_pyro.models import AudioVAE, SpeechPrior
@@ -315,7 +316,7 @@ def test_the_bound_of_the_mixture_by_hand(world: Any, kind: str) -> None:
     with pyro.validation_enabled(False):
         loss = AnalyticTraceEnum_ELBO(max_plate_nesting=2).loss(prior, guide, batch)
     torch.manual_seed(3)
-    z = mean + scale * torch.randn(2, *shape, dtype=torch.float64)
+    z = mean + scale * normal((2, *shape), mean)
     total = torch.zeros(shape[:2], dtype=torch.float64)
     for alpha, r in ((0, (-odds).sigmoid()), (1, odds.sigmoid())):
         p_mean, p_scale = components[alpha]

@@ -10,6 +10,7 @@ import torch
 from scipy.integrate import dblquad
 from torch import Tensor
 
+from minvae_pyro.draws import normal
 from minvae_pyro.guides import MeanFieldGuide, MixtureUtteranceGuide, PointGuide, UtteranceGuide
 from minvae_pyro.inference import InferenceEngine, StochasticVariational, VariationalEM
 from minvae_pyro.inference.engine import update_alpha
@@ -78,7 +79,7 @@ def test_the_objective_of_svi_is_the_bound(noisy: Any, shape: tuple[int, int], m
     prior = noisy.prior(mixed)
     mixture, guide = noisy.mixture(batch, prior), noisy.guide(batch, prior, log_odds=odds(*shape))
     torch.manual_seed(9)
-    noise = torch.randn(guide.mean.shape, dtype=torch.float64)
+    noise = normal(guide.mean.shape, guide.mean).detach()
     expected = integrated_bound(mixture, guide, batch, noise)
     objective = run(StochasticVariational(iterations=1, steps=1), mixture, guide, batch)
     assert objective == [pytest.approx(expected, rel=1e-10)]
@@ -117,7 +118,7 @@ def test_the_objective_of_vem_is_its_bound_and_below_the_integrated_one(noisy: A
     # the draws that the engine makes, in its order: for the precision, then in the step on q(z)
     torch.manual_seed(9)
     draws = guide.draw(engine.samples)["z"]
-    noise = torch.randn(guide.mean.shape, dtype=torch.float64)
+    noise = normal(guide.mean.shape, guide.mean).detach()
     precision = (1 / mixture.speech.decoder(draws)).mean(0)
     variance = 1 / (precision / mixture.gain + 1 / noise_of(mixture))
     q_s = variance / noise_of(mixture) * batch.spectrum, variance
@@ -153,7 +154,7 @@ def test_q_of_s_maximises_the_bound_of_vem(noisy: Any) -> None:
     batch = noisy.batch(1, 2)
     prior = noisy.prior()
     mixture, guide = noisy.mixture(batch, prior), noisy.guide(batch, prior)
-    noise = torch.randn(guide.mean.shape, dtype=torch.float64)
+    noise = normal(guide.mean.shape, guide.mean).detach()
     precision = 1 / mixture.speech.decoder(guide.mean + guide.scale * noise).detach()
     mean, variance = posterior_of_speech(mixture, precision, batch)
     best = vem_bound(mixture, guide, batch, (mean, variance), noise)
