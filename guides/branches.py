@@ -110,6 +110,12 @@ def alpha_posterior(prior: dist.Distribution, evidence: Tensor, utterances: Utte
 
     Returns:
         Distribution: batch shape (B, N), with ``mean`` and ``logits`` of each frame.
+
+    Example:
+        >>> seen = Utterances.from_spectrum(torch.ones(3, 5), torch.zeros(3, 67, 67))
+        >>> prior = dist.Bernoulli(torch.full((1, 3), 0.5))
+        >>> alpha_posterior(prior, torch.tensor([[0.0, 2.0, -2.0]]), seen).mean
+        tensor([[0.5000, 0.8808, 0.1192]])
     """
     if hasattr(prior, "tilted"):
         return prior.tilted(audio_where_unseen(evidence, utterances))

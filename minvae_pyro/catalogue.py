@@ -269,7 +269,14 @@ def _needs_no_arguments(target: Any) -> bool:
 
 
 def within(module: str, package: str) -> bool:
-    """Whether a module lies in a package, both by their dotted names."""
+    """Whether a module lies in a package, both by their dotted names.
+
+    Example:
+        >>> within("minvae_pyro.models.vae", "minvae_pyro.models")
+        True
+        >>> within("minvae_pyro.models_of_mine", "minvae_pyro.models")
+        False
+    """
     return module == package or module.startswith(f"{package}.")
 
 

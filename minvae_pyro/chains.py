@@ -33,6 +33,14 @@ class BinaryMarkovChain(TorchDistribution):
         after_zero: log-odds of alpha_n = 1 given alpha_{n-1} = 0, (..., N).
         after_one: the same given alpha_{n-1} = 1; the first frame's is not read.
         validate_args: as in every torch distribution.
+
+    Example:
+        >>> stay = torch.tensor(0.9).logit().expand(4)
+        >>> chain = BinaryMarkovChain(-stay, stay)
+        >>> chain.mean
+        tensor([0.1000, 0.1800, 0.2440, 0.2952])
+        >>> chain.log_prob(torch.tensor([0.0, 0.0, 1.0, 1.0])).exp()
+        tensor([0.9000, 0.9000, 0.1000, 0.9000])
     """
 
     arg_constraints: ClassVar[dict[str, Any]] = {"after_zero": constraints.real, "after_one": constraints.real}
@@ -119,6 +127,11 @@ class BinaryMarkovChain(TorchDistribution):
 
         Args:
             evidence: log-likelihood of alpha_n = 1 against alpha_n = 0, (..., N).
+
+        Example:
+            >>> chain = independent_frames(torch.zeros(3))
+            >>> chain.tilted(torch.tensor([0.0, 2.0, -2.0])).mean
+            tensor([0.5000, 0.8808, 0.1192])
         """
         zero, one = torch.broadcast_tensors(self.log_transitions[:, 0], self.log_transitions[:, 1] + evidence)
         onwards = scan(torch.stack([zero, one], 1).flip(-1), _log_product_backwards).flip(-1)
@@ -175,6 +188,10 @@ def scan(elements: Tensor, combine: Callable[[Tensor, Tensor], Tensor]) -> Tenso
 
     Returns:
         Tensor: (..., N), element n combining those up to n.
+
+    Example:
+        >>> scan(torch.tensor([1, 2, 3, 4]), lambda first, second: first + second)
+        tensor([ 1,  3,  6, 10])
     """
     count = elements.shape[-1]
     if count == 1:

@@ -118,6 +118,11 @@ def load_checkpoint(name_or_path: str | os.PathLike[str]) -> Checkpoint:
     Raises:
         UserError: it is missing, no safetensors file, no checkpoint of this package or of another version of
             it, or its weights do not fit the classes it names.
+
+    Example:
+        >>> checkpoint = load_checkpoint("a-vae")
+        >>> type(checkpoint.prior).__name__, checkpoint.prior.latent_dim, checkpoint.stft.sample_rate
+        ('AudioVAE', 32, 16000)
     """
     path = checkpoint_file(name_or_path)
     tensors, metadata = _read(path)

@@ -31,6 +31,12 @@ class MarkovNormal(TorchDistribution):
         transition: the later frames given the ones before.
         frames: N, at least 1.
         validate_args: as in every torch distribution.
+
+    Example:
+        >>> start = torch.zeros(1, 2), torch.ones(1, 2)
+        >>> walk = MarkovNormal(start, lambda before, frames: (before, torch.ones_like(before)), frames=5)
+        >>> walk.sample().shape, walk.log_prob(torch.zeros(1, 5, 2)).shape
+        (torch.Size([1, 5, 2]), torch.Size([1, 5]))
     """
 
     arg_constraints: ClassVar[dict[str, Any]] = {}

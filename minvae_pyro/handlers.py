@@ -51,7 +51,13 @@ def occlude(fn: Callable[..., T], how: Occlusion) -> Callable[..., T]:
 
 
 def masked(start: int = 0, stop: int | None = None) -> Occlusion:
-    """Frames from ``start`` up to, not including, ``stop`` are unseen; all of them when neither is given."""
+    """Frames from ``start`` up to, not including, ``stop`` are unseen; all of them when neither is given.
+
+    Example:
+        >>> utterances = Utterances.from_spectrum(torch.ones(5, 3), torch.ones(5, 67, 67))
+        >>> masked(1, 3)(utterances).mouth_seen
+        tensor([[ True, False, False,  True,  True]])
+    """
 
     def how(utterances: Utterances) -> Utterances:
         hidden = torch.zeros_like(utterances.mouth_seen)
@@ -85,7 +91,14 @@ def shuffled(seed: int) -> Occlusion:
 
 
 def late(frames: int) -> Occlusion:
-    """The video runs behind the sound; before it begins nothing is seen."""
+    """The video runs behind the sound; before it begins nothing is seen.
+
+    Example:
+        >>> mouth = torch.arange(4.0)[:, None, None].expand(4, 67, 67) / 4
+        >>> utterances = Utterances.from_spectrum(torch.ones(4, 3), mouth)
+        >>> late(1)(utterances).mouth[0, :, 0, 0], late(1)(utterances).mouth_seen
+        (tensor([0.0000, 0.0000, 0.2500, 0.5000]), tensor([[False,  True,  True,  True]]))
+    """
 
     def how(utterances: Utterances) -> Utterances:
         time = _clock(utterances) - frames
@@ -127,6 +140,13 @@ class condition_alpha(Messenger):
 
     Args:
         value: 1 for the sound, 0 for the mouth.
+
+    Example:
+        >>> import pyro
+        >>> with condition_alpha(1):
+        ...     alpha = pyro.sample("alpha", dist.Bernoulli(torch.full((3,), 0.5)))
+        >>> alpha
+        tensor([1., 1., 1.])
     """
 
     def __init__(self, value: int) -> None:

@@ -56,6 +56,13 @@ def make(base: type[T], described: Description | T, what: str, short: Mapping[st
 
     Raises:
         UserError: no such class, or arguments that it does not take.
+
+    Example:
+        >>> from minvae_pyro.models import NMFNoise, NoiseModel
+        >>> make(NoiseModel, {"class_path": "NMFNoise", "init_args": {"rank": 8}}, "noise model").rank
+        8
+        >>> make(NoiseModel, NMFNoise(3), "noise model").rank
+        3
     """
     if isinstance(described, base):
         return described
@@ -78,7 +85,12 @@ def make(base: type[T], described: Description | T, what: str, short: Mapping[st
 
 
 def name_of(described: Any) -> str:
-    """The name of a part: a short name or import path as it was given, or that of its class."""
+    """The name of a part: a short name or import path as it was given, or that of its class.
+
+    Example:
+        >>> name_of("my_package.MyPrior"), name_of({"class_path": "NMFNoise"}), name_of(3.0)
+        ('MyPrior', 'NMFNoise', 'float')
+    """
     if isinstance(described, Mapping):
         described = described["class_path"]
     return described.rpartition(".")[2] if isinstance(described, str) else type(described).__name__

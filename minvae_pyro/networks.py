@@ -79,6 +79,10 @@ class SpectrumDecoder(nn.Module):
         latent_dim: L, or L plus the size of what else is given to ``forward``.
         hidden: units of the hidden layer.
         frequencies: F.
+
+    Example:
+        >>> SpectrumDecoder(latent_dim=8)(torch.zeros(2, 5, 8)).shape
+        torch.Size([2, 5, 513])
     """
 
     def __init__(self, latent_dim: int = 32, hidden: int = 128, frequencies: int = FREQUENCIES) -> None:

@@ -68,6 +68,11 @@ class Utterances:
             spectrum: (B, N, F) or (N, F), power or complex coefficients.
             mouth: (B, N, 67, 67) or (N, 67, 67), in [0, 1] or uint8; None when there is no video.
             mouth_seen: (B, N) or (N,); all seen when omitted with a mouth given.
+
+        Example:
+            >>> utterances = Utterances.from_spectrum(torch.ones(7, 513))
+            >>> len(utterances), utterances.frames, utterances.mouth.shape, utterances.mouth_seen.any()
+            (1, 7, torch.Size([1, 7, 67, 67]), tensor(False))
         """
         if spectrum.dim() == 2:
             spectrum = spectrum[None]

@@ -52,6 +52,10 @@ def split(total: int, longest: int, overlap: int) -> Windows:
         total: length of the recording, at least 1.
         longest: a window has at most so many units.
         overlap: neighbours share about so many units, at least 2 and at most a third of ``longest``.
+
+    Example:
+        >>> split(100, longest=40, overlap=10)
+        Windows(starts=(0, 30, 60), length=40)
     """
     if total <= longest:
         return Windows((0,), total)

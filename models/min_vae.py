@@ -40,6 +40,13 @@ class MinVAE(SpeechPrior):
         audio_component: prior of z under alpha = 1, a constant normal when omitted.
         visual_component: prior of z under alpha = 0, a constant normal when omitted (the published model).
         mixing: log-odds of alpha = 1 per frame; one learnt pi when omitted.
+
+    Example:
+        >>> from pyro import poutine
+        >>> prior = MinVAE(latent_dim=4)
+        >>> trace = poutine.trace(prior).get_trace(Utterances.from_spectrum(torch.ones(2, 7, 513)))
+        >>> {name: tuple(site["value"].shape) for name, site in trace.nodes.items() if name in ("alpha", "z", "s")}
+        {'alpha': (2, 7), 'z': (2, 7, 4), 's': (2, 7, 513)}
     """
 
     def __init__(

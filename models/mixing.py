@@ -81,6 +81,13 @@ class UtteranceMixing(Mixing):
         Args:
             responsibility: (B, N) in [0, 1].
             utterances: the batch.
+
+        Example:
+            >>> seen = Utterances.from_spectrum(torch.ones(4, 3), torch.zeros(4, 67, 67))
+            >>> mixing = UtteranceMixing(torch.zeros(1, 4))
+            >>> mixing.m_step(torch.tensor([[1.0, 1.0, 1.0, 0.0]]), seen)
+            >>> mixing(seen).sigmoid()
+            tensor([[0.7500, 0.7500, 0.7500, 0.7500]])
         """
         seen = utterances.mouth_seen & utterances.mask
         mean = (responsibility * seen).sum(1, keepdim=True) / seen.sum(1, keepdim=True).clamp_min(1)

@@ -108,6 +108,11 @@ class NMFNoise(NoiseModel):
 
     Args:
         rank: K, at least 1.
+
+    Example:
+        >>> noise = NMFNoise(rank=2).start(Utterances.from_spectrum(torch.ones(7, 513)))
+        >>> noise.spectra.shape, noise.activations.shape, noise(Utterances.from_spectrum(torch.ones(7, 513))).shape
+        (torch.Size([1, 513, 2]), torch.Size([1, 2, 7]), torch.Size([1, 7, 513]))
     """
 
     framewise = ("activations",)

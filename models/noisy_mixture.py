@@ -29,6 +29,14 @@ class NoisyMixture(PyroModule):
         noise: the noise model.
         gain: loudness of the speech, (B, 1, 1) > 0. One per recording: a gain per frame throws away the level
             that the prior knows.
+
+    Example:
+        >>> from minvae_pyro.models import AudioVAE, StationaryNoise
+        >>> heard = Utterances.from_spectrum(torch.ones(7, 513, dtype=torch.complex64))
+        >>> mixture = NoisyMixture(AudioVAE(), StationaryNoise().start(heard), torch.ones(1, 1, 1))
+        >>> gain = mixture.wiener_gain(torch.zeros(1, 7, 32), heard)
+        >>> gain.shape, bool(((gain > 0) & (gain < 1)).all())
+        (torch.Size([1, 7, 513]), True)
     """
 
     gain: Tensor

@@ -27,6 +27,11 @@ class Sound:
     Attributes:
         waveform: (channels, samples) float32.
         sample_rate: in Hz.
+
+    Example:
+        >>> sound = Sound(torch.zeros(2, 44100), 44100)
+        >>> sound.seconds, sound.mono().shape, sound.resample(16000).waveform.shape
+        (1.0, torch.Size([44100]), torch.Size([2, 16000]))
     """
 
     waveform: Tensor

@@ -19,6 +19,14 @@ def mix_at_snr(clean: Tensor, noise: Tensor, snr_db: float | Tensor, offset: int
 
     Raises:
         ValueError: clean sound or noise is silent, so that no scale gives the ratio; or one is empty.
+
+    Example:
+        >>> clean, noise = torch.tensor([1.0, -1.0, 1.0, -1.0]), torch.tensor([3.0])
+        >>> mixture, speech = mix_at_snr(clean, noise, snr_db=20.0)
+        >>> (mixture - speech).square().sum() / speech.square().sum()
+        tensor(0.0100)
+        >>> mixture.abs().max()
+        tensor(1.)
     """
     if clean.shape[-1] == 0 or noise.shape[-1] == 0:
         raise ValueError("clean sound and noise need at least one sample each")

@@ -19,6 +19,14 @@ class STFT(torch.nn.Module):
         n_fft: window and transform length in samples; gives ``n_fft // 2 + 1`` frequencies.
         hop: samples from one frame to the next, at most ``3 * n_fft // 4``.
         sample_rate: in Hz; only :meth:`frame_times` depends on it.
+
+    Example:
+        >>> stft = STFT()
+        >>> spectrum = stft(torch.randn(16000))
+        >>> spectrum.shape, stft.frame_times(3)
+        (torch.Size([32, 513]), tensor([0.0000, 0.0333, 0.0666], dtype=torch.float64))
+        >>> stft.inverse(spectrum, 16000).shape
+        torch.Size([16000])
     """
 
     window: Tensor

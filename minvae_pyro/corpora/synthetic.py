@@ -107,6 +107,13 @@ def synthesise(
 
     Raises:
         UserError: When there is not one sample to draw, or no frame rate.
+
+    Example:
+        >>> talk = synthesise(1.0, seed=3)
+        >>> talk.waveform.shape, talk.crops.shape, talk.sample_rate
+        (torch.Size([16000]), torch.Size([25, 67, 67]), 16000)
+        >>> bool((talk.waveform == speak(1.0, seed=3)).all())
+        True
     """
     samples = _sample_count(seconds)
     if not frames_per_second > 0:

@@ -59,6 +59,11 @@ def si_sdr(clean: Tensor, estimate: Tensor) -> Tensor:
     Returns:
         (...) float64. Infinite for a perfect estimate (up to scale), minus infinite for an orthogonal one,
         NaN where either signal is silent.
+
+    Example:
+        >>> clean = torch.tensor([1.0, 1.0, 1.0, 1.0])
+        >>> si_sdr(clean, 0.5 * clean + torch.tensor([0.05, -0.05, 0.05, -0.05]))
+        tensor(20.0000, dtype=torch.float64)
     """
     clean, estimate = clean.double(), estimate.double()
     scale = (estimate * clean).sum(-1, keepdim=True) / clean.square().sum(-1, keepdim=True)

@@ -136,6 +136,14 @@ def infer(
 
     Raises:
         UserError: no engine, start, noise model, guide or setting of that name; the message tells those there are.
+
+    Example:
+        >>> import minvae_pyro
+        >>> checkpoint = minvae_pyro.load_checkpoint("a-vae")
+        >>> noisy = Utterances.from_spectrum(torch.randn(1, 9, 513, dtype=torch.complex64))
+        >>> found = infer(checkpoint, noisy, engine={"class_path": "FastVariational", "init_args": {"iterations": 3}})
+        >>> found.gain.shape, len(found.objective), found.audio_responsibility
+        (torch.Size([1, 9, 513]), 3, None)
     """
     chosen = Settings.choose(checkpoint.enhancement, settings)
     runs = make(InferenceEngine, engine, "engine", ENGINES)  # type: ignore[type-abstract]

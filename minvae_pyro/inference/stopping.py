@@ -14,6 +14,11 @@ def has_settled(objective: Sequence[float], tolerance: float) -> bool:
     Args:
         objective: after each iteration so far, higher is better.
         tolerance: in the unit of the objective; zero never settles, not even where the objective falls.
+
+    Example:
+        >>> rising = [float(value) for value in range(20)]
+        >>> has_settled(rising, 2.0), has_settled(rising, 10.0), has_settled(rising, 0.0)
+        (False, True, False)
     """
     if tolerance == 0 or len(objective) < 2 * WINDOW:
         return False

@@ -26,6 +26,13 @@ def align_mouth(track: MouthTrack, frame_times: Tensor) -> tuple[Tensor, Tensor]
     Returns:
         mouth: (N, 67, 67) uint8, zeros where there is none.
         mouth_seen: (N,) bool.
+
+    Example:
+        >>> pictures = torch.tensor([0, 100], dtype=torch.uint8)[:, None, None].expand(2, 67, 67)
+        >>> track = MouthTrack(pictures, torch.tensor([0.0, 0.04]), torch.tensor([True, True]))
+        >>> mouth, seen = align_mouth(track, torch.tensor([0.0, 0.01, 0.02, 0.5]))
+        >>> mouth[:, 0, 0], seen
+        (tensor([ 0, 25, 50,  0], dtype=torch.uint8), tensor([ True,  True,  True, False]))
     """
     count = len(frame_times)
     mouth = torch.zeros(count, MOUTH_SIDE, MOUTH_SIDE, dtype=torch.uint8)
