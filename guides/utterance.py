@@ -130,6 +130,8 @@ class UtteranceGuide(PyroModule):
         ``log p(alpha) + E_q[log p(observed | z, alpha)] - KL(q(z | alpha) || p(z | alpha))``, normalised. The
         likelihood cancels where alpha has no say in it, and is not asked for then.
 
+        Equation :eq:`frame-evidence`.
+
         Args:
             story: the noisy mixture, or the prior when ``utterances`` are of clean speech.
             utterances: the batch.

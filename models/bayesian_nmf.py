@@ -26,6 +26,8 @@ class BayesianNMFNoise(NoiseModel):
                 activations[k, n] ~ Gamma(activations_shape, 1 / relevance[k])
         variance[n, f] = level[f] * sum over k of spectra[f, k] * activations[k, n]
 
+    Equation :eq:`relevance-prior`.
+
     Parameters are estimates of greatest posterior density. A component that the recording does not need loses
     its relevance and with it its spectrum and activations, so the rank is an upper bound. ``level`` is the mean power
     of the recording, so that the priors are about shapes whatever the loudness; ``scale`` is the one at which the
@@ -95,7 +97,7 @@ class BayesianNMFNoise(NoiseModel):
         return (self._levelled() @ self.activations).transpose(1, 2)
 
     def m_step(self, statistics: Statistics) -> None:
-        """Update H, then W, then the relevance of each component."""
+        """Update H, then W, then the relevance of each component (equation :eq:`relevance-update`)."""
         ratio, inverse = (part.transpose(1, 2) for part in statistics())  # (B, F, N)
         weights = self._levelled().transpose(1, 2)
         rate = self.relevance[..., None].reciprocal()

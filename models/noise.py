@@ -15,7 +15,7 @@ from minvae_pyro.utterances import Plates, Utterances
 
 Statistics = Callable[[], tuple[Tensor, Tensor]]
 """Posterior means of ``|x|^2 / V^2`` and of ``1 / V``, each (B, N, F), with V the variance of the mixture at the
-parameters of this moment; zero in padding."""
+parameters of this moment; zero in padding. Equation :eq:`noise-statistics`."""
 
 FLOOR = 1e-9
 """Smallest entry of a factor, far below the -100 dB of 24-bit sound at unit level."""
@@ -104,7 +104,7 @@ class NoiseModel(PyroModule):
 class NMFNoise(NoiseModel):
     """Low-rank noise, ``variance = spectra @ activations`` (Leglaive et al., arXiv 1902.01605, noise model).
 
-    Started, it has W as ``spectra``, (B, F, K) >= 0, and H as ``activations``, (B, K, N) >= 0.
+    Equation :eq:`nmf-noise`. Started, it has W as ``spectra``, (B, F, K) >= 0, and H as ``activations``, (B, K, N) >= 0.
 
     Args:
         rank: K, at least 1.
@@ -140,7 +140,7 @@ class NMFNoise(NoiseModel):
         return (self.spectra @ self.activations).transpose(1, 2)
 
     def m_step(self, statistics: Statistics) -> None:
-        """Update H, then W, and move the scale of W into H (arXiv 1902.01605, M-step)."""
+        """Update H, then W, and move the scale of W into H (arXiv 1902.01605, M-step; equation :eq:`noise-update`)."""
         ratio, inverse = (part.transpose(1, 2) for part in statistics())  # (B, F, N)
         weights = self.spectra.transpose(1, 2)
         self.activations = self.activations * ((weights @ ratio) / (weights @ inverse).clamp_min(FLOOR)).sqrt()
