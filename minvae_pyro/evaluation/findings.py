@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -19,6 +19,8 @@ from minvae_pyro.writing import write_whole
 
 FILES = ("ablation.md", "effects.csv", "claims.csv")
 """What :func:`write_findings` writes, besides figures."""
+
+_PROPERTIES = {"noise": "noise", "snr_db": "signal-to-noise ratio (dB)"}
 
 
 def write_findings(table: pd.DataFrame, ablation: Ablation, output: Path, command: str = "") -> str:
@@ -103,15 +105,19 @@ def _page(means: pd.DataFrame, ablation: Ablation, effects: pd.DataFrame, claims
         changes = effects[effects["factor"] == factor] if len(effects) else effects
         if len(changes):
             text += ["", f"Changes against {ablation.reference[factor]}:", ""]
-            text.append(to_markdown(changes.drop(columns="factor")[_order(changes)]).rstrip())
+            ordered = changes.sort_values(
+                "talker", key=lambda talker: talker.map(_place(means["talker"])), kind="stable"
+            )
+            text.append(to_markdown(ordered[["talker", *ordered.drop(columns=["talker", "factor"])]]).rstrip())
     for name in ablation.by:
         if name != "talker":
-            text += ["", f"## By {quantity(name).title}", "", _wide(means, ablation, name).rstrip()]
+            text += ["", f"## By {_PROPERTIES[name]}", "", _wide(means, ablation, name).rstrip()]
     return "\n".join(text) + "\n"
 
 
-def _order(changes: pd.DataFrame) -> list[str]:
-    return ["talker", "level", *(name for name in changes if name not in ("talker", "level", "factor"))]
+def _place(values: Iterable[object]) -> dict[object, int]:
+    """The place of each value in the order of first appearance."""
+    return {value: place for place, value in enumerate(dict.fromkeys(values))}
 
 
 def _wide(means: pd.DataFrame, ablation: Ablation, by: str) -> str:

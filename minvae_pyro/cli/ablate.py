@@ -1,0 +1,103 @@
+"""``minvae ablate``: factors with levels, measured, and what each level changes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from minvae_pyro.destinations import check_folder
+
+if TYPE_CHECKING:
+    from minvae_pyro.evaluation.factorial import Ablation
+    from minvae_pyro.evaluation.systems import System
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments of the command."""
+    parser = argparse.ArgumentParser(
+        prog="minvae ablate",
+        description="Measure what each part of a model is worth: systems that differ in one factor or in several, on "
+        "the same mixtures. Writes scores, the effect of each level with intervals, what became of claims, a "
+        "figure for each factor, and a report to listen to. Levels that need other weights are trained first. An "
+        "interrupted run goes on where it stopped.",
+        epilog="`minvae list ablations` shows the ready-made ones; copy one to begin with.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "ablation", metavar="FILE.yaml|NAME", help="factors, levels and design, or a ready-made ablation"
+    )
+    parser.add_argument(
+        "--mixtures",
+        type=Path,
+        required=True,
+        metavar="CSV",
+        help="table with id, clip, noise, noise_offset_samples, snr_db, as for `minvae evaluate`",
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of results and trainings")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default: cpu)")
+    parser.add_argument("--no-sounds", action="store_true", help="keep no sounds; the report has no players then")
+    parser.add_argument("--overwrite", action="store_true", help="replace the results of another ablation")
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command.
+
+    Returns:
+        0 when everything is written.
+
+    Raises:
+        UserError: something that is given cannot be used; nothing is computed then. Or a training fails.
+        KeyboardInterrupt: with what has become of the work.
+    """
+    given = parser().parse_args(arguments)
+    check_folder(given.output, ("report.html",), overwrite=given.overwrite)
+
+    # What can be refused without torch is refused; only now wait for it.
+    from minvae_pyro.cli.progress import bar
+    from minvae_pyro.evaluation.experiment import TABLES, evaluate
+    from minvae_pyro.evaluation.factorial import read_ablation
+    from minvae_pyro.evaluation.findings import FILES, write_findings
+    from minvae_pyro.evaluation.mixtures import read_mixtures
+    from minvae_pyro.evaluation.report import write_html
+
+    check_folder(given.output, (*TABLES, *FILES), overwrite=given.overwrite)
+    mixtures = read_mixtures(given.mixtures)
+    ablation = read_ablation(given.ablation)
+    try:
+        systems = _systems(ablation, given.output)
+        with bar("looking at files") as progress:
+            table = evaluate(
+                mixtures,
+                systems,
+                given.output,
+                workers=given.workers,
+                device=given.device,
+                sounds=not given.no_sounds,
+                overwrite=given.overwrite,
+                progress=progress,
+            )
+            progress("drawing", 0, 0)
+            command = f"minvae ablate {given.ablation} --mixtures {given.mixtures} --output {given.output}"
+            page = write_findings(table, ablation, given.output, command)
+            write_html(table, given.output, title=ablation.title, overwrite=given.overwrite)
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(f"what is finished is in {given.output}, the same command goes on there") from interrupt
+    print(page)
+    print(f"report: {given.output / 'report.html'}")
+    return 0
+
+
+def _systems(ablation: Ablation, output: Path) -> list[System]:
+    """The systems of an ablation, those that need it trained, each training once."""
+    plans = [(plan, plan.training) for plan in ablation.plans()]
+    trainings = {training.fingerprint: training for _, training in plans if training is not None}
+    weights = {}
+    for number, (fingerprint, training) in enumerate(trainings.items(), start=1):
+        folder = output / "trainings"
+        print(f"training {number} of {len(trainings)}: {training.config}, in {folder / fingerprint}", flush=True)
+        weights[fingerprint] = training.run(folder)
+    return [plan.system(None if training is None else weights[training.fingerprint]) for plan, training in plans]
