@@ -12,6 +12,7 @@ import joblib  # type: ignore[import-untyped]
 import numpy as np
 import pandas as pd
 
+from minvae_pyro.checkpoints import describe
 from minvae_pyro.destinations import check_folder, make_folder
 from minvae_pyro.errors import UserError
 from minvae_pyro.evaluation.mixtures import Mixture
@@ -116,7 +117,9 @@ def _check(mixtures: Sequence[Mixture], systems: Sequence[System], others: Seque
         if Path(mixture.id).name != mixture.id or mixture.id.startswith("."):
             raise UserError(f"the id {mixture.id!r} of a mixture is no file name: leave out slashes and a leading dot.")
     for system in systems:
-        system.check()
+        rate = describe(system.check().checkpoint)["stft"]["sample_rate"]
+        if any(mixture.sample_rate != rate for mixture in mixtures):
+            raise UserError(f"system {system.name} hears {rate} Hz, which not all mixtures have: make them anew.")
     for other in others:
         check_name(other.name)
         if not any(other.file(mixture) for mixture in mixtures):

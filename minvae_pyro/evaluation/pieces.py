@@ -26,6 +26,7 @@ from minvae_pyro.evaluation.mixtures import Mixture
 from minvae_pyro.evaluation.scores import METRICS, scores, undefined
 from minvae_pyro.evaluation.systems import CLEAN, INPUT, System
 from minvae_pyro.evaluation.videos import make_video, read_once
+from minvae_pyro.inference import infer
 from minvae_pyro.separation import SILENCE, level
 from minvae_pyro.version import __version__
 from minvae_pyro.video.track import MouthTrack
@@ -82,7 +83,7 @@ class Piece:
         description: list[Any] = [__version__, self.name, self.sounds, self.device]
         if isinstance(self.system, System):
             files.append(checkpoint_file(self.system.checkpoint))
-            description += [dict(self.system.settings), self.system.video, self.system.seed]
+            description += [{**_usual(), **self.system.settings}, self.system.video, self.system.seed]
         elif self.system is not None:
             files += [file for mixture in self.mixtures if (file := self.system.file(mixture)) is not None]
         description += [repr(mixture) for mixture in self.mixtures]
@@ -132,11 +133,21 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-@functools.cache
 def digest_of(file: Path) -> str:
     """Letters that change with the content of a file."""
+    status = file.stat()
+    return _digest(file, status.st_mtime_ns, status.st_size)
+
+
+@functools.cache
+def _digest(file: Path, changed: int, size: int) -> str:
     with open(file, "rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _usual() -> dict[str, Any]:
+    """What inference does of itself; what a checkpoint asks for changes with its content."""
+    return dict(infer.__kwdefaults__)
 
 
 def mouths_folder(output: Path) -> Path:
