@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from minvae_pyro.errors import UserError
 from minvae_pyro.plots.style import BLUE, GREEN, GREY, VERMILLION
 
+_MUCH = 5
+
 
 def training_figure(metrics: pd.DataFrame) -> Figure:
     """Draw how a training went: one panel for each quantity, one line for each split.
+
+    Where the first third of the epochs would press the rest into a flat line, the axis reaches over the rest only.
 
     Args:
         metrics: A column `epoch` and columns of numbers named `split/quantity`, such as `train/elbo` and
@@ -48,6 +55,16 @@ def training_figure(metrics: pd.DataFrame) -> Figure:
         axes.set(xlabel="epoch", title=quantity.replace("_", " "))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
+        _leave_the_start_out(axes, list(lines.values()))
         if any(lines):
             axes.legend()
     return figure
+
+
+def _leave_the_start_out(axes: Axes, lines: Sequence[pd.Series]) -> None:
+    """Let the axis reach over the last two thirds of the epochs, if all of them reach much further."""
+    late = pd.concat([line.iloc[len(line) // 3 :] for line in lines])
+    every = pd.concat(lines)
+    reach = late.max() - late.min()
+    if every.max() - every.min() > _MUCH * reach > 0:
+        axes.set_ylim(late.min() - 0.1 * reach, late.max() + 0.1 * reach)

@@ -32,6 +32,7 @@ from minvae_pyro.training.configuration import (
     make_parser,
     read_configuration,
 )
+from minvae_pyro.training.picture import draw_run
 from minvae_pyro.training.plan import TrainingPlan
 from minvae_pyro.writing import write_whole
 
@@ -43,7 +44,8 @@ def train(arguments: Sequence[str]) -> Path:
     """Train a model, or continue training it.
 
     The folder of the run (``output``) gets ``config.json``, ``checkpoints/`` (best and last), ``csv/``,
-    ``tensorboard/`` and in the end ``weights.safetensors``, the best weights as a checkpoint of this package.
+    ``tensorboard/``, and in the end ``training.png``, the metrics over the epochs, and ``weights.safetensors``, the
+    best weights as a checkpoint of this package.
 
     Args:
         arguments: those of ``minvae train``, such as ``["--config", "a-vae", "--seed", "1"]``.
@@ -69,7 +71,9 @@ def train(arguments: Sequence[str]) -> Path:
         plan = TrainingPlan(made.prior, made.guide, made.optimisation, made.freeze, made.initialise, settings.seed)
         _claim(output, plain)
         fit(plan, made.data, settings)
-        return _export(plan, made.data, plain, output)
+        weights = _export(plan, made.data, plain, output)
+        draw_run(output)
+        return weights
 
 
 def fit(plan: TrainingPlan, data: CorpusData, settings: jsonargparse.Namespace) -> None:
