@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pyro.distributions as dist
 import torch
@@ -30,8 +31,8 @@ def mixture_measures(guide: MixtureGuide, utterances: Utterances) -> dict[str, M
     """
     posterior = dist.Normal(*guide.posteriors(utterances))
     evidence = guide.evidence(utterances, posterior, guide.draw(posterior))
-    logit = guide.responsibility(utterances, evidence).expand(utterances.mask.shape)
-    prior, audio, visual = evidence.bounds()
+    known = prior, audio, visual = evidence.bounds()
+    logit = guide.responsibility(utterances, replace(evidence, bounds=lambda: known)).expand(utterances.mask.shape)
     audio, visual = audio.expand(utterances.mask.shape), visual.expand(utterances.mask.shape)
     noisy = (utterances.heard != utterances.power).any(-1)
     everywhere, seen = utterances.mask, utterances.mask & utterances.mouth_seen
