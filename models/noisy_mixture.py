@@ -27,8 +27,8 @@ class NoisyMixture(PyroModule):
     Args:
         speech: the prior of clean speech; its parameters stay as they are.
         noise: the noise model.
-        gain: loudness of the speech, (B, 1, 1) > 0. One per recording: a gain per frame throws away the level
-            that the prior knows.
+        gain: loudness of the speech, (B, 1, 1) > 0, one per recording; or (B, N, 1), which throws away the level that
+            the prior knows.
 
     Example:
         >>> from minvae_pyro.models import AudioVAE, StationaryNoise
@@ -97,9 +97,21 @@ class NoisyMixture(PyroModule):
         share = utterances.mask[..., None] * (1 / len(code) if weight is None else weight[..., None])
         self.noise.m_step(lambda: self._statistics(unscaled, share, utterances))
         variance = (self.gain * unscaled + self.noise(utterances)).clamp_min(FLOOR)
-        rise = (share * utterances.power * unscaled / variance.square()).sum((0, 2, 3))
-        fall = (share * unscaled / variance).sum((0, 2, 3))
-        self.gain = self.gain * (rise / fall.clamp_min(FLOOR)).sqrt()[:, None, None]
+        rise = (share * utterances.power * unscaled / variance.square()).sum((0, 3))
+        self.move_gain(rise, (share * unscaled / variance).sum((0, 3)))
+
+    def move_gain(self, rise: Tensor, fall: Tensor) -> None:
+        """Take the multiplicative step of the gain.
+
+        Args:
+            rise: posterior mean of ``|x|^2 variance / V^2`` summed over frequencies, (B, N), zero in padding, with
+                ``variance`` that of speech at unit gain and V that of the mixture.
+            fall: the same of ``variance / V``.
+        """
+        if self.gain.shape[1] == 1:
+            rise, fall = rise.sum(1, keepdim=True), fall.sum(1, keepdim=True)
+        step = torch.where(fall > 0, (rise / fall.clamp_min(FLOOR)).sqrt(), 1.0)
+        self.gain = (self.gain * step[..., None]).clamp_min(FLOOR)
 
     def _statistics(self, unscaled: Tensor, share: Tensor, utterances: Utterances) -> tuple[Tensor, Tensor]:
         """Posterior means of ``|x|^2 / V^2`` and ``1 / V``, each (B, N, F), zero in padding."""

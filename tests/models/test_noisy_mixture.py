@@ -63,9 +63,18 @@ SHAPES = {
 }
 
 
-@given(**SHAPES)
-def test_the_m_step_never_lowers_the_likelihood(seed: int, frames: int, bins: int, rank: int, draws: int) -> None:
+def framewise(problem: Problem) -> None:
+    """Give each frame a gain of its own."""
+    problem.mixture.gain = problem.mixture.gain.repeat(1, problem.utterances.frames, 1)
+
+
+@given(per_frame=st.booleans(), **SHAPES)
+def test_the_m_step_never_lowers_the_likelihood(
+    seed: int, frames: int, bins: int, rank: int, draws: int, per_frame: bool
+) -> None:
     problem = Problem(seed, 2, frames, bins, rank, draws)
+    if per_frame:
+        framewise(problem)
     for _ in range(3):
         before = problem.log_likelihood()
         problem.mixture.m_step(problem.draws, problem.utterances)
@@ -164,9 +173,11 @@ def test_repeated_m_steps_end_where_the_gradient_vanishes() -> None:
         assert (factor * gradient).abs().max() < 1e-3
 
 
-@given(**SHAPES)
-def test_the_gain_moves_uphill(seed: int, frames: int, bins: int, rank: int, draws: int) -> None:
+@given(per_frame=st.booleans(), **SHAPES)
+def test_the_gain_moves_uphill(seed: int, frames: int, bins: int, rank: int, draws: int, per_frame: bool) -> None:
     problem = Problem(seed, 2, frames, bins, rank, draws)
+    if per_frame:
+        framewise(problem)
     mixture = problem.mixture
     before = mixture.gain.clone()
     mixture.m_step(problem.draws, problem.utterances)
