@@ -70,7 +70,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "lessons",
     "filename_pattern": r"/\d\d_",
-    "ignore_pattern": r"/_",
+    "ignore_pattern": r"(^|/)_",
     "image_scrapers": (LessonFigures(),),
     "reset_modules": (),
     "download_all_examples": False,

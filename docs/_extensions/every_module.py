@@ -17,6 +17,7 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
 
@@ -100,12 +101,13 @@ class EveryModule(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
 
     def _section(self, module: str) -> list[str]:
-        title = [module, "-" * len(module), "", f".. automodule:: {module}"]
         here = [name for (_, name), package in exported().items() if package == module]
-        if here:
-            return [*title, f"   :members: {', '.join(here)}", ""]
-        elsewhere = [name for name in written_in(module) if (module, name) in exported()]
-        return [*title, "   :members:", *([f"   :exclude-members: {', '.join(elsewhere)}"] if elsewhere else []), ""]
+        here += [name for name in written_in(module) if (module, name) not in exported()]
+        # what a module has imported is not asked for: autodoc stumbles over signatures that it would then leave out
+        constants = ModuleAnalyzer.for_module(module).find_attr_docs()
+        here += [name for owner, name in constants if not owner and not name.startswith("_")]
+        members = [f"   :members: {', '.join(here)}"] if here else []
+        return [module, "-" * len(module), "", f".. automodule:: {module}", *members, ""]
 
 
 def _find(app: Sphinx, env: BuildEnvironment, node: addnodes.pending_xref, text: nodes.TextElement) -> Any:

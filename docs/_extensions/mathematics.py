@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import html
 from typing import Any
 
 from docutils import nodes
-from docutils.utils.math import latex2mathml
+from docutils.utils.math import MathError, latex2mathml
 from sphinx.application import Sphinx
+from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
+
+_LOGGER = logging.getLogger(__name__)
+
+
+def _mathml(node: nodes.Element, block: bool) -> str:
+    """MathML of a node, or its TeX, with a warning, where that has a command which is not understood."""
+    try:
+        return latex2mathml.tex2mathml(node.astext(), as_block=block)
+    except MathError as error:
+        _LOGGER.warning("cannot draw the equation %s: %s", node.astext(), error, location=node)
+        return f"<code>{html.escape(node.astext())}</code>"
 
 
 def _inline(translator: Any, node: nodes.math) -> None:
-    translator.body.append(latex2mathml.tex2mathml(node.astext(), as_block=False))
+    translator.body.append(_mathml(node, block=False))
     raise nodes.SkipNode
 
 
 def _block(translator: Any, node: nodes.math_block) -> None:
-    translator.body.append(translator.starttag(node, "div", CLASS="math"))
-    translator.body.append(latex2mathml.tex2mathml(node.astext(), as_block=True))
+    # the anchor is that of the target around it
+    translator.body.append('<div class="math">')
+    translator.body.append(_mathml(node, block=True))
     if node["number"]:
         number = get_node_equation_number(translator, node)
         translator.body.append(f'<span class="eqno">({number})')

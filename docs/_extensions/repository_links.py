@@ -6,6 +6,7 @@ place in the reference, a lesson to its page, and any other file is offered for 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,7 @@ class RepositoryLinks(SphinxTransform):
         for node in list(self.document.findall(lambda one: isinstance(one, nodes.Element) and _is_link(one))):
             target = node["reftarget"].split("#")[0]
             folder = (Path(self.env.srcdir) / self.env.docname).parent
-            path = Path(*(folder / target).parts)
-            self._turn(node, _within(path))
+            self._turn(node, _within(folder / target))
 
     def _turn(self, node: nodes.Element, path: Path | None) -> None:
         if path is None:
@@ -71,7 +71,8 @@ def _is_link(node: nodes.Element) -> bool:
 def _within(path: Path) -> Path | None:
     """A path relative to the repository, if it leads to something there."""
     try:
-        return path.resolve().relative_to(REPOSITORY)
+        # no links are followed: parts of the repository may stand elsewhere
+        return Path(os.path.normpath(path)).relative_to(REPOSITORY)
     except ValueError:
         return None
 

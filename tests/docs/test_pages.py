@@ -11,7 +11,8 @@ import pytest
 
 from minvae_pyro.cli.main import main
 
-PAGES = [Path(__file__).parents[2] / "docs" / "add-your-own-prior.md"]
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = [DOCS / f"{name}.md" for name in ("start", "enhance", "train", "add-your-own-prior")]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# file: (\S+)\n")
 
