@@ -33,9 +33,11 @@ class UtteranceGuide(PyroModule):
     Attributes:
         framewise: names of the parameters that are (..., B, N, L), one value for each frame.
         alpha: q(alpha), batch shape (B, N); None for a prior without it.
+        patience: share of an engine's run, 0 to 1, before which q(alpha) stays as it starts.
     """
 
     framewise: ClassVar[tuple[str, ...]] = ("mean", "scale")
+    patience: float = 0.0
     alpha: dist.Distribution | None = None
     _given = False
 
@@ -124,7 +126,7 @@ class UtteranceGuide(PyroModule):
         return {"z": self.z_given(None).sample((samples,))}
 
     @torch.no_grad()
-    def refresh(self, story: Story, utterances: Utterances) -> bool:
+    def refresh(self, story: Story, utterances: Utterances, done: float = 1.0) -> bool:
         """Set q(alpha) to its closed form given q(z | alpha) (arXiv 1912.10647, speech enhancement).
 
         ``log p(alpha) + E_q[log p(observed | z, alpha)] - KL(q(z | alpha) || p(z | alpha))``, normalised. The
@@ -135,11 +137,12 @@ class UtteranceGuide(PyroModule):
         Args:
             story: the noisy mixture, or the prior when ``utterances`` are of clean speech.
             utterances: the batch.
+            done: share of the engine's run that is behind, 0 to 1.
 
         Returns:
-            bool: False where q(alpha) stays as it is, for there is none or it was given.
+            bool: False where q(alpha) stays as it is, for there is none, it was given or it is too early.
         """
-        if self.alpha is None or self._given:
+        if self.alpha is None or self._given or done < self.patience:
             return False
         self.alpha = self.alpha_posterior(story, utterances)
         return True

@@ -280,7 +280,7 @@ def test_the_compiled_bound_is_the_traced_one(name: str, guide: str, noisy: Any)
             slopes = [torch.autograd.grad(one, parameters) for one in (traced, value)]
             torch.testing.assert_close(value + bound.rest(), traced, rtol=1e-12, atol=0)
             torch.testing.assert_close(*slopes, rtol=1e-9, atol=1e-12)
-            bound.update_alpha()
+            bound.update_alpha(1.0)
 
 
 @pytest.mark.parametrize("name", PRIORS)

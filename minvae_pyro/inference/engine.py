@@ -66,17 +66,18 @@ class InferenceEngine(ABC):
             list: the objective after each iteration that was run, nats per frame; higher is better.
         """
 
-    def ended(self, objective: Sequence[float], most: int, callback: Callback | None) -> bool:
+    def ended(self, guide: UtteranceGuide, objective: Sequence[float], most: int, callback: Callback | None) -> bool:
         """Report the iteration that has ended, and tell whether the objective has settled: every engine's last line.
 
         Args:
+            guide: the posterior; nothing has settled before its patience is over.
             objective: so far.
             most: iterations that there may be.
             callback: of :meth:`__call__`.
         """
         if callback is not None:
             callback(len(objective), most, objective[-1])
-        return has_settled(objective, self.tolerance)
+        return len(objective) >= guide.patience * most and has_settled(objective, self.tolerance)
 
     def gain(self, mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterances, samples: int) -> Tensor:
         """Posterior mean of the Wiener gain, (B, N, F), over draws of z; alpha is summed over.
@@ -91,8 +92,10 @@ class InferenceEngine(ABC):
         return total / len(codes) if weight is None else total
 
 
-def update_alpha(mixture: NoisyMixture, guide: UtteranceGuide, story: Story, utterances: Utterances) -> None:
-    """E-step of alpha and M-step of pi, both closed forms; nothing where q(alpha) is given.
+def update_alpha(
+    mixture: NoisyMixture, guide: UtteranceGuide, story: Story, utterances: Utterances, done: float
+) -> None:
+    """E-step of alpha and M-step of pi, both closed forms; nothing where q(alpha) is given or the guide waits.
 
     Equations :eq:`frame-evidence` and :eq:`mixing-update`.
 
@@ -101,8 +104,9 @@ def update_alpha(mixture: NoisyMixture, guide: UtteranceGuide, story: Story, utt
         guide: holds q(alpha).
         story: what ``utterances`` are observed in.
         utterances: the batch.
+        done: share of the engine's run that is behind, this iteration included, 0 to 1.
     """
-    if guide.refresh(story, utterances) and guide.alpha is not None:
+    if guide.refresh(story, utterances, done) and guide.alpha is not None:
         mixture.speech.m_step(guide.alpha, utterances)
 
 

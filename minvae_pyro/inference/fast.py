@@ -173,10 +173,14 @@ class CompiledBound:
         mixture.noise.m_step(lambda: (ratio, inverse))
         mixture.gain = mixture.gain * (rise / fall.clamp_min(FLOOR)).sqrt()[:, None, None]
 
-    def update_alpha(self) -> None:
-        """E-step of alpha and M-step of pi; then the story is asked for p(alpha) anew."""
+    def update_alpha(self, done: float) -> None:
+        """E-step of alpha and M-step of pi; then the story is asked for p(alpha) anew.
+
+        Args:
+            done: share of the run that is behind, 0 to 1.
+        """
         before = self.guide.alpha
-        update_alpha(self.mixture, self.guide, self.mixture, self.heard)
+        update_alpha(self.mixture, self.guide, self.mixture, self.heard, done)
         if self.guide.alpha is not before:
             parts = compiled(self.mixture, self.guide, self.heard)
             assert parts is not None
@@ -244,9 +248,9 @@ class FastVariational(StochasticVariational):
                     parameter.grad = slope
                 adam.step()
             objective.append(float(step.value.detach() + bound.rest()) / frames)
-            bound.update_alpha()
+            bound.update_alpha(iteration / self.iterations)
             bound.m_step(step)
-            if self.ended(objective, self.iterations, callback):
+            if self.ended(guide, objective, self.iterations, callback):
                 break
         return objective
 

@@ -193,11 +193,11 @@ def _run(
         # half way back to one: what a pause has taken to nothing, multiplicative updates would not bring back
         mixture = NoisyMixture(prior, earlier.mixture.noise.moved(utterances, dropped), earlier.mixture.gain.sqrt())
     fitted = guide.start(prior, utterances, begin, encoders, None if logit is None else known)
-    fitted.refresh(mixture, utterances)
+    fitted.refresh(mixture, utterances, 0.0)
     fitted = engine.posterior(fitted)
     if earlier is not None:
         fitted.follow(earlier.guide, dropped)
-        fitted.refresh(mixture, utterances)
+        fitted.refresh(mixture, utterances, 0.0)
     objective = engine(mixture, fitted, utterances, callback=callback)
     responsibility = fitted.responsibility
     gain = engine.gain(mixture, fitted, utterances, settings.draws)

@@ -78,10 +78,10 @@ class ParticleEM(InferenceEngine):
         with pyro.validation_enabled(False), local_parameters(mixture, mixture.speech, guide), frozen(mixture.speech):
             for particles, value in islice(self.e_steps(mixture, guide, utterances), self.iterations):
                 guide.hold(particles)
-                update_alpha(mixture, guide, mixture, utterances)
+                update_alpha(mixture, guide, mixture, utterances, (len(objective) + 1) / self.iterations)
                 code, weight = draw_codes(mixture.speech, guide, utterances, self.chains)
                 mixture.m_step(code, utterances, weight)
                 objective.append(value.mean(0).sum().item() / frames)
-                if self.ended(objective, self.iterations, callback):
+                if self.ended(guide, objective, self.iterations, callback):
                     break
         return objective

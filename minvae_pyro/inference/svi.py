@@ -49,13 +49,13 @@ class StochasticVariational(InferenceEngine):
         frames = int(utterances.mask.sum())
         with pyro.validation_enabled(False), local_parameters(mixture, guide), frozen(mixture.speech):
             svi = SVI(mixture, guide, Adam({"lr": self.learning_rate}), AnalyticTraceEnum_ELBO(max_plate_nesting=2))
-            for _ in range(self.iterations):
+            for iteration in range(1, self.iterations + 1):
                 for _ in range(self.steps):
                     loss = svi.step(utterances)
-                update_alpha(mixture, guide, mixture, utterances)
+                update_alpha(mixture, guide, mixture, utterances, iteration / self.iterations)
                 code, weight = draw_codes(mixture.speech, guide, utterances, self.samples)
                 mixture.m_step(code, utterances, weight)
                 objective.append(-loss / frames)
-                if self.ended(objective, self.iterations, callback):
+                if self.ended(guide, objective, self.iterations, callback):
                     break
         return objective

@@ -64,7 +64,7 @@ class VariationalEM(InferenceEngine):
         objective: list[float] = []
         with pyro.validation_enabled(False), local_parameters(mixture, mixture.speech, guide), frozen(mixture.speech):
             svi = SVI(model, guide, Adam({"lr": self.learning_rate}), AnalyticTraceEnum_ELBO(max_plate_nesting=2))
-            for _ in range(self.iterations):
+            for iteration in range(1, self.iterations + 1):
                 precision = self._precision(mixture, guide, utterances)
                 mean, variance = posterior_of_speech(mixture, precision, utterances)
                 expected = mean.abs().square() + variance
@@ -74,10 +74,10 @@ class VariationalEM(InferenceEngine):
                     loss = svi.step(clean)
                 # before gain and noise move on: the loss belongs to those that the E-steps have seen
                 objective.append(_bound(loss, mixture, mean, variance, utterances))
-                update_alpha(mixture, guide, mixture.speech, clean)
+                update_alpha(mixture, guide, mixture.speech, clean, iteration / self.iterations)
                 precision = self._precision(mixture, guide, utterances)
                 self._m_step(mixture, precision, mean, variance, utterances)
-                if self.ended(objective, self.iterations, callback):
+                if self.ended(guide, objective, self.iterations, callback):
                     break
         return objective
 

@@ -1,6 +1,7 @@
 """Guides at test time for priors that choose between two VAEs."""
 
 import itertools
+import math
 from typing import Any
 
 import pytest
@@ -9,8 +10,19 @@ import torch
 from minvae_pyro.audio_visual_networks import ConcatenatingDecoder, SightEncoder
 from minvae_pyro.chains import BinaryMarkovChain
 from minvae_pyro.guides import MixtureUtteranceGuide, PatientMixtureGuide, PointGuide
-from minvae_pyro.models import AudioVAE, ConditionalVAE, FixedSwitching, MixtureOfVAEs, Sight, SwitchingVAE
+from minvae_pyro.inference import FastVariational, StochasticVariational, VariationalEM
+from minvae_pyro.models import (
+    AudioVAE,
+    ConditionalVAE,
+    FixedSwitching,
+    MixtureOfVAEs,
+    NMFNoise,
+    NoisyMixture,
+    Sight,
+    SwitchingVAE,
+)
 from minvae_pyro.networks import MouthPerceptron, SpectrumDecoder
+from minvae_pyro.utterances import Utterances
 
 L, F, V = 3, 5, 2
 
@@ -51,17 +63,43 @@ def test_patience_waits_and_then_chooses_as_the_others_do(world: Any, kind: Any)
     prior = kind(*two_vaes()).double()
     batch = world.with_gaps(world.batch(2, 4))
     begin = somewhere(2, 4)
-    patient, prompt = PatientMixtureGuide(2), MixtureUtteranceGuide()
+    patient, prompt = PatientMixtureGuide(0.5), MixtureUtteranceGuide()
     one, other = (guide.start(prior, batch, begin) for guide in (patient, prompt))
     believed = prior.alpha_prior(batch).mean
-    for _ in range(2):
-        assert not one.refresh(prior, batch)
+    for done in (0.0, 0.3, 0.49):
+        assert not one.refresh(prior, batch, done)
         torch.testing.assert_close(one.responsibility, believed)
     torch.manual_seed(1)
-    assert one.refresh(prior, batch)
+    assert one.refresh(prior, batch, 0.5)
     torch.manual_seed(1)
-    assert other.refresh(prior, batch)
+    assert other.refresh(prior, batch, 0.0)
     torch.testing.assert_close(one.responsibility, other.responsibility)
     assert (one.responsibility - believed).abs().max() > 0.01
-    # the guide that was named is as it was: the next recording waits as long
-    assert patient.patience == 2
+
+
+@pytest.mark.parametrize("engine", [StochasticVariational, VariationalEM, FastVariational])
+@pytest.mark.parametrize("iterations", [4, 10, 30])
+def test_patience_is_a_share_of_the_run_of_any_engine(world: Any, engine: Any, iterations: int) -> None:
+    prior = MixtureOfVAEs(*two_vaes()).double()
+    spectrum = torch.randn(2, 3, F, dtype=torch.complex128)
+    batch = Utterances.from_spectrum(spectrum, torch.rand(2, 3, 67, 67, dtype=torch.float64))
+    given = prior.given(batch)
+    mixture = NoisyMixture(given, NMFNoise(2).start(batch), torch.ones(2, 1, 1, dtype=torch.float64))
+    guide = PatientMixtureGuide(0.5).start(given, batch, somewhere(2, 3))
+    believed = guide.responsibility
+    chosen = []
+
+    def look(iteration: int, most: int, objective: float) -> None:
+        chosen.append(not torch.equal(guide.responsibility, believed))
+
+    # so great a tolerance that the engine would stop as soon as it may
+    objective = engine(iterations=iterations, tolerance=1e6)(mixture, guide, batch, callback=look)
+    first = math.ceil(iterations / 2)
+    assert chosen == [number >= first for number in range(1, len(objective) + 1)]
+    assert len(objective) == min(iterations, max(first, 10))
+
+
+def test_patience_that_is_no_share_is_refused() -> None:
+    for patience in (-0.1, 1.1, 40, math.nan):
+        with pytest.raises(ValueError, match="share of an engine's run"):
+            PatientMixtureGuide(patience)

@@ -194,7 +194,7 @@ def test_pi_is_the_mean_responsibility(noisy: Any) -> None:
     batch = with_padding(noisy.batch(2, 3))
     prior = noisy.prior()
     mixture, guide = noisy.mixture(batch, prior), noisy.guide(batch, prior)
-    update_alpha(mixture, guide, mixture, batch)
+    update_alpha(mixture, guide, mixture, batch, 1.0)
     r = guide.responsibility
     pi = mixture.speech.mixing(batch).sigmoid()
     torch.testing.assert_close(pi[0], r[0].mean().expand(3), rtol=1e-6, atol=0)
