@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pyro
@@ -56,6 +57,8 @@ def find_graph(model: SpeechPrior | NoisyMixture, utterances: Utterances | None 
     Raises:
         UserError: the model does not run on a few frames of noise.
     """
+    # a copy at rest: a run would move the running statistics of a model in training
+    model = copy.deepcopy(model).eval()
     fresh = utterances is None
     chosen = _some_utterances() if utterances is None else utterances
     try:
@@ -106,7 +109,8 @@ class _MixtureStory(_Story):
         noise = mixture.noise
         while isinstance(noise, FrozenNoise):
             noise = noise.noise
-        self.noise = noise.start(utterances) if fresh or not noise.started else noise
+        generator = torch.Generator().manual_seed(0)  # the caller's randomness is left alone
+        self.noise = noise.start(utterances, generator) if fresh or not noise.started else noise
         self.gain = torch.ones(len(utterances), 1, 1) if fresh else mixture.gain
         self.speech = mixture.speech
         trace = poutine.trace(self.noise.declare).get_trace(utterances, utterances.plates())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -49,6 +50,7 @@ def latent_figure(
     Raises:
         UserError: A coordinate that the code does not have.
     """
+    prior = copy.deepcopy(prior).eval()
     if utterances is None:
         utterances = Utterances.from_spectrum(torch.zeros(1, 1, _FREQUENCIES))
     point = _origin(prior, utterances) if code is None else code.detach()

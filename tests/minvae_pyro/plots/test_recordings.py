@@ -1,17 +1,14 @@
 import math
 from pathlib import Path
 
-import cv2
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from minvae_pyro.errors import UserError
-from minvae_pyro.plots import enhancement_figure, save_figure, training_figure
+from minvae_pyro.plots import enhancement_figure, save_figure
 from minvae_pyro.video.track import MouthTrack
 
 RATE = 16000
@@ -143,48 +140,3 @@ def test_tiny_and_silent_sounds_are_drawn(samples: int, tmp_path: Path) -> None:
     silence = torch.zeros(samples)
     figure = enhancement_figure(silence, silence, sample_rate=RATE, audio_responsibility=torch.ones(1))
     assert save_figure(figure, tmp_path / "tiny.png").is_file()
-
-
-def test_training_panels_hold_each_split_and_skip_holes() -> None:
-    metrics = pd.DataFrame(
-        {
-            "epoch": [0, 0, 1, 1],
-            "step": [9, 9, 19, 19],
-            "train/elbo": [-3.0, np.nan, -1.0, np.nan],
-            "validation/elbo": [np.nan, -4.0, np.nan, np.nan],
-            "mixing_weight": [0.4, 0.6, 0.7, 0.7],
-        }
-    )
-    figure = training_figure(metrics)
-    assert len(figure.axes) == 2
-    elbo = panel(figure, "elbo")
-    np.testing.assert_allclose(points(elbo, 0), [[0, -3], [1, -1]])
-    np.testing.assert_allclose(points(elbo, 1), [[0, -4]])
-    assert [line.get_label() for line in elbo.lines] == ["train", "validation"]
-    np.testing.assert_allclose(points(panel(figure, "mixing weight")), [[0, 0.5], [1, 0.7]])
-
-
-@pytest.mark.parametrize("metrics", [{"loss": [1.0]}, {"epoch": [0], "step": [1]}])
-def test_metrics_that_show_no_training_are_refused(metrics: dict[str, list[float]]) -> None:
-    with pytest.raises(UserError, match="training without"):
-        training_figure(pd.DataFrame(metrics))
-
-
-def test_saving_writes_a_picture_once(tmp_path: Path) -> None:
-    figure = enhancement_figure(tone(500, 0.2), tone(500, 0.2), sample_rate=RATE)
-    path = save_figure(figure, tmp_path / "figure.png")
-    picture = cv2.imread(str(path))
-    assert picture is not None
-    assert picture.shape[1] == 1500
-    assert picture.std() > 10
-    with pytest.raises(UserError, match="exists"):
-        save_figure(figure, path)
-    assert save_figure(figure, path, overwrite=True) == path
-    assert [entry.name for entry in tmp_path.iterdir()] == ["figure.png"]
-    assert save_figure(figure, tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")
-
-
-def test_a_suffix_that_is_no_picture_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"\.png, \.pdf, \.svg"):
-        save_figure(Figure(), tmp_path / "figure.wav")
-    assert not list(tmp_path.iterdir())
