@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from minvae_pyro.audio.stft import STFT
+from minvae_pyro.corpora.ahead import LoadingAhead
 from minvae_pyro.corpora.manifest import Entry, read_manifest, read_stft, stft_settings
 from minvae_pyro.corpora.order import Batch, BatchOrder
 from minvae_pyro.errors import UserError
@@ -181,7 +182,8 @@ class CorpusData(LightningDataModule):
             validation.
         augmentation: changes the mouth, in training only.
         mouth: read mouths from prepared folders.
-        workers: processes that load; 0 loads in the training process. Batches do not depend on it.
+        workers: processes that load; 0 loads in a thread beside the training, a few batches ahead. Batches do not
+            depend on it.
         seed: decides order and random numbers.
 
     Raises:
@@ -238,7 +240,7 @@ class CorpusData(LightningDataModule):
         if self.trainer is not None:
             # Lightning sets the epoch only after the first batches of a continued run have been drawn
             order.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
-        return DataLoader(
+        return LoadingAhead(
             BatchDataset(corpus, transforms),
             batch_size=None,
             sampler=order,
