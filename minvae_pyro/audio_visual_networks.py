@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from minvae_pyro.networks import FREQUENCIES, Gaussian, GaussianHead, log_power
+from minvae_pyro.networks import FREQUENCIES, Gaussian, GaussianHead, log_power, precise
 
 
 class _Concatenation(nn.Module):
@@ -81,7 +81,7 @@ class ConcatenatingDecoder(nn.Module):
 
     def forward(self, latent: Tensor, sight: Tensor) -> Tensor:
         """Map z (..., L) and features (..., V), leading axes broadcasting, to variance (..., F) > 0."""
-        return self.log_variance(self.layers(latent, sight)).clamp(-25.0, 25.0).exp()
+        return precise(self.log_variance(self.layers(latent, sight))).clamp(-25.0, 25.0).exp()
 
 
 class SightEncoder(nn.Module):

@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from minvae_pyro.networks import FREQUENCIES, Gaussian, GaussianHead, log_power
+from minvae_pyro.networks import FREQUENCIES, Gaussian, GaussianHead, log_power, precise
 
 
 class Fusion(nn.Module):
@@ -72,8 +72,8 @@ class GatedTransition(nn.Module):
         state = previous if self.fusion is None else self.fusion(previous, sight)
         gate, proposal = self.gate(state), self.proposal(state)
         mean = (1 - gate) * self.mean(state) + gate * proposal
-        variance = nn.functional.softplus(self.variance(proposal.relu()))
-        return mean, variance.clamp_min(1e-6).sqrt()
+        variance = nn.functional.softplus(precise(self.variance(proposal.relu())))
+        return precise(mean), variance.clamp_min(1e-6).sqrt()
 
 
 class DeepDecoder(nn.Module):
@@ -103,7 +103,7 @@ class DeepDecoder(nn.Module):
         hidden = self.layers(latent)
         if self.fusion is not None:
             hidden = self.fusion(hidden, sight)
-        return self.log_variance(hidden).clamp(-25.0, 25.0).exp()
+        return precise(self.log_variance(hidden)).clamp(-25.0, 25.0).exp()
 
 
 class _HeardFrames(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from minvae_pyro.networks import FREQUENCIES, Gaussian, until_last
+from minvae_pyro.networks import FREQUENCIES, Gaussian, precise, until_last
 
 
 class AgreementGate(nn.Module):
@@ -65,7 +65,7 @@ class AgreementGate(nn.Module):
         hidden = (hidden + self.far(hidden).relu()).transpose(1, 2)
         pooled = (hidden * weight).sum(1, keepdim=True) / count
         whole = torch.cat([pooled, correlation], -1).expand(-1, hidden.shape[1], -1)
-        return self.decide(torch.cat([hidden, whole], -1)).squeeze(-1)
+        return precise(self.decide(torch.cat([hidden, whole], -1))).squeeze(-1)
 
     def _standardise(self, power: Tensor, weight: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
         """Log power in bands, centred and scaled over the recording, and its mean spread (B, 1, 1)."""

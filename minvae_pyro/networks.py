@@ -26,6 +26,11 @@ def plain_power(power: Tensor) -> Tensor:
     return power
 
 
+def precise(parameter: Tensor) -> Tensor:
+    """At least float32, for parameters of distributions: 16 bits, which layers give under autocast, are too few."""
+    return parameter.float() if parameter.dtype in (torch.bfloat16, torch.float16) else parameter
+
+
 class GaussianHead(nn.Module):
     """Mean and standard deviation from features.
 
@@ -41,8 +46,9 @@ class GaussianHead(nn.Module):
 
     def forward(self, features: Tensor) -> Gaussian:
         """Map (..., features) to mean and standard deviation, each (..., L)."""
+        mean, log_variance = precise(self.mean(features)), precise(self.log_variance(features))
         # within the bounds of exp in float32, and wider than any posterior seen
-        return self.mean(features), (0.5 * self.log_variance(features).clamp(-20.0, 10.0)).exp()
+        return mean, (0.5 * log_variance.clamp(-20.0, 10.0)).exp()
 
 
 class SpectrumEncoder(nn.Module):
@@ -92,7 +98,7 @@ class SpectrumDecoder(nn.Module):
 
     def forward(self, latent: Tensor) -> Tensor:
         """Map z (..., L) to variance (..., F) > 0."""
-        return self.log_variance(torch.tanh(self.hidden(latent))).clamp(-25.0, 25.0).exp()
+        return precise(self.log_variance(torch.tanh(self.hidden(latent)))).clamp(-25.0, 25.0).exp()
 
 
 class MouthPerceptron(nn.Module):

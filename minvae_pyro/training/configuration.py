@@ -21,7 +21,7 @@ from minvae_pyro.parsing import Parser
 from minvae_pyro.training.plan import Optimisation
 
 # Keys that may change when a run is continued.
-_FREE = {"output", "resume", "device", "patience", "epochs", "half", "enhancement", "credits", "config"}
+_FREE = {"output", "resume", "device", "precision", "patience", "epochs", "half", "enhancement", "credits", "config"}
 
 
 def make_parser() -> Parser:
@@ -59,6 +59,12 @@ def make_parser() -> Parser:
     run.add_argument("--seed", type=int, default=0, help="decides everything random")
     run.add_argument("--output", type=str, default="runs/run", help="folder of the run")
     run.add_argument("--device", type=Literal["auto", "cpu", "cuda"], default="auto", help="where to train")
+    run.add_argument(
+        "--precision",
+        type=Literal["32-true", "tf32", "bf16-mixed"],
+        default="32-true",
+        help="32-true; tf32 lets a GPU round what it multiplies; bf16-mixed runs networks in 16 bits, the bound in 32",
+    )
     run.add_argument(
         "--resume",
         type=Literal["auto", "never"],

@@ -82,7 +82,7 @@ def fit(plan: TrainingPlan, data: CorpusData, settings: jsonargparse.Namespace) 
     Args:
         plan: what to train.
         data: on what.
-        settings: ``output``, ``epochs``, ``patience`` and ``device`` are read.
+        settings: ``output``, ``epochs``, ``patience``, ``device`` and ``precision`` are read.
 
     Raises:
         UserError: no such device.
@@ -100,6 +100,7 @@ def fit(plan: TrainingPlan, data: CorpusData, settings: jsonargparse.Namespace) 
     trainer = Trainer(
         accelerator=_accelerator(settings.device),
         devices=1,
+        precision="32-true" if settings.precision == "tf32" else settings.precision,
         max_epochs=settings.epochs,
         gradient_clip_val=plan.optimisation.clip,
         callbacks=[ResponsibilityTable(), *_display(), checkpoints, *_stopping(settings.patience)],
@@ -117,7 +118,10 @@ def fit(plan: TrainingPlan, data: CorpusData, settings: jsonargparse.Namespace) 
     table = plan.table()
     size = None if table is None else table.logit.shape
     handler = signal.getsignal(signal.SIGINT)
+    products = torch.get_float32_matmul_precision()
     try:
+        if settings.precision == "tf32":
+            torch.set_float32_matmul_precision("high")
         trainer.fit(plan, datamodule=data, ckpt_path=last if last.is_file() else None, weights_only=True)
     except SystemExit:
         if not trainer.interrupted:
@@ -126,6 +130,8 @@ def fit(plan: TrainingPlan, data: CorpusData, settings: jsonargparse.Namespace) 
         signal.signal(signal.SIGINT, handler)
         state = "continues after the last complete epoch" if last.is_file() else "starts over"
         raise KeyboardInterrupt(f"the same command {state}") from None
+    finally:
+        torch.set_float32_matmul_precision(products)
     best = torch.load(output / "checkpoints" / "best.ckpt", map_location="cpu", weights_only=True)
     plan.load_state_dict(best["state_dict"])
     if table is not None and size is not None:

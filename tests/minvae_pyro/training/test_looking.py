@@ -69,6 +69,23 @@ def test_a_step_looks_once_and_has_the_gradient_of_many_looks(name: str, batch: 
             torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-9)
 
 
+@pytest.mark.parametrize("name", PAIRS)
+def test_networks_in_sixteen_bits_leave_the_bound_in_thirty_two(name: str, batch: Utterances) -> None:
+    torch.manual_seed(3)
+    plan, batch = TrainingPlan(*pair(name)).eval(), batch.to(torch.float32)
+    learnt = [p for p in plan.parameters() if p.requires_grad]
+    found = []
+    for mixed in (False, True):
+        torch.manual_seed(4)
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            loss = plan(batch)
+        assert loss.dtype == torch.float32
+        slopes = torch.autograd.grad(loss, learnt, allow_unused=True)
+        assert all(slope.isfinite().all() for slope in slopes if slope is not None)
+        found.append(loss)
+    torch.testing.assert_close(*found, rtol=0.01, atol=0.0)
+
+
 def test_the_first_who_asks_may_want_no_gradient(batch: Utterances) -> None:
     network = MouthConvolution().double()
     looked_at = LookedAt.of(batch)

@@ -206,3 +206,17 @@ def test_a_resized_table_starts_over_from_its_weight():
 def test_a_missing_device_is_told(run):
     with pytest.raises(UserError, match="no CUDA device"):
         run(device="cuda")
+
+
+@pytest.mark.parametrize("precision", ["tf32", "bf16-mixed"])
+def test_other_precisions_train(run, tmp_path, precision):
+    before = torch.get_float32_matmul_precision()
+    checkpoint = load_checkpoint(run(name="short", precision=precision))
+    assert torch.get_float32_matmul_precision() == before
+    assert checkpoint.metadata["training"]["precision"] == precision
+    assert next(checkpoint.prior.parameters()).dtype == torch.float32
+    # the same draws and batches: what differs is how numbers were rounded
+    run(name="long")
+    expected, found = losses(tmp_path / "long"), losses(tmp_path / "short")
+    assert found == pytest.approx(expected, rel=0.02)
+    assert (found == expected) == (precision == "tf32")
