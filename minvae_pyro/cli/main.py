@@ -16,6 +16,7 @@ COMMANDS = {
     "ablate": ("minvae_pyro.cli.ablate", "measure what each part is worth, from a YAML file of factors"),
     "demo": ("minvae_pyro.cli.demo", "train on a synthetic talker and enhance it: needs no data"),
     "enhance": ("minvae_pyro.cli.enhance", "clean the speech of a noisy recording"),
+    "evaluate": ("minvae_pyro.cli.evaluate", "score systems on noisy mixtures, and compare them"),
     "import": ("minvae_pyro.cli.import_weights", "turn published weights into a checkpoint"),
     "list": ("minvae_pyro.cli.list", "show the priors, guides, noise models, ... that can be named"),
     "prepare": ("minvae_pyro.cli.prepare", "turn a folder of recordings into features for training"),

@@ -147,7 +147,7 @@ def _digest(file: Path, changed: int, size: int) -> str:
 
 def _usual() -> dict[str, Any]:
     """What inference does of itself; what a checkpoint asks for changes with its content."""
-    return dict(infer.__kwdefaults__)
+    return dict(infer.__kwdefaults__ or {})
 
 
 def mouths_folder(output: Path) -> Path:

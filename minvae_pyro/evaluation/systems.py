@@ -183,7 +183,7 @@ def _described(value: Any) -> Description:
 
 _CHECKS: dict[str, Callable[[Any], Any]] = {
     "video": lambda value: make_video(_described(value)),
-    "engine": lambda value: make(InferenceEngine, _described(value), "engine", ENGINES),
+    "engine": lambda value: make(InferenceEngine, _described(value), "engine", ENGINES),  # type: ignore[type-abstract]
     "start": lambda value: resolve(value, STARTS, callable, "start"),
     "noise": lambda value: make(NoiseModel, _described(value), "noise model"),
     "guide": lambda value: make(UtteranceGuide, _described(value), "guide"),

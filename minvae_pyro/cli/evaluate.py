@@ -1,0 +1,178 @@
+"""``minvae evaluate``: systems on mixtures, scored, compared and shown."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from minvae_pyro.destinations import check_folder, make_folder
+from minvae_pyro.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from minvae_pyro.evaluation.mixtures import Mixture
+    from minvae_pyro.evaluation.systems import System
+
+_RESULTS = ("scores.parquet", "scores.csv", "summary.md", "summary.tex", "report.html")
+_TOLD = 10
+_RECIPE = ("clean", "noise", "snr", "count", "noise_types")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments of the command."""
+    parser = argparse.ArgumentParser(
+        prog="minvae evaluate",
+        description="Enhance mixtures by any number of systems, score them (SI-SDR, SI-SIR, SI-SAR, PESQ, STOI, "
+        "ESTOI), and write one table, summaries with confidence intervals, figures and a report to listen to. An "
+        "interrupted run goes on where it stopped.",
+        allow_abbrev=False,
+    )
+    mixtures = parser.add_argument_group("mixtures", "From a table, or drawn by a recipe (written to mixtures.csv).")
+    mixtures.add_argument(
+        "--mixtures",
+        type=Path,
+        metavar="CSV",
+        help="table with id, clip, noise, noise_offset_samples, snr_db; or of recorded mixtures id, clip (clean), "
+        "noisy and perhaps noise, snr_db; video if the clip does not show the talker",
+    )
+    mixtures.add_argument("--clean", type=Path, metavar="DIR", help="clean clips, sound or video")
+    mixtures.add_argument("--noise", type=Path, metavar="DIR", help="noises; files or folders are types")
+    mixtures.add_argument("--snr", type=float, nargs="+", metavar="DB", help="ratios (default: -5 0 5)")
+    mixtures.add_argument("--noise-types", nargs="+", metavar="TYPE", help="of the noises (default: all)")
+    mixtures.add_argument("--count", type=int, metavar="N", help="how many mixtures (default: 36)")
+    systems = parser.add_argument_group("systems")
+    systems.add_argument(
+        "--system",
+        action="append",
+        default=[],
+        metavar="[NAME=]CHECKPOINT",
+        help="shipped name or .safetensors file, may be given several times (default: min-vae)",
+    )
+    systems.add_argument(
+        "--systems",
+        type=Path,
+        metavar="FILE.yaml",
+        help="NAME: {checkpoint: ..., engine: ..., start: ..., noise: ..., guide: ..., video: right, other, frozen, "
+        "late-40, covered or absent, seed: ...}",
+    )
+    systems.add_argument(
+        "--estimates",
+        action="append",
+        default=[],
+        metavar="NAME=FOLDER",
+        help="what another system has made of the mixtures, ID.wav or ID.flac; may be given several times",
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the results")
+    parser.add_argument(
+        "--baseline", metavar="NAME", help="system that the others are tested against (default: the first)"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides everything random (default: 0)")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default: cpu)")
+    parser.add_argument("--no-sounds", action="store_true", help="keep no sounds; the report has no players then")
+    parser.add_argument("--overwrite", action="store_true", help="replace the results of another evaluation")
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command.
+
+    Returns:
+        0 when everything is written.
+
+    Raises:
+        UserError: something that is given cannot be used; nothing is computed then.
+        KeyboardInterrupt: with what has become of the work.
+    """
+    given = parser().parse_args(arguments)
+    _check(given)
+
+    # What can be refused without torch is refused; only now wait for it.
+    from minvae_pyro.cli.progress import bar
+    from minvae_pyro.evaluation.experiment import evaluate
+    from minvae_pyro.evaluation.overview import write_overview
+
+    systems = _systems(given)
+    estimates = dict(_named(text) for text in given.estimates)
+    names = [system.name for system in systems] + list(estimates)
+    if given.baseline not in (None, "input", *names):
+        raise UserError(f"the baseline {given.baseline} is no system: choose input or one of {', '.join(names)}.")
+    mixtures = _mixtures(given)
+    try:
+        with bar("looking at files") as progress:
+            table = evaluate(
+                mixtures,
+                systems,
+                given.output,
+                estimates=estimates,
+                workers=given.workers,
+                device=given.device,
+                sounds=not given.no_sounds,
+                overwrite=given.overwrite,
+                progress=progress,
+            )
+            progress("drawing", 0, 0)
+            summary = write_overview(table, given.output, baseline=given.baseline, overwrite=given.overwrite)
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(f"what is finished is in {given.output}, the same command goes on there") from interrupt
+    for line in failures(table):
+        print(line, file=sys.stderr)
+    print(summary)
+    print(f"\nreport: {given.output / 'report.html'}")
+    return 0
+
+
+def failures(table: pd.DataFrame) -> list[str]:
+    """A line for each mixture that could not be enhanced or read, as far as they are few.
+
+    Args:
+        table: of the experiment.
+    """
+    failed = table[table["si_sdr"].isna()].drop_duplicates(["id", "note"])
+    lines = [f"note: {row['id']} ({row['system']}): {row['note']}" for row in failed.head(_TOLD).to_dict("records")]
+    return lines + ([f"note: and {len(failed) - _TOLD} more, see scores.csv"] if len(failed) > _TOLD else [])
+
+
+def _check(given: argparse.Namespace) -> None:
+    recipe = [name for name in _RECIPE if getattr(given, name) is not None]
+    if (given.mixtures is None) == (not recipe):
+        raise UserError("give either a table of mixtures (--mixtures) or a recipe (--clean, --noise).")
+    if recipe and (given.clean is None or given.noise is None):
+        raise UserError("a recipe needs both --clean and --noise, folders of recordings.")
+    for text in given.estimates:
+        if not Path(_named(text)[1]).is_dir():
+            raise UserError(f"--estimates {text}: there is no such folder; write NAME=FOLDER.")
+    if len({_named(text)[0] for text in given.estimates}) < len(given.estimates):
+        raise UserError("--estimates: each needs a name of its own.")
+    check_folder(given.output, _RESULTS, overwrite=given.overwrite)
+
+
+def _named(text: str) -> tuple[str, str]:
+    name, equals, folder = text.partition("=")
+    return (name, folder) if equals else (Path(text).name, text)
+
+
+def _mixtures(given: argparse.Namespace) -> list[Mixture]:
+    from minvae_pyro.evaluation.mixtures import read_mixtures
+    from minvae_pyro.evaluation.recipe import mix_recipe, write_mixtures
+
+    if given.mixtures is not None:
+        return read_mixtures(given.mixtures)
+    snrs, count = given.snr or [-5.0, 0.0, 5.0], 36 if given.count is None else given.count
+    drawn = mix_recipe(given.clean, given.noise, snrs, count, noise_types=given.noise_types or (), seed=given.seed)
+    make_folder(given.output)
+    return read_mixtures(write_mixtures(given.output / "mixtures.csv", drawn, overwrite=given.overwrite))
+
+
+def _systems(given: argparse.Namespace) -> list[System]:
+    from dataclasses import replace
+
+    from minvae_pyro.evaluation.systems import parse_system, read_systems
+
+    named = given.system or ([] if given.systems or given.estimates else ["min-vae"])
+    systems = [replace(parse_system(text), seed=given.seed) for text in named]
+    return systems + ([] if given.systems is None else read_systems(given.systems))
