@@ -16,7 +16,7 @@ from minvae_pyro.checkpoints import Checkpoint, load_checkpoint
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides.starts import Start
 from minvae_pyro.guides.utterance import UtteranceGuide
-from minvae_pyro.inference import InferenceEngine, Settings
+from minvae_pyro.inference import DEFAULT_ENGINE, InferenceEngine, Settings
 from minvae_pyro.models import NoiseModel
 from minvae_pyro.naming import Description, name_of
 from minvae_pyro.recording import Source, Video, read_recording
@@ -89,7 +89,7 @@ def enhance(
     video: Video | None = None,
     video_frame_rate: float | None = None,
     checkpoint: str | os.PathLike[str] | Checkpoint = DEFAULT_CHECKPOINT,
-    engine: Description | InferenceEngine = "svi",
+    engine: Description | InferenceEngine = DEFAULT_ENGINE,
     start: str | Start | None = None,
     noise: Description | NoiseModel | None = None,
     guide: Description | UtteranceGuide | None = None,

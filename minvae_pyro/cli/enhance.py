@@ -67,7 +67,9 @@ def parser() -> argparse.ArgumentParser:
     parts.add_argument(
         "--start", metavar="NAME", help="where inference starts: visual, audio, both, prior, random, or a function"
     )
-    parts.add_argument("--engine", metavar="CLASS", help="svi (default), vem, or any inference engine")
+    parts.add_argument(
+        "--engine", metavar="CLASS", help="fast (default), svi, vem, map, mcem, langevin, or any inference engine"
+    )
     parts.add_argument("--noise", metavar="CLASS", help="noise model, such as NMFNoise or BayesianNMFNoise")
     parts.add_argument("--guide", metavar="CLASS", help="posterior that is fitted, such as MeanFieldGuide")
     return parser

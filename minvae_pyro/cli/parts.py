@@ -123,10 +123,12 @@ def _defaults(words: Sequence[str], checkpoint: str) -> list[str]:
     if not bare:
         return []
     from minvae_pyro.checkpoints import describe
-    from minvae_pyro.inference import Settings
+    from minvae_pyro.inference import DEFAULT_ENGINE, Settings
+    from minvae_pyro.inference.infer import ENGINES
 
     usual = Settings.choose(describe(checkpoint)["enhancement"])
-    chosen: dict[str, Any] = {"engine": "StochasticVariational", "noise": usual.noise, "guide": usual.guide}
+    engine = ENGINES[DEFAULT_ENGINE].__name__
+    chosen: dict[str, Any] = {"engine": engine, "noise": usual.noise, "guide": usual.guide}
     return [f"--{key}={json.dumps(chosen[key]) if isinstance(chosen[key], dict) else chosen[key]}" for key in bare]
 
 

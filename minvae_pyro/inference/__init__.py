@@ -2,7 +2,7 @@
 
 from minvae_pyro.inference.engine import InferenceEngine
 from minvae_pyro.inference.fast import FastVariational
-from minvae_pyro.inference.infer import Inference, Settings, infer
+from minvae_pyro.inference.infer import DEFAULT_ENGINE, Inference, Settings, infer
 from minvae_pyro.inference.langevin import LangevinEM
 from minvae_pyro.inference.metropolis import MetropolisHastingsEM
 from minvae_pyro.inference.particle_em import ParticleEM
@@ -11,6 +11,7 @@ from minvae_pyro.inference.svi import StochasticVariational
 from minvae_pyro.inference.vem import VariationalEM
 
 __all__ = [
+    "DEFAULT_ENGINE",
     "FastVariational",
     "Inference",
     "InferenceEngine",

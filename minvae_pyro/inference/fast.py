@@ -19,7 +19,6 @@ from minvae_pyro.guides.branches import both_alphas, latent_trace
 from minvae_pyro.inference.engine import Callback, frozen, update_alpha
 from minvae_pyro.inference.svi import StochasticVariational
 from minvae_pyro.models import NoisyMixture
-from minvae_pyro.models.noise import FLOOR
 from minvae_pyro.utterances import Utterances
 
 
@@ -167,11 +166,11 @@ class CompiledBound:
         share = (self.weight if both else self.utterances.mask)[..., None]
         inverse = step.inverse * share
         ratio = inverse * step.ratio
-        rise, fall = (torch.einsum("...nf,...nf->...", step.speech, part) for part in (ratio, inverse))
+        rise, fall = (torch.einsum("...nf,...nf->...n", step.speech, part) for part in (ratio, inverse))
         if both:
             inverse, ratio, rise, fall = (part.sum(0) for part in (inverse, ratio, rise, fall))
         mixture.noise.m_step(lambda: (ratio, inverse))
-        mixture.gain = mixture.gain * (rise / fall.clamp_min(FLOOR)).sqrt()[:, None, None]
+        mixture.move_gain(rise, fall)
 
     def update_alpha(self, done: float) -> None:
         """E-step of alpha and M-step of pi; then the story is asked for p(alpha) anew.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 import pyro.distributions as dist
 import torch
@@ -29,14 +29,17 @@ from minvae_pyro.naming import Description, make, resolve
 from minvae_pyro.utterances import OnceSeen, Utterances
 
 ENGINES: dict[str, type[InferenceEngine]] = {
+    "fast": FastVariational,
     "svi": StochasticVariational,
     "vem": VariationalEM,
-    "fast": FastVariational,
     "map": PointEM,
     "mcem": MetropolisHastingsEM,
     "langevin": LangevinEM,
 }
 """Engines by their short names; any other engine is named by its class."""
+
+DEFAULT_ENGINE = "fast"
+"""The engine that infers when none is named."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Settings:
         mixing_weight: pi = P(alpha = 1) before the recording is looked at; None leaves it as trained. Near one, the
             eyes have to earn their trust: the gate's log-odds, learnt at the pi of training, are moved by the change.
         draws: draws of z over which the Wiener gain is averaged.
+        gain: whether speech has one loudness for the ``clip`` or one for each ``frame``, fitted either way.
     """
 
     start: str | Start = "both"
@@ -61,8 +65,11 @@ class Settings:
     temperature: float = 1.0
     mixing_weight: float | None = None
     draws: int = 8
+    gain: Literal["clip", "frame"] = "clip"
 
     def __post_init__(self) -> None:
+        if self.gain not in ("clip", "frame"):
+            raise UserError(f"enhancement needs a gain per clip or frame, not {self.gain}.")
         if self.draws < 1 or not self.temperature > 0:
             raise UserError(f"enhancement needs at least 1 of draws and a temperature above 0, not {self}.")
         if self.mixing_weight is not None and not 0 < self.mixing_weight < 1:
@@ -106,7 +113,7 @@ def infer(
     checkpoint: Checkpoint,
     utterances: Utterances,
     *,
-    engine: Description | InferenceEngine = "svi",
+    engine: Description | InferenceEngine = DEFAULT_ENGINE,
     seed: int = 0,
     callback: Callback | None = None,
     earlier: Inference | None = None,
@@ -187,11 +194,9 @@ def _run(
         known = in_force(dist.Bernoulli(logits=known)).logits
         prior = sharpen(weighed, settings.temperature).given(utterances)
         begin = start(prior, encoders, utterances, 1 - known.sigmoid(), seed)
-    if earlier is None:
-        mixture = NoisyMixture(prior, noise.start(utterances, generator), torch.ones_like(utterances.heard[:, :1, :1]))
-    else:
-        # half way back to one: what a pause has taken to nothing, multiplicative updates would not bring back
-        mixture = NoisyMixture(prior, earlier.mixture.noise.moved(utterances, dropped), earlier.mixture.gain.sqrt())
+    moved = earlier and earlier.mixture.noise.moved(utterances, dropped)
+    loudness = _loudness(utterances, settings.gain, earlier, dropped)
+    mixture = NoisyMixture(prior, moved or noise.start(utterances, generator), loudness)
     fitted = guide.start(prior, utterances, begin, encoders, None if logit is None else known)
     fitted.refresh(mixture, utterances, 0.0)
     fitted = engine.posterior(fitted)
@@ -202,3 +207,15 @@ def _run(
     responsibility = fitted.responsibility
     gain = engine.gain(mixture, fitted, utterances, settings.draws)
     return Inference(gain, None if responsibility is None else responsibility.detach(), objective, mixture, fitted)
+
+
+def _loudness(utterances: Utterances, per: str, earlier: Inference | None, dropped: int) -> Tensor:
+    """The gain of the speech before the first step, (B, 1, 1), or (B, N, 1) per frame."""
+    fresh = torch.ones_like(utterances.heard[:, :1, :1] if per == "clip" else utterances.heard[..., :1])
+    if earlier is None:
+        return fresh
+    # half way back to one: what a pause has taken to nothing, multiplicative updates would not bring back
+    known = earlier.mixture.gain.sqrt()
+    if per == "frame":
+        known = known[:, dropped:]
+    return torch.cat([known, fresh[:, known.shape[1] :]], 1)

@@ -94,8 +94,9 @@ class VariationalEM(InferenceEngine):
     ) -> None:
         mask = utterances.mask[..., None]
         expected = mean.abs().square() + variance
-        count = mask.sum((1, 2), keepdim=True) * expected.shape[-1]
-        mixture.gain = (mask * expected * precision).sum((1, 2), keepdim=True) / count
+        shared = (1, 2) if mixture.gain.shape[1] == 1 else (2,)
+        count = mask.sum(shared, keepdim=True).clamp_min(1) * expected.shape[-1]
+        mixture.gain = ((mask * expected * precision).sum(shared, keepdim=True) / count).clamp_min(FLOOR)
         remainder = (utterances.spectrum - mean).abs().square() + variance
 
         def statistics() -> tuple[Tensor, Tensor]:

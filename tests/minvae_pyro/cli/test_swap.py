@@ -94,6 +94,13 @@ def test_a_prior_of_ones_own_is_trained_and_enhances(here: Path, talk: str, caps
     assert (summary["noise"], summary["engine"]) == ("LoudNoise", "svi")
 
 
+def test_arguments_without_a_class_are_those_of_the_default_engine(
+    talk: str, tiny_checkpoint: Path, capsys: Capture
+) -> None:
+    summary = enhanced(capsys, talk, tiny_checkpoint, "--engine.iterations", "2", "--engine.last_rate", "0.05")
+    assert summary["engine"] == "fast"
+
+
 def test_a_tolerance_stops_an_engine(
     talk: str, tiny_checkpoint: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,16 +1,25 @@
 """The one call from checkpoint to gain, and the names that it understands."""
 
+import inspect
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from minvae_pyro.enhancement import enhance
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides import AmortisedGuide, MeanFieldGuide, MixtureUtteranceGuide, PointGuide, SmoothedGuide
 from minvae_pyro.guides.starts import STARTS
-from minvae_pyro.inference import Inference, InferenceEngine, StochasticVariational, VariationalEM, infer
-from minvae_pyro.inference.infer import ENGINES
+from minvae_pyro.inference import (
+    FastVariational,
+    Inference,
+    InferenceEngine,
+    StochasticVariational,
+    VariationalEM,
+    infer,
+)
+from minvae_pyro.inference.infer import DEFAULT_ENGINE, ENGINES
 from minvae_pyro.models import FrozenNoise, GivenComponent, MinVAE, NMFNoise
 
 
@@ -179,6 +188,14 @@ def test_without_video_the_mixture_is_its_audio_vae(noisy: Any) -> None:
     torch.testing.assert_close(found.objective, expected.objective, rtol=1e-8, atol=1e-8)
 
 
+def test_the_engine_that_nobody_names_is_fast(noisy: Any) -> None:
+    checkpoint, batch = noisy.checkpoint(), noisy.batch()
+    assert DEFAULT_ENGINE == "fast"
+    for function in (infer, enhance):
+        assert inspect.signature(function).parameters["engine"].default == "fast"
+    assert same(infer(checkpoint, batch), infer(checkpoint, batch, engine=FastVariational()))
+
+
 def test_names_and_import_paths(noisy: Any) -> None:
     checkpoint, batch = noisy.checkpoint(), noisy.batch(1, 2)
     path = "minvae_pyro.inference.svi.StochasticVariational"
@@ -221,14 +238,14 @@ def test_noise_that_is_held(noisy: Any) -> None:
 @pytest.mark.parametrize(
     ("part", "name", "message"),
     [
-        ("engine", "warp", "there is no engine 'warp'. Choose svi, vem, "),
+        ("engine", "warp", "there is no engine 'warp'. Choose fast, svi, vem, "),
         ("engine", "", "there is no engine ''. "),
         ("engine", "Tensor", "there is no engine 'Tensor'. "),
         ("engine", "no.such.Engine", "there is no engine 'no.such.Engine' (No module named 'no')"),
-        ("engine", "minvae_pyro.inference.Nothing", "has no attribute 'Nothing'). Choose svi, vem"),
-        ("engine", "torch.Tensor", "'torch.Tensor' is no engine. Choose svi, vem"),
+        ("engine", "minvae_pyro.inference.Nothing", "has no attribute 'Nothing'). Choose fast, svi, vem"),
+        ("engine", "torch.Tensor", "'torch.Tensor' is no engine. Choose fast, svi, vem"),
         ("engine", "torch.nn", "'torch.nn' is no engine. "),
-        ("engine", "minvae_pyro.inference.InferenceEngine", "is no engine. Choose svi, vem"),
+        ("engine", "minvae_pyro.inference.InferenceEngine", "is no engine. Choose fast, svi, vem"),
         ("noise", "PinkNoise", "there is no noise model 'PinkNoise'. Choose NMFNoise, "),
         ("noise", "minvae_pyro.models.MinVAE", "'minvae_pyro.models.MinVAE' is no noise model. "),
         ("guide", "AudioGuide", "there is no guide 'AudioGuide'. Choose MeanFieldGuide, "),
