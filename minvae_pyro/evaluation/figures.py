@@ -58,8 +58,8 @@ def box_figure(table: pd.DataFrame, metrics: Sequence[str] = GAINS, *, of: str =
 
     Arguments and errors as for :func:`gain_per_snr_figure`.
     """
-    check_columns(table, ["id", of, *metrics])
     table = _enhanced(table)
+    check_columns(table, ["id", of, *metrics])
     names = values_in_order(table, of)
     figure = Figure(figsize=(10, 1.0 + 0.32 * len(names)), layout="constrained")
     grid = figure.subplots(1, len(metrics), squeeze=False, sharey=True)[0]
