@@ -35,4 +35,4 @@ class LessonFigures:
         for figure in sorted(Path(FOLDER).glob(f"{script.stem}*.png")):
             taken.append(next(block_vars["image_path_iterator"]))
             shutil.move(figure, taken[-1])
-        return figure_rst(taken, gallery_conf["src_dir"], alt=script.stem.replace("_", " ")) if taken else ""
+        return figure_rst(taken, gallery_conf["src_dir"], fig_titles=script.stem.replace("_", " ")) if taken else ""

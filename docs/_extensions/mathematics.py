@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from typing import Any
 
 from docutils import nodes
@@ -13,11 +14,22 @@ from sphinx.util.math import get_node_equation_number
 
 _LOGGER = logging.getLogger(__name__)
 
+_SPELLINGS = (
+    (r"\\([bB]igg?)(?![a-zA-Z])", r"\\\1l"),
+    (r"\\dots(?![a-zA-Z])", r"\\ldots"),
+    (r"\\iff(?![a-zA-Z])", r"\\Leftrightarrow"),
+    (r"\\(begin|end)\{(align\*?|split)\}", r"\\\1{aligned}"),
+)
+"""Usual commands that the converter of docutils knows under another name only."""
+
 
 def _mathml(node: nodes.Element, block: bool) -> str:
     """MathML of a node, or its TeX, with a warning, where that has a command which is not understood."""
+    text = node.astext()
+    for usual, known in _SPELLINGS:
+        text = re.sub(usual, known, text)
     try:
-        return latex2mathml.tex2mathml(node.astext(), as_block=block)
+        return latex2mathml.tex2mathml(text, as_block=block)
     except MathError as error:
         _LOGGER.warning("cannot draw the equation %s: %s", node.astext(), error, location=node)
         return f"<code>{html.escape(node.astext())}</code>"

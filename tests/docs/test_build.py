@@ -41,6 +41,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     for part in REPOSITORY.iterdir():
         if part.name == "docs":
             shutil.copytree(part, repository / "docs", ignore=shutil.ignore_patterns("lessons", "__pycache__"))
+        elif part.is_file():
+            shutil.copy(part, repository)
         elif not part.name.startswith("."):
             (repository / part.name).symlink_to(part)
     output = repository.parent / "html"
