@@ -19,7 +19,7 @@ from minvae_pyro.evaluation.mixtures import Mixture
 from minvae_pyro.writing import write_whole
 
 _SAMPLE_RATE = 16000  # Hz, of all mixtures
-_MARGIN = 10.0  # seconds before the end of a noise in which none begins: most clips end before it has to be repeated
+_MARGIN = 10.0  # seconds before the end of a long noise in which none begins: most clips end before it is repeated
 
 T = TypeVar("T")
 
@@ -130,4 +130,5 @@ def _rounds(things: Sequence[T], random: np.random.Generator) -> Iterator[T]:
 @functools.cache
 def _room(noise: Path) -> int:
     """How many first samples to choose from."""
-    return max(1, int((read_sound(noise).seconds - _MARGIN) * _SAMPLE_RATE))
+    seconds = read_sound(noise).seconds
+    return max(1, int((seconds - _MARGIN if seconds > 2 * _MARGIN else seconds) * _SAMPLE_RATE))

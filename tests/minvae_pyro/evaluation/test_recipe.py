@@ -15,13 +15,13 @@ from minvae_pyro.evaluation.recipe import mix_recipe, write_mixtures
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """Five clips of two talkers, a hum of 12 s, a hiss of 1 s, and two files of the type crowd."""
+    """Five clips of two talkers, a hum of 24 s, a hiss of 1 s, and two files of the type crowd."""
     top = tmp_path_factory.mktemp("recipe")
     random = np.random.default_rng(0)
     lengths = {
         **{f"clean/bob/{n}.wav": 0.2 for n in range(3)},
         **{f"clean/eve/test/{n}.flac": 0.2 for n in range(2)},
-        **{"noise/hum.wav": 12.0, "noise/hiss.wav": 1.0, "noise/crowd/a.wav": 0.5, "noise/crowd/b.wav": 0.5},
+        **{"noise/hum.wav": 24.0, "noise/hiss.wav": 1.0, "noise/crowd/a.wav": 0.5, "noise/crowd/b.wav": 0.5},
     }
     for name, seconds in lengths.items():
         (top / name).parent.mkdir(parents=True, exist_ok=True)
@@ -38,13 +38,20 @@ def test_clips_and_conditions_occur_as_often_as_each_other(folders, count, seed)
         assert len(counted) == min(there, count)
         assert max(counted.values()) - (min(counted.values()) if len(counted) == there else 1) <= 1
     for mixture in mixtures:
-        room = {"hum": 2 * 16000}.get(mixture.noise_name, 1)  # a noise begins ten seconds before its end at the latest
+        # a long noise begins ten seconds before its end at the latest
+        room = {"hum": 14, "hiss": 1, "crowd": 0.5}[mixture.noise_name] * 16000
         assert 0 <= mixture.noise_offset_samples < room
 
 
 def test_a_seed_decides_everything(folders):
     assert mix_recipe(*folders, [0], 20, seed=1) == mix_recipe(*folders, [0], 20, seed=1)
     assert mix_recipe(*folders, [0], 20, seed=1) != mix_recipe(*folders, [0], 20, seed=2)
+
+
+def test_noises_begin_anywhere(folders):
+    starts = [mixture.noise_offset_samples for mixture in mix_recipe(*folders, [0], 60, noise_types=["hum"])]
+    assert min(starts) < 16000
+    assert max(starts) > 13 * 16000
 
 
 def test_noise_types_are_chosen(folders):
