@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
 
-from lesson_figures import LessonFigures
+from running_lessons import LessonFigures
 
 import minvae_pyro
 
@@ -72,7 +72,7 @@ sphinx_gallery_conf = {
     "filename_pattern": r"/\d\d_",
     "ignore_pattern": r"(^|/)_",
     "image_scrapers": (LessonFigures(),),
-    "reset_modules": (),
+    "reset_modules": ("running_lessons.begin",),
     "download_all_examples": False,
     "write_computation_times": False,
     "show_memory": False,

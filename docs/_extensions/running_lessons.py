@@ -1,4 +1,4 @@
-"""The figures of the lessons for Sphinx-Gallery: lessons save them as files, without pyplot."""
+"""How Sphinx-Gallery runs the lessons: each as if it were the first, and with the figures that it saves as files."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyro
+import torch
 from sphinx_gallery.scrapers import figure_rst
 
 FOLDER = "examples-output"
@@ -36,3 +38,12 @@ class LessonFigures:
             taken.append(next(block_vars["image_path_iterator"]))
             shutil.move(figure, taken[-1])
         return figure_rst(taken, gallery_conf["src_dir"], fig_titles=script.stem.replace("_", " ")) if taken else ""
+
+
+def begin(gallery_conf: dict[str, Any], name: str) -> None:
+    """Put back what an earlier lesson may have changed: all lessons run in one process."""
+    pyro.clear_param_store()
+    pyro.set_rng_seed(0)
+    torch.set_default_dtype(torch.float32)
+    # small tensors, and perhaps a busy machine
+    torch.set_num_threads(1)
