@@ -141,10 +141,14 @@ def _failures(table: pd.DataFrame) -> list[dict[str, str]]:
 
 
 def _cells(result: pd.DataFrame) -> dict[str, Any]:
-    """Headings, and rows of text."""
+    """Headings, and rows of text; intervals and p-values have lines of their own."""
     table = laid_out(result)
     names = list(table).index("mixtures")
-    return {"headings": list(table), "names": names, "rows": list(table.itertuples(index=False, name=None))}
+    rows = [
+        [*row[:names], *(str(cell).replace(" (", "\n(").replace(", p ", "\np ") for cell in row[names:])]
+        for row in table.itertuples(index=False, name=None)
+    ]
+    return {"headings": list(table), "names": names, "rows": rows}
 
 
 def _choices(table: pd.DataFrame, column: str) -> list[str]:
