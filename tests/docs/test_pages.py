@@ -12,7 +12,7 @@ import pytest
 from minvae_pyro.cli.main import main
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = [DOCS / f"{name}.md" for name in ("start", "enhance", "train", "add-your-own-prior")]
+PAGES = [DOCS / f"{name}.md" for name in ("start", "enhance", "train", "evaluation", "add-your-own-prior")]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# file: (\S+)\n")
 
