@@ -1,3 +1,4 @@
+import base64
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -74,6 +75,18 @@ def experiment(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def without_drawing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a placeholder in the place of each figure, unless a test is marked to draw: that takes the longest."""
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr(report, "drawn", lambda figure, kind: kind.encode())
+
+
+@pytest.fixture
+def drawn() -> None:
+    """Asks for figures."""
+
+
 def test_a_page_plays_every_sound_of_every_system(experiment: Path) -> None:
     page = Page(write_html(table(), experiment, title="Trial <1>"))
     assert not page.open
@@ -88,8 +101,12 @@ def test_a_page_plays_every_sound_of_every_system(experiment: Path) -> None:
     assert SYSTEMS[2] in page.text
 
 
-def test_a_page_needs_no_network(experiment: Path) -> None:
+def test_a_page_needs_no_network(experiment: Path, drawn: None) -> None:
     page = Page(write_html(table(), experiment))
+    figures = [image for image in page.of("img") if str(image["src"]).startswith("data:image/svg+xml")]
+    assert len(figures) == 2
+    for figure in figures:
+        assert b"</svg>" in base64.b64decode(str(figure["src"]).split(",")[1])
     sources = [str(element.get("src") or element.get("href")) for element in [*page.of("img"), *page.of("a")]]
     assert all(source.startswith(("data:image/", "#")) for source in sources)
     assert not page.of("link")
