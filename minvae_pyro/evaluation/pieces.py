@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from minvae_pyro.evaluation.mixtures import Mixture
 from minvae_pyro.evaluation.scores import METRICS, scores, undefined
 from minvae_pyro.evaluation.systems import CLEAN, INPUT, System
 from minvae_pyro.evaluation.videos import make_video, read_once
-from minvae_pyro.inference import infer
+from minvae_pyro.inference import Settings
 from minvae_pyro.separation import SILENCE, level
 from minvae_pyro.version import __version__
 from minvae_pyro.video.track import MouthTrack
@@ -35,7 +35,7 @@ from minvae_pyro.writing import write_whole
 _ESTIMATE_SLACK = 0.05  # seconds by which the estimate of another system may be longer or shorter than the mixture
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Estimates:
     """What another system has made of the mixtures.
 
@@ -53,7 +53,7 @@ class Estimates:
         return next((file for file in files if file.is_file()), None)
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Piece:
     """One system on one batch of mixtures.
 
@@ -83,7 +83,9 @@ class Piece:
         description: list[Any] = [__version__, self.name, self.sounds, self.device]
         if isinstance(self.system, System):
             files.append(checkpoint_file(self.system.checkpoint))
-            description += [{**_usual(), **self.system.settings}, self.system.video, self.system.seed]
+            # what inference does of itself may change with the version; what a checkpoint asks for, with its content
+            usual = dataclasses.asdict(Settings())
+            description += [{**usual, **self.system.settings}, self.system.video, self.system.seed]
         elif self.system is not None:
             files += [file for mixture in self.mixtures if (file := self.system.file(mixture)) is not None]
         description += [repr(mixture) for mixture in self.mixtures]
@@ -143,11 +145,6 @@ def digest_of(file: Path) -> str:
 def _digest(file: Path, changed: int, size: int) -> str:
     with open(file, "rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def _usual() -> dict[str, Any]:
-    """What inference does of itself; what a checkpoint asks for changes with its content."""
-    return dict(infer.__kwdefaults__ or {})
 
 
 def mouths_folder(output: Path) -> Path:

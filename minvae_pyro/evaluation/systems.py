@@ -27,7 +27,7 @@ INPUT = "input"
 CLEAN = "clean"
 """Name under which the clean sounds are kept."""
 
-_SETTINGS = ("engine", *(field.name for field in fields(Settings)))
+_SETTINGS = tuple(field.name for field in fields(Settings))
 _KEYS = ("checkpoint", "video", "seed", *_SETTINGS)
 
 
@@ -38,8 +38,8 @@ class System:
     Attributes:
         name: in tables and figures, and of the folder of its sounds.
         checkpoint: a shipped name or a file.
-        settings: keywords of :func:`minvae_pyro.inference.infer`: engine, start, noise, guide, temperature,
-            mixing_weight, draws, each a number, a name or a description. What is not given is the model's choice.
+        settings: of :class:`minvae_pyro.inference.Settings`: engine, start, noise, guide and so on, each a number, a
+            name or a description. What is not given is the model's choice.
         video: what it is shown, see :func:`minvae_pyro.evaluation.videos.make_video`.
         seed: decides everything random.
         factors: level of each factor of an ablation, for the table.
@@ -91,12 +91,11 @@ class System:
             UserError: a name, checkpoint, setting or video that cannot be used, told with system and key.
         """
         check_name(self.name)
-        rest = {key: value for key, value in self.settings.items() if key != "engine"}
         self._try("checkpoint", describe, self.checkpoint)
         for key, value in {"video": self.video, **self.settings}.items():
             if key in _CHECKS:
                 self._try(key, _CHECKS[key], value)
-        self._try("settings", Settings.choose, rest)
+        self._try("settings", Settings.choose, self.settings)
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise UserError(f"system {self.name}, seed: {self.seed!r} is no whole number.")
         return self
