@@ -14,7 +14,7 @@ CONFIDENCE = 0.95
 """Of intervals."""
 
 RESAMPLES = 5000
-"""Of a bootstrap; the ends of an interval then move by a few hundredths of its width from seed to seed."""
+"""Of a bootstrap; the ends of an interval then move by about a hundredth of its width from seed to seed."""
 
 _AT_ONCE = 2_000_000  # draws of a bootstrap that are held in memory
 
@@ -83,7 +83,7 @@ def signed_rank(differences: ArrayLike) -> float:
 
 
 def holm(p_values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
-    """P-values corrected for how many tests there are: below 0.05 for any false claim in one of 20 tables (Holm, 1979).
+    """P-values corrected for how many tests there are, so that they bound the chance of any false claim (Holm, 1979).
 
     Args:
         p_values: (m,) of one family of tests; NaN is no test and stays NaN.

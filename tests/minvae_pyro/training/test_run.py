@@ -55,6 +55,7 @@ def test_a_run_leaves_weights_logs_and_its_configuration(run, tmp_path):
     weights = run()
     folder = tmp_path / "run"
     assert weights == folder / "weights.safetensors"
+    assert (folder / "training.png").is_file()
     checkpoint = load_checkpoint(weights)
     assert checkpoint.stft.hop == 533
     assert checkpoint.metadata["training"]["epochs"] == 2
