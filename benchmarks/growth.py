@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import multiprocessing
 import time
 from collections.abc import Sequence
@@ -16,8 +15,9 @@ from benchmarks.cells import one_thread
 from benchmarks.grid import fingerprint
 from benchmarks.quality import Demonstration, settings
 from benchmarks.tables import markdown
-from minvae_pyro.checkpoints import load_checkpoint
+from minvae_pyro.checkpoints import describe, load_checkpoint
 from minvae_pyro.enhancement import enhance
+from minvae_pyro.inference import Settings
 from minvae_pyro.writing import write_whole
 
 LENGTHS = (3.0, 12.0, 48.0, 180.0)
@@ -42,7 +42,7 @@ def measure(demonstration: Demonstration, weights: Path, lengths: Sequence[float
         peak of ``memory`` and where it stood ``before`` (NaN where the system does not tell).
     """
     rows = []
-    usual = {"engine": inspect.signature(enhance).parameters["engine"].default}
+    usual = {"engine": Settings.choose(describe(weights)["enhancement"]).engine}
     for seconds in lengths:
         key = fingerprint(demonstration.files[1], weights)
         file = output / "growth" / f"{seconds:g}-{usual['engine']}-{settings(usual)}-{key}.csv"
