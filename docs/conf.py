@@ -55,6 +55,7 @@ autodoc_default_options = {"show-inheritance": True, "special-members": "__call_
 python_maximum_signature_line_length = 100
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
+napoleon_attr_annotations = False
 napoleon_use_rtype = False
 
 # Libraries that are not linked to, since nothing is fetched, and what annotations call them.
@@ -69,6 +70,7 @@ nitpick_ignore_regex = [
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "lessons",
+    "within_subsection_order": "FileNameSortKey",
     "filename_pattern": r"/\d\d_",
     "ignore_pattern": r"(^|/)_",
     "image_scrapers": (LessonFigures(),),

@@ -18,9 +18,11 @@ _SPELLINGS = (
     (r"\\([bB]igg?)(?![a-zA-Z])", r"\\\1l"),
     (r"\\dots(?![a-zA-Z])", r"\\ldots"),
     (r"\\iff(?![a-zA-Z])", r"\\Leftrightarrow"),
+    # an index would come below a letter with an accent, as the limits of a sum do
+    (r"(\\(?:hat|tilde|bar|widehat|widetilde|overline|vec|dot)(?:\{[^{}]*\}| ?[a-zA-Z]))_", r"\1{}_"),
     (r"\\(begin|end)\{(align\*?|split)\}", r"\\\1{aligned}"),
 )
-"""Usual commands that the converter of docutils knows under another name only."""
+"""How the converter of docutils wants what is usually written."""
 
 
 def _mathml(node: nodes.Element, block: bool) -> str:
