@@ -7,7 +7,7 @@ INSTALLED := .venv/.installed
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format typecheck clean
+.PHONY: help install demo test lint format typecheck docs clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -46,6 +46,10 @@ typecheck: $(INSTALLED)
 	@ln -s $(CURDIR)/examples $(CURDIR)/benchmarks build/typecheck
 	@cd build/typecheck && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml \
 	  --cache-dir $(CURDIR)/.mypy_cache minvae_pyro benchmarks $(wildcard examples/*.py) | sed -E 's#^minvae_pyro/(models|guides)/#\1/#'
+
+docs: $(INSTALLED)  ## build the pages into build/docs, and run the lessons for them
+	$(BIN)/python -m sphinx --quiet -W --keep-going docs build/docs
+	@echo build/docs/index.html
 
 clean:  ## remove what make has built, .venv included
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
