@@ -68,9 +68,9 @@ def write_overview(
 
 def _introduction(table: pd.DataFrame) -> str:
     undefined = int(table[list(GAINS)].isna().any(axis=1).sum())
-    left_out = f" {undefined} rows lack a score, and their notes in scores.csv say why." if undefined else ""
+    left_out = f" Rows that lack a score: {undefined}; their notes in scores.csv say why." if undefined else ""
     return (
-        f"{table['id'].nunique()} mixtures. Means over mixtures; in parentheses 95 % intervals of the bootstrap over "
+        f"Mixtures: {table['id'].nunique()}. Means over mixtures; in parentheses 95 % intervals of the bootstrap over "
         f"mixtures. Gains are over the noisy input.{left_out}"
     )
 
