@@ -93,7 +93,8 @@ assert min(agreement["right"], agreement["masked"]) > 0.1 + max(agreement[name] 
 #
 # .. math::
 #
-#    L^a_n - L^v_n = \mathrm{KL}\left(q(z_n) \,\|\, p(z_n \mid \alpha_n = 0, v)\right) - \mathrm{KL}\left(q(z_n) \,\|\, N(0, I)\right) .
+#    L^a_n - L^v_n = \mathrm{KL}\left(q(z_n) \,\|\, p(z_n \mid \alpha_n = 0, v)\right)
+#    - \mathrm{KL}\left(q(z_n) \,\|\, N(0, I)\right) .
 #
 # This begs the question. Started at the mouth, as is best, :math:`q(z)` *is* what the mouth says, the first divergence
 # is zero, and :math:`r` is zero whatever the video shows.
