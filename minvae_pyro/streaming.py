@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -38,6 +39,7 @@ _INAUDIBLE = 1e-4  # of the running level: frames that far below, 80 dB, are lef
 _GROUP_SECONDS = 0.134  # frames that are decided together
 _LOOKAHEAD_SECONDS = 0.07  # how much later sound a frame waits for
 _STARTS = 4  # times the engine runs on the first frames, of which nothing is known
+_BEGINNING_SECONDS = 1.0  # as long as so little of the noise is known, more iterations pay
 _PICTURES_KEPT = 0.5  # seconds before the window: the rate of the pictures is told from several of them
 
 
@@ -57,7 +59,8 @@ class SpeechStream:
 
     Args:
         checkpoint: a shipped name, a file, or a loaded checkpoint, which computes where it is.
-        engine: what runs on every window; ``fast`` with few iterations when omitted.
+        engine: what runs on every window; ``fast`` when omitted, with few iterations, in the first second twice as
+            many.
         seed: decides everything random.
         **settings: start, noise and guide instead of the checkpoint's, see :class:`minvae_pyro.inference.Settings`.
 
@@ -81,6 +84,7 @@ class SpeechStream:
         few = FastVariational(iterations=6, steps=2, learning_rate=0.1, last_rate=0.03)
         # made once: it takes longer than a window may
         self._engine = make(InferenceEngine, few if engine is None else engine, "engine", ENGINES)  # type: ignore[type-abstract]
+        self._first_engine = replace(few, iterations=12) if engine is None else self._engine
         chosen = Settings.choose(self._checkpoint.enhancement, settings)
         noise, guide = make(NoiseModel, chosen.noise, "noise model"), make(UtteranceGuide, chosen.guide, "guide")
         self._settings = {**settings, "noise": noise, "guide": guide}
@@ -89,6 +93,7 @@ class SpeechStream:
         self._context = round(CONTEXT_SECONDS * frames_per_second)
         self._group = max(1, round(_GROUP_SECONDS * frames_per_second))
         self._lookahead = max(1, round(_LOOKAHEAD_SECONDS * frames_per_second))
+        self._beginning = round(_BEGINNING_SECONDS * frames_per_second)
         self._half = stft.n_fft // 2
         self._reach = math.ceil(self._half / stft.hop)  # frames on one side that share samples with a frame
         self._seed = seed
@@ -211,7 +216,7 @@ class SpeechStream:
             self._inference = infer(
                 self._checkpoint,
                 utterances,
-                engine=self._engine,
+                engine=self._first_engine if last <= self._beginning else self._engine,
                 seed=self._seed + last,
                 earlier=self._inference,
                 dropped=dropped,
