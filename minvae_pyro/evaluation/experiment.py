@@ -15,8 +15,9 @@ import pandas as pd
 from minvae_pyro.checkpoints import describe
 from minvae_pyro.destinations import check_folder, make_folder
 from minvae_pyro.errors import UserError
+from minvae_pyro.evaluation.estimates import Estimates
 from minvae_pyro.evaluation.mixtures import Mixture
-from minvae_pyro.evaluation.pieces import Estimates, Piece, mouth_of, mouths_folder, one_thread
+from minvae_pyro.evaluation.pieces import Piece, mouth_of, mouths_folder, one_thread
 from minvae_pyro.evaluation.scores import METRICS
 from minvae_pyro.evaluation.systems import INPUT, System, check_distinct, check_name
 from minvae_pyro.writing import write_whole

@@ -15,13 +15,13 @@ from typing import Any
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
-from minvae_pyro.audio.files import Sound, read_sound, write_sound
+from minvae_pyro.audio.files import Sound, write_sound
 from minvae_pyro.checkpoints import Checkpoint, checkpoint_file, load_checkpoint
 from minvae_pyro.corpora.sources import SOUND_SUFFIXES
 from minvae_pyro.errors import UserError
 from minvae_pyro.evaluation.batches import Estimate, enhance_batch
+from minvae_pyro.evaluation.estimates import Estimates, given
 from minvae_pyro.evaluation.mixtures import Mixture
 from minvae_pyro.evaluation.scores import METRICS, scores, undefined
 from minvae_pyro.evaluation.systems import CLEAN, INPUT, System
@@ -31,26 +31,6 @@ from minvae_pyro.separation import SILENCE, level
 from minvae_pyro.version import __version__
 from minvae_pyro.video.track import MouthTrack
 from minvae_pyro.writing import write_whole
-
-_ESTIMATE_SLACK = 0.05  # seconds by which the estimate of another system may be longer or shorter than the mixture
-
-
-@dataclasses.dataclass(frozen=True)
-class Estimates:
-    """What another system has made of the mixtures.
-
-    Attributes:
-        name: of the system.
-        folder: of sound files named after the ids of mixtures.
-    """
-
-    name: str
-    folder: Path
-
-    def file(self, mixture: Mixture) -> Path | None:
-        """The estimate of a mixture, if there is one."""
-        files = (self.folder / f"{mixture.id}{suffix}" for suffix in (".wav", ".flac"))
-        return next((file for file in files if file.is_file()), None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,9 +98,10 @@ def sound_file(output: Path, system: str, mixture: str) -> Path:
 
 
 def responsibility_file(output: Path, system: str, mixture: str) -> Path:
-    """Where an experiment keeps the responsibility over time, a table with the columns ``time`` and
-    ``audio_responsibility``; arguments as for :func:`sound_file`.
-    """  # noqa: D205
+    """Where an experiment keeps the responsibility over time: CSV with ``time`` (s) and ``audio_responsibility``.
+
+    Arguments as for :func:`sound_file`.
+    """
     return output / "responsibilities" / system / f"{mixture}.csv"
 
 
@@ -223,12 +204,12 @@ def _estimates(
 ) -> dict[str, Estimate]:
     """By id; without those that there are not, for which the notes say why."""
     if piece.system is None:
-        return {mixture.id: _given(sound) for mixture, sound in zip(mixtures, noisy, strict=True)}
+        return {mixture.id: given(sound) for mixture, sound in zip(mixtures, noisy, strict=True)}
     if isinstance(piece.system, Estimates):
         found = {}
         for mixture, sound in zip(mixtures, noisy, strict=True):
             try:
-                found[mixture.id] = _read_estimate(piece.system, mixture, sound, notes[mixture.id])
+                found[mixture.id] = piece.system.read(mixture, sound, notes[mixture.id])
             except UserError as error:
                 notes[mixture.id].append(str(error))
         return found
@@ -270,21 +251,3 @@ def mouth_of(system: System, mixture: Mixture, output: Path, notes: list[str]) -
 @functools.lru_cache(maxsize=1)
 def _loaded(checkpoint: str, digest: str, device: str) -> Checkpoint:
     return load_checkpoint(checkpoint).to(device)
-
-
-def _given(speech: Tensor) -> Estimate:
-    return Estimate(speech, None, torch.empty(0), math.nan)
-
-
-def _read_estimate(estimates: Estimates, mixture: Mixture, noisy: Tensor, notes: list[str]) -> Estimate:
-    file = estimates.file(mixture)
-    if file is None:
-        raise UserError(f"there is no {estimates.folder / mixture.id}.wav or .flac")
-    speech = read_sound(file).resample(mixture.sample_rate).mono()
-    missing = len(noisy) - len(speech)
-    if abs(missing) > _ESTIMATE_SLACK * mixture.sample_rate:
-        lengths = f"{len(speech) / mixture.sample_rate:.3f} s, the mixture {len(noisy) / mixture.sample_rate:.3f} s"
-        raise UserError(f"{file} lasts {lengths}: align them")
-    if missing:
-        notes.append(f"the estimate is {abs(missing)} samples too {'short' if missing > 0 else 'long'}")
-    return _given(pad(speech, (0, missing)))
