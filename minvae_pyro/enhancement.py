@@ -16,7 +16,7 @@ from minvae_pyro.checkpoints import Checkpoint, load_checkpoint
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides.starts import Start
 from minvae_pyro.guides.utterance import UtteranceGuide
-from minvae_pyro.inference import DEFAULT_ENGINE, InferenceEngine, Settings
+from minvae_pyro.inference import InferenceEngine, Settings
 from minvae_pyro.models import NoiseModel
 from minvae_pyro.naming import Description, name_of
 from minvae_pyro.recording import Source, Video, read_recording
@@ -89,7 +89,7 @@ def enhance(
     video: Video | None = None,
     video_frame_rate: float | None = None,
     checkpoint: str | os.PathLike[str] | Checkpoint = DEFAULT_CHECKPOINT,
-    engine: Description | InferenceEngine = DEFAULT_ENGINE,
+    engine: Description | InferenceEngine | None = None,
     start: str | Start | None = None,
     noise: Description | NoiseModel | None = None,
     guide: Description | UtteranceGuide | None = None,
@@ -111,9 +111,9 @@ def enhance(
             mouth track. It starts together with the sound.
         video_frame_rate: pictures a second of crops and lip files.
         checkpoint: a shipped name, a file, or a loaded checkpoint (which moves to ``device``).
-        engine: how to infer, see :func:`minvae_pyro.inference.infer`.
-        start: where the posterior starts, see there; the checkpoint says it when omitted.
-        noise: the noise model, named, described (``class_path``, ``init_args``) or made; as ``start``.
+        engine: how to infer, see :func:`minvae_pyro.inference.infer`; the checkpoint says it when omitted.
+        start: where the posterior starts, see there; as ``engine``.
+        noise: the noise model, named, described (``class_path``, ``init_args``) or made; as ``engine``.
         guide: the posterior that is fitted; as ``noise``.
         seed: decides everything random.
         device: where to compute.
@@ -130,7 +130,7 @@ def enhance(
     report: Progress = progress or (lambda what, done, total: None)
     loaded = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint)
     _move(loaded, device)
-    settings = Settings.choose(loaded.enhancement, {"start": start, "noise": noise, "guide": guide})
+    settings = Settings.choose(loaded.enhancement, {"engine": engine, "start": start, "noise": noise, "guide": guide})
     report("looking for the mouth", 0, 0)
     recording = read_recording(source, sample_rate=sample_rate, video=video, video_frame_rate=video_frame_rate)
     sound, notes = recording.sound, list(recording.notes)
@@ -172,7 +172,7 @@ def enhance(
         frame_times=frame_times,
         mouth=mouth,
         elapsed=time.perf_counter() - began,
-        engine=name_of(engine),
+        engine=name_of(settings.engine),
         noise_model=name_of(settings.noise),
         guide=name_of(settings.guide),
         checkpoint="" if isinstance(checkpoint, Checkpoint) else str(checkpoint),

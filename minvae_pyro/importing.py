@@ -82,7 +82,7 @@ def import_weights(
         guide,
         description,
         stft,
-        enhancement={"start": "audio"},
+        enhancement=dict(layout.enhancement),
         training={"imported": layout.mode, "format": format, "configuration": configuration},
         credits="\n\n".join([f"{layout.mode} of arXiv 2211.00988, as published.", *notes, MIT_LICENSE]),
         overwrite=overwrite,

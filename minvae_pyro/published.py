@@ -7,7 +7,7 @@ file of plain tensors beside a ``config.ini``. Its spectra are those of recordin
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -49,6 +49,7 @@ class Layout:
         hears: the layer that reads power.
         describe: what prior and guide are made from, see :func:`minvae_pyro.building.build`.
         note: what a user must know.
+        enhancement: defaults of enhancement, see :class:`minvae_pyro.inference.Settings`.
     """
 
     mode: str
@@ -56,6 +57,7 @@ class Layout:
     hears: str
     describe: Callable[[Tensors], dict[str, Any]]
     note: str = ""
+    enhancement: Mapping[str, Any] = field(default_factory=lambda: {"start": "audio"})
 
 
 def _size(tensors: Tensors, layer: str, axis: int = 0) -> int:
@@ -148,6 +150,12 @@ AV_DKF = (
         },
         "mlp_x_z.linear0",
         _a_vae,
+        # as many M-steps as decoder passes: the noise is what takes longest to fit
+        enhancement={
+            "start": "audio",
+            "noise": _part("models.NMFNoise", rank=8),
+            "engine": _part("inference.fast.FastVariational", iterations=120, steps=1, learning_rate=0.4),
+        },
     ),
     Layout(
         "AV-CVAE",

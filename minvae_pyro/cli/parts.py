@@ -123,12 +123,10 @@ def _defaults(words: Sequence[str], checkpoint: str) -> list[str]:
     if not bare:
         return []
     from minvae_pyro.checkpoints import describe
-    from minvae_pyro.inference import DEFAULT_ENGINE, Settings
-    from minvae_pyro.inference.infer import ENGINES
+    from minvae_pyro.inference import Settings
 
     usual = Settings.choose(describe(checkpoint)["enhancement"])
-    engine = ENGINES[DEFAULT_ENGINE].__name__
-    chosen: dict[str, Any] = {"engine": engine, "noise": usual.noise, "guide": usual.guide}
+    chosen: dict[str, Any] = {"engine": usual.engine, "noise": usual.noise, "guide": usual.guide}
     return [f"--{key}={json.dumps(chosen[key]) if isinstance(chosen[key], dict) else chosen[key]}" for key in bare]
 
 

@@ -46,9 +46,11 @@ DEFAULT_ENGINE = "fast"
 class Settings:
     """Defaults of enhancement, kept in the checkpoint under ``enhancement``.
 
-    Noise and guide are a class name, an import path, a description (``class_path``, ``init_args``) or the thing itself.
+    Engine, noise and guide are a class name, an import path, a description (``class_path``, ``init_args``) or the thing
+    itself.
 
     Attributes:
+        engine: how to infer: a name of :data:`ENGINES`, or as noise and guide.
         start: where q(z) starts: a name of :data:`minvae_pyro.guides.starts.STARTS`, or an import path.
         noise: the noise model.
         guide: the posterior that is fitted.
@@ -59,6 +61,7 @@ class Settings:
         gain: whether speech has one loudness for the ``clip`` or one for each ``frame``, fitted either way.
     """
 
+    engine: Description | InferenceEngine = DEFAULT_ENGINE
     start: str | Start = "both"
     noise: Description | NoiseModel = "NMFNoise"
     guide: Description | UtteranceGuide = "MeanFieldGuide"
@@ -113,7 +116,7 @@ def infer(
     checkpoint: Checkpoint,
     utterances: Utterances,
     *,
-    engine: Description | InferenceEngine = DEFAULT_ENGINE,
+    engine: Description | InferenceEngine | None = None,
     seed: int = 0,
     callback: Callback | None = None,
     earlier: Inference | None = None,
@@ -129,7 +132,7 @@ def infer(
         checkpoint: prior and trained guide.
         utterances: ``spectrum`` complex (B, N, F), of waveforms scaled to unit RMS.
         engine: a name of :data:`ENGINES`, a class name or import path, a description (``class_path``, ``init_args``),
-            or an engine.
+            or an engine; that of the checkpoint's settings when omitted, and ``fast`` where these name none.
         seed: decides everything random.
         callback: called after each iteration.
         earlier: what was inferred, by the same engine and settings, of a window over the recording that has moved on
@@ -152,8 +155,8 @@ def infer(
         >>> found.gain.shape, len(found.objective), found.audio_responsibility
         (torch.Size([1, 9, 513]), 3, None)
     """
-    chosen = Settings.choose(checkpoint.enhancement, settings)
-    runs = make(InferenceEngine, engine, "engine", ENGINES)  # type: ignore[type-abstract]
+    chosen = Settings.choose(checkpoint.enhancement, {"engine": engine, **settings})
+    runs = make(InferenceEngine, chosen.engine, "engine", ENGINES)  # type: ignore[type-abstract]
     begin: Start = resolve(chosen.start, STARTS, _is_start, "start") if isinstance(chosen.start, str) else chosen.start
     noise, guide = make(NoiseModel, chosen.noise, "noise model"), make(UtteranceGuide, chosen.guide, "guide")
     devices = [utterances.heard.device] if utterances.heard.is_cuda else []

@@ -1,5 +1,6 @@
 """The one call from checkpoint to gain, and the names that it understands."""
 
+import dataclasses
 import inspect
 from typing import Any
 
@@ -192,8 +193,16 @@ def test_the_engine_that_nobody_names_is_fast(noisy: Any) -> None:
     checkpoint, batch = noisy.checkpoint(), noisy.batch()
     assert DEFAULT_ENGINE == "fast"
     for function in (infer, enhance):
-        assert inspect.signature(function).parameters["engine"].default == "fast"
+        assert inspect.signature(function).parameters["engine"].default is None
     assert same(infer(checkpoint, batch), infer(checkpoint, batch, engine=FastVariational()))
+
+
+def test_a_checkpoint_may_name_its_engine(noisy: Any) -> None:
+    checkpoint, batch = noisy.checkpoint(), noisy.batch(1, 2)
+    few = {"class_path": "VariationalEM", "init_args": {"iterations": 3}}
+    named = dataclasses.replace(checkpoint, enhancement={**checkpoint.enhancement, "engine": few})
+    assert same(infer(named, batch), infer(checkpoint, batch, engine=VariationalEM(iterations=3)))
+    assert len(infer(named, batch, engine="svi").objective) == StochasticVariational().iterations
 
 
 def test_names_and_import_paths(noisy: Any) -> None:
