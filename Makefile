@@ -44,7 +44,7 @@ typecheck: $(INSTALLED)
 	@rm -rf build/typecheck && mkdir -p build/typecheck/minvae_pyro
 	@ln -s $(CURDIR)/minvae_pyro/* $(CURDIR)/models $(CURDIR)/guides build/typecheck/minvae_pyro
 	@ln -s $(CURDIR)/examples $(CURDIR)/benchmarks build/typecheck
-	@cd build/typecheck && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml \
+	@cd build/typecheck && MYPYPATH=examples $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml \
 	  --cache-dir $(CURDIR)/.mypy_cache minvae_pyro benchmarks $(wildcard examples/*.py) | sed -E 's#^minvae_pyro/(models|guides)/#\1/#'
 
 docs: $(INSTALLED)  ## build the pages into build/docs, and run the lessons for them

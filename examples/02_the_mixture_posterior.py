@@ -47,7 +47,7 @@ with torch.no_grad():
     m_a, s_a = (value[0, :N] for value in trained.heard(sentence))
     m_v, s_v = (value[0, :N] for value in trained.seen(sentence))
     audio_prior, visual_prior = prior.audio_component(sentence), prior.visual_component(sentence)
-    pi = prior.mixing.logit.sigmoid()
+    pi = prior.alpha_prior(sentence).mean[0, 0]  # the same in every frame
 L = prior.latent_dim
 print(f"{N} frames; the learnt prior probability of the sound is {pi:.2f}")
 

@@ -24,7 +24,7 @@ from minvae_pyro.building import local_parameters
 from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.guides import FixedResponsibility, MixtureGuide, SeenPosterior
 from minvae_pyro.models import MinVAE
-from minvae_pyro.networks import MouthConvolution
+from minvae_pyro.networks import MouthConvolution, SpectrumDecoder
 from minvae_pyro.plots import save_figure
 from minvae_pyro.utterances import Utterances
 
@@ -161,12 +161,13 @@ DRAWS = 30
 def untrained(listening: float | None) -> tuple[MinVAE, MixtureGuide]:
     """Random networks; if ``listening`` is given, the decoder is the long-term spectrum and so much of the weights."""
     torch.manual_seed(3)
-    prior = MinVAE()
+    decoder = SpectrumDecoder()
     visual = SeenPosterior(MouthConvolution(channels=(8, 16, 32), features=64))
     if listening is not None:
         with torch.no_grad():
-            prior.decoder.log_variance.weight.mul_(listening)
-            prior.decoder.log_variance.bias.copy_(batch.power.mean((0, 1)).log())
+            decoder.log_variance.weight.mul_(listening)
+            decoder.log_variance.bias.copy_(batch.power.mean((0, 1)).log())
+    prior = MinVAE(decoder=decoder)
     return prior.eval(), MixtureGuide(prior, visual=visual, responsibility=FixedResponsibility()).eval()
 
 

@@ -10,6 +10,7 @@ to the last digit, in training and in inference, and what lies between them.
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pyro
 import pyro.distributions as dist
@@ -29,6 +30,7 @@ from minvae_pyro.corpora.synthetic_noise import synthetic_noise
 from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.guides import AudioGuide, CollapsedResponsibility, VisualGuide
 from minvae_pyro.handlers import condition_alpha
+from minvae_pyro.inference import StochasticVariational
 from minvae_pyro.models import AudioVAE, SpeechPrior, StandardComponent, VisualVAE
 from minvae_pyro.plots import save_figure
 from minvae_pyro.utterances import Utterances
@@ -154,7 +156,7 @@ for name in ("a-vae", "min-vae"):
     spectrum = checkpoint.stft(heard / heard.square().mean().sqrt())
     mouth = torch.rand(len(spectrum), 67, 67, generator=torch.Generator().manual_seed(0))
     noisy = Utterances.from_spectrum(spectrum, mouth)
-    settings = {"engine": {"class_path": "svi", "init_args": {"iterations": 20}}, "start": "audio", "noise": "NMFNoise"}
+    settings: dict[str, Any] = {"engine": StochasticVariational(iterations=20), "start": "audio", "noise": "NMFNoise"}
     with condition_alpha(1):
         gains[name] = infer(checkpoint, noisy, **settings).gain
     if name == "min-vae":
@@ -175,7 +177,7 @@ left.plot(log_odds[:, 0], mixture.mean(1), color="#009E73", label="MIN-VAE")
 left.axhline(float(audio.mean()), color="#0072B2", linestyle="--", label=r"A-VAE ($\alpha = 1$)")
 left.axhline(float(visual.mean()), color="#D55E00", linestyle="-.", label=r"V-VAE ($\alpha = 0$)")
 left.set(xlabel=r"log-odds of $\pi$ (nats)", ylabel="bound (nats per frame)", title="Between the special cases")
-left.legend(loc="lower center")
+left.legend(loc=(0.42, 0.14))
 
 times = torch.arange(sentence.frames) * (533 / 16000)
 noisy_frames = in_noise(sentence.frames)
