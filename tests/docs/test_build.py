@@ -15,6 +15,8 @@ import pytest
 from bs4 import BeautifulSoup
 from sphinx.util.inventory import InventoryFile
 
+from minvae_pyro.cli.main import COMMANDS
+
 REPOSITORY = Path(__file__).parents[2]
 PACKAGES = {"minvae_pyro": "minvae_pyro", "models": "minvae_pyro.models", "guides": "minvae_pyro.guides"}
 EQUATION = re.compile(r"^\$\$ \(([a-z-]+)\)$", re.MULTILINE)
@@ -139,3 +141,8 @@ def test_no_link_between_pages_is_broken(built: Built) -> None:
             if not there.exists() or (place and there.suffix == ".html" and place not in places[there]):
                 broken.append(f"{path.relative_to(built.folder)}: {link['href']}")
     assert broken == []
+
+
+def test_every_command_says_what_it_does(built: Built) -> None:
+    text = built.page("commands").get_text()
+    assert [name for name in COMMANDS if f"usage: minvae {name} " not in text] == []
