@@ -134,7 +134,7 @@ def _lines(
             text = None if name is None else _shown(str(of), name)
             axes.errorbar(at, means["mean"], reach, label=text, capsize=2, markersize=4, linewidth=1.2, **look)
         _zero_line(axes, metric)
-        crowded = sum(map(len, ticks)) > (110 if stacked else 30)
+        crowded = max(map(len, ticks)) > (110 if stacked else 30) / len(ticks)
         axes.set_xticks(range(len(places)), ticks, rotation=40 if crowded else 0, ha="right" if crowded else "center")
         for border in range(1, len(places)):
             axes.axvline(border - 0.5, color=GREY, alpha=0.3, linewidth=0.6)
