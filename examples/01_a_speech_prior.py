@@ -67,8 +67,9 @@ print(f"{len(training)} frames to train on, {len(held_out)} held out, {stft.freq
 #
 # .. math:: N_c(s; 0, v) = \frac{1}{\pi v} \exp\left(-\frac{|s|^2}{v}\right).
 #
-# Circular means that :math:`\mathbb{E}[s^2] = 0`: rotated by any phase, :math:`s` has the same law. That can be
-# checked.
+# (It is equation :eq:`complex-normal` of the page on the mathematics.) Circular means that rotated by any phase,
+# :math:`s` has the same law. By a quarter of a turn, :math:`s` becomes :math:`i s` and :math:`s^2` becomes :math:`-
+# s^2`, so :math:`\mathbb{E}[s^2]` must be zero. That can be checked.
 
 pseudo = (training.square().mean(0).abs() / training.abs().square().mean(0)).median()
 print(f"|E s^2| / E|s|^2, median over frequencies: {pseudo:.3f} (0 for a circular variable, 1 for a real one)")
@@ -84,13 +85,15 @@ assert pseudo < 0.1
 #
 # .. math::
 #
+#    \begin{aligned}
 #    z_n & \sim N(0, I), \\
 #    s_n \mid z_n & \sim N_c\left(0, \mathrm{diag}\,\sigma^2(z_n)\right).
+#    \end{aligned}
 #
-# Given the code the coefficients are independent, of each other and of other frames; whatever they have in common must
-# come through :math:`z_n`. In Pyro each line of the story is one ``pyro.sample``. The plate declares that frames are
-# independent; ``to_event(1)`` declares that the last axis (the :math:`L` coordinates of the code, the :math:`F`
-# frequencies) belongs to one variable, so that its log-density is summed.
+# (Equation :eq:`vae-story`.) Given the code the coefficients are independent, of each other and of other frames;
+# whatever they have in common must come through :math:`z_n`. In Pyro each line of the story is one ``pyro.sample``. The
+# plate declares that frames are independent; ``to_event(1)`` declares that the last axis (the :math:`L` coordinates of
+# the code, the :math:`F` frequencies) belongs to one variable, so that its log-density is summed.
 
 L = 32
 decoder = SpectrumDecoder(L)  # L -> 128 tanh units -> F variances
@@ -158,9 +161,11 @@ assert difference < 1e-5
 # The bound
 # ---------
 #
-# Training should make the observed speech probable, that is, raise :math:`\log p(s) = \log \int p(s \mid z)\, p(z)\,
-# dz`. The integral has 32 dimensions and a network inside. So a second network, the *encoder*, guesses from
-# :math:`|s|^2` which codes matter: :math:`q(z \mid s) = N(\mu(s), \mathrm{diag}\,\tau^2(s))`. With Jensen's inequality,
+# Frames are independent, so one is enough to look at, and its index :math:`n` is dropped. Training should make the
+# observed speech probable, that is, raise :math:`\log p(s) = \log \int p(s \mid z)\, p(z)\, dz`. The integral has 32
+# dimensions and a network inside. So a second network, the *encoder*, guesses from :math:`|s|^2` which codes matter:
+# :math:`q(z \mid s) = N(\mu(s), \mathrm{diag}\,\tau^2(s))`. The logarithm is concave, so the logarithm of a mean is at
+# least the mean of the logarithm (Jensen's inequality):
 #
 # .. math::
 #
@@ -169,10 +174,11 @@ assert difference < 1e-5
 #    & \ge \mathbb{E}_{q}\left[\log p(s \mid z)\right] - \mathrm{KL}\left(q(z \mid s) \,\|\, p(z)\right).
 #    \end{aligned}
 #
-# The right side is the *evidence lower bound*, ELBO. What Jensen gives away is exactly :math:`\mathrm{KL}(q(z \mid s)
-# \,\|\, p(z \mid s))`: raising the bound over the encoder makes :math:`q` a better posterior, raising it over the
-# decoder makes speech more probable. In Pyro :math:`q` is called the guide, and it samples the same site ``z``. A draw
-# :math:`z = \mu + \tau \varepsilon`, :math:`\varepsilon \sim N(0, I)`, lets gradients pass through.
+# The right side is the *evidence lower bound*, ELBO, equation :eq:`vae-bound`. What Jensen gives away is, since
+# :math:`p(s \mid z)\, p(z) = p(z \mid s)\, p(s)`, exactly :math:`\mathrm{KL}(q(z \mid s) \,\|\, p(z \mid s))`: raising
+# the bound over the encoder makes :math:`q` a better posterior, raising it over the decoder makes speech more probable.
+# In Pyro :math:`q` is called the guide, and it samples the same site ``z``. A draw :math:`z = \mu + \tau \varepsilon`,
+# :math:`\varepsilon \sim N(0, I)`, lets gradients pass through.
 
 encoder = SpectrumEncoder(latent_dim=L)  # log-power -> 128 tanh units -> mean and standard deviation of z
 
@@ -242,7 +248,7 @@ assert other["shipped A-VAE"] > other["trained here"] > other["long-term spectru
 # %%
 # The code is worth thousands of nats a frame. The prior that was trained on this one talker is the better one for this
 # talker and the worse one for somebody else: a prior knows what it has heard. That is why the shipped one was trained
-# on hundreds of voices.
+# on many voices.
 #
 # How far below :math:`\log p(s)` does the bound lie? Averaging the weights inside of the logarithm over :math:`K`
 # draws, :math:`\log \frac{1}{K} \sum_k p(s, z_k) / q(z_k \mid s)`, is a tighter bound, which tends to :math:`\log p(s)`
@@ -284,9 +290,8 @@ for name, decibels in spread.items():
 assert spread["draws from the prior"] > 5 * spread["noise with the long-term spectrum"]
 
 # %%
-# Speech itself spreads further still, for the codes of real frames do not fill :math:`N(0, I)` evenly: its pauses are
-# more frequent than the prior believes. That is the part of :math:`p(z)` which MIN-VAE's mixture makes learnable,
-# lesson 2.
+# Speech itself spreads further still: its pauses, softer than nearly any draw, are common. The codes of real frames do
+# not fill :math:`N(0, I)` evenly. (MIN-VAE, lesson 2, learns the means and variances of its prior.)
 #
 # The figure shows two seconds of held-out speech, the variance that the prior gives it (the decoder at the mean of the
 # encoder: the resonances stay, the random part of each coefficient goes), and as many draws of :math:`\sigma^2(z)` with

@@ -148,8 +148,9 @@ assert told.nodes["s"]["log_prob"].shape == (2, N)
 #    - r\, f_0 & \text{with probability } 1 - r.
 #    \end{cases}
 #
-# Both have the same mean. (The derivative of :math:`f` itself, through :math:`- \log q(\alpha)`, has mean zero and is
-# left out.) A variable with two values :math:`a, b` has the variance :math:`r (1 - r) (a - b)^2`; so, given :math:`z`,
+# Both have the same mean. (:math:`f` contains :math:`- \log q(\alpha)` and so depends on :math:`\lambda` itself, but
+# the mean of that derivative is :math:`- \sum_\alpha q\, \nabla \log q = - \nabla \sum_\alpha q = 0`: both leave it
+# out.) A variable with two values :math:`a, b` has the variance :math:`r (1 - r) (a - b)^2`; so, given :math:`z`,
 #
 # .. math:: \mathrm{Var}\left[g^{\mathrm{score}} \mid z\right] = r (1 - r) \left((1 - r) f_1 + r f_0\right)^2,
 #

@@ -50,7 +50,7 @@ pyro.set_rng_seed(0)
 # To *condition* on :math:`\alpha = 1` means: the model knows it, so :math:`\pi` becomes 1, and a posterior that knows
 # it too has :math:`r = 1`. The divergence of two equal distributions is zero, and
 #
-# .. math:: \mathcal{L}\big|_{\alpha = 1} = L^a =
+# .. math:: \mathcal{L} = L^a =
 #    \mathbb{E}_{q_a}\left[\log p(s \mid z)\right] - \mathrm{KL}\left(q_a(z) \,\|\, p(z \mid \alpha = 1)\right).
 #
 # If the audio component of the prior is :math:`N(0, I)`, this is the bound of the A-VAE, lesson 1, with the same
@@ -168,7 +168,7 @@ assert not torch.allclose(gains["min-vae, free"], gains["a-vae"], atol=1e-2)
 
 # %%
 # The figure: the mean bound of a sentence as the prior log-odds of the switch go from "always the mouth" to "always the
-# sound", with the special cases as its two ends; and the three bounds frame by frame, where the mixture follows
+# sound", towards the special cases on either side; and the three bounds frame by frame, where the mixture follows
 # whichever is higher.
 
 figure = Figure(figsize=(9, 3.9), layout="constrained")
