@@ -121,22 +121,30 @@ def _place(values: Iterable[object]) -> dict[object, int]:
 
 
 def _wide(means: pd.DataFrame, ablation: Ablation, by: str) -> str:
-    """Every combination, a row each, by a property of the mixtures."""
+    """Every combination by a property of the mixtures; a row for whatever there is more of."""
     factors = [column(factor) for factor in ablation.factors if means[column(factor)].nunique() > 1]
-    found = summary(means, ["talker", *factors, by])
-    values = sorted(found[by].unique())
+    combinations = means[factors].agg(", ".join, axis=1) if factors else pd.Series("all", means.index)
+    found = summary(means.assign(combination=combinations, property=means[by]), ["talker", "combination", "property"])
+    values, kinds = sorted(found["property"].unique()), list(dict.fromkeys(found["combination"]))
     scores = list(dict.fromkeys(found["metric"]))
-    heading = " / ".join(quantity(score).label for score in scores)
-    names = [name.removeprefix("factor:") for name in ("talker", *factors)]
-    lines = [_line([*names, *(f"{value:g}" if isinstance(value, float) else str(value) for value in values)])]
-    lines.append(_line(["---"] * len(names) + ["--:"] * len(values)))
-    for key, group in found.groupby(["talker", *factors], sort=False):
-        cells = [str(part) for part in key]
-        for value in values:
-            here = group[group[by] == value].set_index("metric")["mean"]
-            cells.append(" / ".join(quantity(score).text(here[score]) for score in scores) if len(here) else "-")
-        lines.append(_line(cells))
-    return f"{heading}\n\n" + "\n".join(lines) + "\n"
+    rows, columns = (values, kinds) if len(values) > len(kinds) else (kinds, values)
+    across = "combination" if columns is kinds else "property"
+    named = ["talker", _PROPERTIES[by] if rows is values else ", ".join(_plain(factors))]
+    lines = [_line([*named, *_plain(columns)]), _line(["---"] * len(named) + ["--:"] * len(columns))]
+    for talker, of_talker in found.groupby("talker", sort=False):
+        for row in rows:
+            here = of_talker[of_talker["property" if across == "combination" else "combination"] == row]
+            cells = []
+            for value in columns:
+                cell = here[here[across] == value].set_index("metric")["mean"]
+                cells.append(" / ".join(quantity(score).text(cell[score]) for score in scores) if len(cell) else "-")
+            if any(cell != "-" for cell in cells):
+                lines.append(_line([str(talker), *_plain([row]), *cells]))
+    return " / ".join(quantity(score).label for score in scores) + "\n\n" + "\n".join(lines) + "\n"
+
+
+def _plain(values: Iterable[object]) -> list[str]:
+    return [f"{value:g}" if isinstance(value, float) else str(value).removeprefix("factor:") for value in values]
 
 
 def _line(cells: Sequence[str]) -> str:

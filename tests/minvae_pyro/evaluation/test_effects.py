@@ -147,13 +147,20 @@ def test_the_page_tells_claims_effects_and_properties(tmp_path):
     assert "| The visual start is best (a paper) | **holds**: against start=audio: SI-SDR (dB) +5.00 (+5.00 to" in page
     assert "**does not hold**: against start=audio: SI-SDR (dB) +0.00" in page
     assert "Changes against both:" in page
-    assert "| talker | start | video | rain | wind |" in page
-    assert "| s1 | visual | right | +3.00 / +3.000 / +3.000 | +4.00 / +4.000 / +4.000 |" in page
+    assert "| talker | start, video | rain | wind |" in page
+    assert "| s1 | visual, right | +3.00 / +3.000 / +3.000 | +4.00 / +4.000 / +4.000 |" in page
     for factor in FACTORS:
         assert (tmp_path / "figures" / figure_name(factor)).is_file()
         assert f"(figures/{figure_name(factor)})" in page
     assert len(pd.read_csv(tmp_path / "claims.csv")) == 2 * 3
     assert len(pd.read_csv(tmp_path / "effects.csv")) == 2 * 4 * 3
+
+
+def test_many_properties_are_rows(tmp_path):
+    ablation = Ablation("Few", {}, {"system": {"a": {}}}, by=("snr_db",))
+    page = write_findings(scored(ablation, lambda levels, training: 0.0), ablation, tmp_path)
+    assert "| talker | signal-to-noise ratio (dB) | all |" in page
+    assert "| s1 | 5 | +2.50 / +2.500 / +2.500 |" in page
 
 
 def test_names_of_figures_are_names_of_files():
