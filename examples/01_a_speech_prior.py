@@ -164,8 +164,8 @@ assert difference < 1e-5
 # Frames are independent, so one is enough to look at, and its index :math:`n` is dropped. Training should make the
 # observed speech probable, that is, raise :math:`\log p(s) = \log \int p(s \mid z)\, p(z)\, dz`. The integral has 32
 # dimensions and a network inside. So a second network, the *encoder*, guesses from :math:`|s|^2` which codes matter:
-# :math:`q(z \mid s) = N(\mu(s), \mathrm{diag}\,\tau^2(s))`. The logarithm is concave, so the logarithm of a mean is at
-# least the mean of the logarithm (Jensen's inequality):
+# :math:`q(z \mid s) = N(\mu(s), \mathrm{diag}\,\varsigma^2(s))`. The logarithm is concave, so the logarithm of a mean
+# is at least the mean of the logarithm (Jensen's inequality):
 #
 # .. math::
 #
@@ -177,8 +177,8 @@ assert difference < 1e-5
 # The right side is the *evidence lower bound*, ELBO, equation :eq:`vae-bound`. What Jensen gives away is, since
 # :math:`p(s \mid z)\, p(z) = p(z \mid s)\, p(s)`, exactly :math:`\mathrm{KL}(q(z \mid s) \,\|\, p(z \mid s))`: raising
 # the bound over the encoder makes :math:`q` a better posterior, raising it over the decoder makes speech more probable.
-# In Pyro :math:`q` is called the guide, and it samples the same site ``z``. A draw :math:`z = \mu + \tau \varepsilon`,
-# :math:`\varepsilon \sim N(0, I)`, lets gradients pass through.
+# In Pyro :math:`q` is called the guide, and it samples the same site ``z``. A draw :math:`z = \mu + \varsigma
+# \varepsilon`, :math:`\varepsilon \sim N(0, I)`, lets gradients pass through.
 
 encoder = SpectrumEncoder(latent_dim=L)  # log-power -> 128 tanh units -> mean and standard deviation of z
 

@@ -166,7 +166,7 @@ assert difference < 1e-10
 # The published recipe stores one :math:`r` for each frame of the corpus and refreshes the table by the same formula
 # once an epoch, with the encoders as they were when the frame came by. Between two refreshes the encoders move on, and
 # by the identity above a stale :math:`r` costs :math:`\mathrm{KL}(r \,\|\, r^*)`. The model is trained on, once by each
-# rule. At each step of the table both sides of the identity are noted, at the same draw.
+# rule. At each step of the table that price is noted, at the draw of the step.
 
 
 def train_on(rule: Responsibility, epochs: int = 5) -> tuple[MinVAE, MixtureGuide, list[float]]:
@@ -221,8 +221,8 @@ assert reached["collapsed"] > reached["table"]
 # %%
 # The table starts from 1/2, which costs hundreds of nats until the first refresh; after it the price is that of
 # encoders that move and of draws that differ. The collapsed bound pays nothing, stores nothing, and knows frames that
-# it sees for the first time. It is the fixed point that the table runs after: where the encoders stand still, both are
-# the same.
+# it sees for the first time; here it also gets further in as many steps. It is the fixed point that the table runs
+# after: where the encoders stand still, both are the same but for the draw.
 #
 # The figure: the bound over :math:`r` for three frames in which the choice is close, each relative to its best value,
 # with the closed form dotted; what both encoders achieve in every frame of a sentence; the responsibility that follows;
