@@ -11,6 +11,7 @@ from typing import Any
 import joblib  # type: ignore[import-untyped]
 import numpy as np
 import pandas as pd
+import torch
 
 from minvae_pyro.checkpoints import describe
 from minvae_pyro.destinations import check_folder, make_folder
@@ -75,7 +76,7 @@ def evaluate(
     """
     output = Path(output)
     others = [Estimates(name, Path(folder)) for name, folder in (estimates or {}).items()]
-    _check(mixtures, systems, others, workers)
+    _check(mixtures, systems, others, workers, device)
     check_folder(output, TABLES, overwrite=overwrite)
     for folder in (mouths_folder(output), output / "pieces"):
         make_folder(folder)
@@ -108,11 +109,17 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
         raise UserError(f"there is no table {file}: run `minvae evaluate` first.") from error
 
 
-def _check(mixtures: Sequence[Mixture], systems: Sequence[System], others: Sequence[Estimates], workers: int) -> None:
+def _check(
+    mixtures: Sequence[Mixture], systems: Sequence[System], others: Sequence[Estimates], workers: int, device: str
+) -> None:
     if not mixtures:
         raise UserError("there are no mixtures to evaluate on: give some.")
     if workers < 1:
         raise UserError(f"there must be at least 1 worker, not {workers}.")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts that it has it
+        raise UserError(f"cannot compute on {device} ({str(error).splitlines()[0]}): choose cpu.") from error
     check_distinct([*(system.name for system in systems), *(other.name for other in others)])
     for mixture in mixtures:
         if Path(mixture.id).name != mixture.id or mixture.id.startswith("."):

@@ -229,6 +229,8 @@ def test_what_cannot_be_evaluated_is_refused_before_any_work(
             evaluate(*given, output)
     with pytest.raises(UserError, match="at least 1 worker"):
         evaluate(mixtures, [system], output, workers=0)
+    with pytest.raises(UserError, match="cannot compute on abacus"):
+        evaluate(mixtures, [system], output, device="abacus")
     assert not output.exists()
     with pytest.raises(UserError, match="there is no table"):
         read_table(output)
