@@ -46,6 +46,9 @@ def column(factor: str) -> str:
 def matched(means: pd.DataFrame, ablation: Ablation, factor: str, level: str) -> pd.DataFrame:
     """Rows in which a factor has this level or its reference, and which are alike in all other factors, in pairs.
 
+    In a full design those are all rows of the level; in any other the other factors are at their reference, so that
+    levels are not averaged over different things.
+
     Args:
         means: of :func:`averaged`.
         ablation: of which.
@@ -53,17 +56,23 @@ def matched(means: pd.DataFrame, ablation: Ablation, factor: str, level: str) ->
         level: of the factor.
     """
     reference, measured = ablation.reference[factor], ablation.combinations()
-    pairs = [(one, {**one, factor: reference}) for one in measured if one[factor] == level]
-    chosen = [one for pair in pairs if pair[1] in measured for one in (pair if level != reference else pair[:1])]
-    return pd.concat([_rows(means, one) for one in chosen]) if chosen else means.iloc[:0]
+    chosen = [
+        one
+        for one in measured
+        if one[factor] in (level, reference)
+        and (ablation.design == "full" or {**one, factor: reference} == ablation.reference)
+    ]
+    if not {level, reference} <= {one[factor] for one in chosen}:
+        return means.iloc[:0]
+    return pd.concat([_rows(means, one) for one in chosen])
 
 
 def by_level(means: pd.DataFrame, ablation: Ablation, factor: str) -> pd.DataFrame:
     """Rows of each level of a factor that can be compared with its reference, in the order of the levels."""
     reference, *others = ablation.factors[factor]
     parts = [matched(means, ablation, factor, level) for level in others]
-    partners = pd.concat(parts)[lambda rows: rows[column(factor)] == reference].drop_duplicates() if parts else means
-    return pd.concat([partners, *(part[part[column(factor)] != reference] for part in parts)])
+    changed = [part[part[column(factor)] == level] for part, level in zip(parts, others, strict=True)]
+    return pd.concat([matched(means, ablation, factor, reference), *changed])
 
 
 def main_effects(means: pd.DataFrame, ablation: Ablation) -> pd.DataFrame:

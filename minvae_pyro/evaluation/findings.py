@@ -41,8 +41,8 @@ def write_findings(table: pd.DataFrame, ablation: Ablation, output: Path, comman
     means = averaged(table, ablation)
     effects, claims = main_effects(means, ablation), judged(means, ablation)
     make_folder(output / "figures")
-    for factor in ablation.factors:
-        figure = factor_figure(by_level(means, ablation, factor), factor, by="talker")
+    for factor, rows in _comparable(means, ablation).items():
+        figure = factor_figure(rows, factor, by="talker")
         save_figure(figure, output / "figures" / figure_name(factor), overwrite=True)
     page = _page(means, ablation, effects, claims, command)
     contents = page, effects.to_csv(index=False), claims.to_csv(index=False)
@@ -94,14 +94,14 @@ def _page(means: pd.DataFrame, ablation: Ablation, effects: pd.DataFrame, claims
         "",
         *([f"    {command}", ""] if command else []),
         f"{measured} combinations on {mixtures} mixtures{over}. Gains are over the noisy input; in parentheses are "
-        "95 % intervals of the bootstrap over mixtures. Changes are against the first level of a factor, mixture by "
-        "mixture, all other factors alike; p-values are of Wilcoxon's signed-rank test, Holm-corrected over this page.",
+        "95 % intervals of the bootstrap over mixtures. Changes are against the first level of a factor, "
+        f"{_others(ablation)}, mixture by mixture; p-values are of Wilcoxon's signed-rank test, Holm-corrected over this page.",
     ]
     if len(claims):
         text += ["", "## Claims", "", claims_table(claims).rstrip()]
-    for factor in ablation.factors:
+    for factor, rows in _comparable(means, ablation).items():
         text += ["", f"## {factor.capitalize()}", "", f"![{factor}](figures/{figure_name(factor)})", ""]
-        text.append(to_markdown(summary(by_level(means, ablation, factor), ["talker", column(factor)], SHOWN)).rstrip())
+        text.append(to_markdown(summary(rows, ["talker", column(factor)], SHOWN)).rstrip())
         changes = effects[effects["factor"] == factor] if len(effects) else effects
         if len(changes):
             text += ["", f"Changes against {ablation.reference[factor]}:", ""]
@@ -109,10 +109,26 @@ def _page(means: pd.DataFrame, ablation: Ablation, effects: pd.DataFrame, claims
                 "talker", key=lambda talker: talker.map(_place(means["talker"])), kind="stable"
             )
             text.append(to_markdown(ordered[["talker", *ordered.drop(columns=["talker", "factor"])]]).rstrip())
+    if ablation.design != "one-at-a-time":
+        factors = [column(factor) for factor in ablation.factors]
+        text += ["", "## All combinations", "", to_markdown(summary(means, ["talker", *factors], SHOWN)).rstrip()]
     for name in ablation.by:
         if name != "talker":
             text += ["", f"## By {_PROPERTIES[name]}", "", _wide(means, ablation, name).rstrip()]
     return "\n".join(text) + "\n"
+
+
+def _comparable(means: pd.DataFrame, ablation: Ablation) -> dict[str, pd.DataFrame]:
+    """For each factor whose levels can be compared the rows of its levels."""
+    found = {factor: by_level(means, ablation, factor) for factor in ablation.factors}
+    return {factor: rows for factor, rows in found.items() if len(rows)}
+
+
+def _others(ablation: Ablation) -> str:
+    """What the other factors do while one changes."""
+    if len(ablation.factors) == 1:
+        return "the only factor"
+    return "averaged over the other factors" if ablation.design == "full" else "the other factors at their first levels"
 
 
 def _place(values: Iterable[object]) -> dict[object, int]:

@@ -75,13 +75,28 @@ def test_main_effects_of_a_full_design_average_over_the_other_factors():
         assert found["difference"] == pytest.approx(6.0 / 2 if where["factor"] == "start" else 6.0 / 3)
 
 
-def test_levels_are_compared_where_all_else_is_alike():
-    ablation = Ablation("", {}, FACTORS, [{"start": ["both", "visual"]}, {"start": "audio", "video": "other"}])
-    means = averaged(scored(ablation, additive), ablation)
-    assert matched(means, ablation, "start", "audio").empty  # nothing has the other video and starts at both
-    assert set(by_level(means, ablation, "start")["factor:start"]) == {"both", "visual"}
+def test_of_chosen_combinations_those_are_compared_whose_other_factors_are_at_their_reference(tmp_path):
+    chosen = [{"start": ["both", "visual"]}, {"start": ["both", "audio", "visual"], "video": "other"}]
+    ablation = Ablation("", {}, FACTORS, chosen)
+    # the start is worth something else with the other video
+    worth = lambda levels, training: additive(levels, training) * (1 + 9 * (levels["video"] == "other"))  # noqa: E731
+    means = averaged(scored(ablation, worth), ablation)
     effects = main_effects(means, ablation)
-    assert set(effects["level"]) == {"visual"}
+    assert effect(effects, level="visual", talker="s1", metric="pesq_gain")["difference"] == pytest.approx(2.0)
+    assert effect(effects, level="other", talker="s1", metric="pesq_gain")["difference"] == pytest.approx(-10.0)
+    assert set(effects["level"]) == {"visual", "other"}  # nothing with the right video starts at the sound
+    assert matched(means, ablation, "start", "audio").empty
+    assert set(by_level(means, ablation, "start")["factor:start"]) == {"both", "visual"}
+    page = write_findings(scored(ablation, worth), ablation, tmp_path)
+    assert "## All combinations" in page
+    assert "| s1 | audio | other | 4 | -38.50" in page
+
+
+def test_without_the_reference_nothing_is_compared(tmp_path):
+    ablation = Ablation("", {}, FACTORS, [{"start": ["visual", "audio"], "video": "other"}])
+    page = write_findings(scored(ablation, additive), ablation, tmp_path)
+    assert "## Start" not in page
+    assert list((tmp_path / "figures").iterdir()) == []
 
 
 def test_replicates_count_as_one_however_many_a_system_has():
