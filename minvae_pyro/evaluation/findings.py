@@ -95,7 +95,8 @@ def _page(means: pd.DataFrame, ablation: Ablation, effects: pd.DataFrame, claims
         *([f"    {command}", ""] if command else []),
         f"{measured} combinations on {mixtures} mixtures{over}. Gains are over the noisy input; in parentheses are "
         "95 % intervals of the bootstrap over mixtures. Changes are against the first level of a factor, "
-        f"{_others(ablation)}, mixture by mixture; p-values are of Wilcoxon's signed-rank test, Holm-corrected over this page.",
+        f"{_others(ablation)}, mixture by mixture; p-values are of Wilcoxon's signed-rank test, Holm-corrected over "
+        "this page.",
     ]
     if len(claims):
         text += ["", "## Claims", "", claims_table(claims).rstrip()]
