@@ -71,15 +71,19 @@ def make(base: type[T], described: Description | T, what: str, short: Mapping[st
     assert isinstance(described, Mapping)
     known = {**(short or {}), **subclasses(base)}
     found = resolve(described["class_path"], known, lambda one: _is_concrete(one, base), what)
-    parser = Parser()
-    parser.add_class_arguments(found, "part")
+    arguments = dict(described.get("init_args") or {})
+    needed = any(one.default is one.empty for one in inspect.signature(found).parameters.values())
     try:
-        given = parser.parse_object({"part": dict(described.get("init_args") or {})})
+        if not arguments and not needed:
+            return found()  # there is nothing to check, and making a parser takes milliseconds
+        parser = Parser()
+        parser.add_class_arguments(found, "part")
+        given = parser.parse_object({"part": arguments})
         made: T = parser.instantiate(given).part
     except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
-        arguments = ", ".join(inspect.signature(found).parameters) or "none"
+        names = ", ".join(inspect.signature(found).parameters) or "none"
         raise UserError(
-            f"the {what} {found.__name__} cannot be made ({explain(error)}). Its arguments: {arguments}."
+            f"the {what} {found.__name__} cannot be made ({explain(error)}). Its arguments: {names}."
         ) from error
     return made
 

@@ -98,7 +98,9 @@ class SpectrumDecoder(nn.Module):
 
     def forward(self, latent: Tensor) -> Tensor:
         """Map z (..., L) to variance (..., F) > 0."""
-        return precise(self.log_variance(torch.tanh(self.hidden(latent)))).clamp(-25.0, 25.0).exp()
+        log_variance = precise(self.log_variance(torch.tanh(self.hidden(latent))))
+        # a clamp whose gradient is one pass over memory
+        return nn.functional.hardtanh(log_variance, -25.0, 25.0).exp()
 
 
 class MouthPerceptron(nn.Module):

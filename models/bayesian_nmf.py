@@ -94,7 +94,8 @@ class BayesianNMFNoise(NoiseModel):
 
     def forward(self, utterances: Utterances) -> Tensor:
         """Variance of the noise, (B, N, F)."""
-        return (self._levelled() @ self.activations).transpose(1, 2)
+        # frames as rows in memory, see NMFNoise
+        return self.activations.mT @ self._levelled().mT
 
     def m_step(self, statistics: Statistics) -> None:
         """Update H, then W, then the relevance of each component (equation :eq:`relevance-update`)."""

@@ -134,6 +134,8 @@ class CompiledBound:
         # scored as power, which differs by a constant: it need not be worked out again
         self.heard = utterances.replace(spectrum=self.power)
         self.constant = math.log(math.pi) * self.power.shape[-1] if utterances.spectrum.is_complex() else 0.0
+        self.constant *= int(utterances.mask.sum())
+        self.divergence = self._alpha_divergence()
 
     @property
     def weight(self) -> Tensor:
@@ -166,7 +168,7 @@ class CompiledBound:
         share = (self.weight if both else self.utterances.mask)[..., None]
         inverse = step.inverse * share
         ratio = inverse * step.ratio
-        rise, fall = (torch.einsum("...nf,...nf->...n", step.speech, part) for part in (ratio, inverse))
+        rise, fall = ((step.speech * part).sum(-1) for part in (ratio, inverse))
         if both:
             inverse, ratio, rise, fall = (part.sum(0) for part in (inverse, ratio, rise, fall))
         mixture.noise.m_step(lambda: (ratio, inverse))
@@ -184,15 +186,20 @@ class CompiledBound:
             parts = compiled(self.mixture, self.guide, self.heard)
             assert parts is not None
             self.parts = parts
+            self.divergence = self._alpha_divergence()
 
     @torch.no_grad()
     def rest(self) -> Tensor:
         """What does not depend on q(z): divergence of alpha, prior of the noise, the constant of the likelihood."""
-        total = self.mixture.noise.log_prior(self.utterances).sum() - self.constant * int(self.utterances.mask.sum())
-        if self.guide.alpha is not None:
-            divergence = kl_divergence(self.guide.alpha, self.parts.alpha)
-            total = total - torch.where(self.utterances.mask, divergence, 0).sum()
-        return total
+        return self.mixture.noise.log_prior(self.utterances).sum() - self.constant - self.divergence
+
+    @torch.no_grad()
+    def _alpha_divergence(self) -> Tensor:
+        """KL(q(alpha) || p(alpha)), summed; zero without alpha."""
+        if self.guide.alpha is None:
+            return self.power.new_zeros(())
+        divergence = kl_divergence(self.guide.alpha, self.parts.alpha)
+        return torch.where(self.utterances.mask, divergence, 0).sum()
 
 
 @dataclass
@@ -237,13 +244,13 @@ class FastVariational(StochasticVariational):
         frames = int(utterances.mask.sum())
         parameters = list(guide.parameters())
         # a shorter memory of squared gradients than the usual: the first ones are by far the largest
-        adam = torch.optim.Adam(parameters, self.learning_rate, betas=(0.9, 0.95))
+        adam = torch.optim.Adam(parameters, self.learning_rate, betas=(0.9, 0.95), maximize=True, fused=True)
         for iteration in range(1, self.iterations + 1):
             adam.param_groups[0]["lr"] = self._rate(iteration)
             noise, weight = mixture.noise(utterances), bound.weight
             for _ in range(self.steps):
                 step = bound.step(noise, weight)
-                for parameter, slope in zip(parameters, torch.autograd.grad(-step.value, parameters), strict=True):
+                for parameter, slope in zip(parameters, torch.autograd.grad(step.value, parameters), strict=True):
                     parameter.grad = slope
                 adam.step()
             objective.append(float(step.value.detach() + bound.rest()) / frames)
