@@ -60,7 +60,7 @@ print(f"{len(x)} frames of {x.shape[1]} frequencies; SI-SDR of what is heard {be
 # with variances :math:`b_{nf} = \sum_k W_{fk} H_{kn}`: :math:`K` spectra, each of them louder or softer from frame to
 # frame (non-negative matrix factorisation). And let the talker be louder or softer than the prior expects by one gain
 # :math:`g`. A sum of independent normals is a normal whose variance is the sum of theirs, so the speech itself can be
-# integrated out and never has to be sampled:
+# integrated out and never has to be sampled (equations :eq:`noisy-mixture` and :eq:`nmf-noise`):
 #
 # .. math::
 #
@@ -81,7 +81,7 @@ at_the_start = noise(utterances)[0].mean(0)  # what the noise is taken for, aver
 # The posterior of every code is a normal with a mean and a standard deviation of its own,
 # :math:`q(z_n) = N(\mu_n, \mathrm{diag}\, \tau_n^2)`. No encoder gives them: they are parameters, fitted to this one
 # utterance. The audio encoder only says where they start, and it is wrong there, since it takes the noise for speech.
-# The bound is that of every VAE, with the noise in its likelihood,
+# The bound is that of every VAE, with the noise in its likelihood (equation :eq:`noisy-bound`),
 #
 # .. math::
 #
@@ -119,7 +119,8 @@ assert abs(values[0] - values[1]) < 1e-3
 #    \frac{|x|^2}{V} \le |x|^2 \sum_k \frac{\phi_k^2}{W_{fk} H_{kn}} + \dots, \qquad
 #    \log V \le \log V^\circ + \frac{V - V^\circ}{V^\circ} .
 #
-# In a single :math:`H_{kn}` their sum has the form :math:`a / h + c\, h`, whose minimum is at :math:`\sqrt{a / c}`:
+# In a single :math:`H_{kn}` their sum has the form :math:`a / h + c\, h`, whose minimum is at :math:`\sqrt{a / c}`
+# (equation :eq:`noise-update`):
 #
 # .. math::
 #
@@ -173,7 +174,7 @@ assert rise > 0
 # the modules that they belong to.
 #
 # On the way we estimate the speech. Given the code, speech and mixture are jointly normal, and the mean of one given
-# the other is the Wiener filter,
+# the other is the Wiener filter (equation :eq:`wiener-filter`),
 #
 # .. math:: \hat{s}_{nf} = \mathbb{E}_q\left[\frac{g\, \sigma^2_f(z_n)}{V_{nf}}\right] x_{nf} ,
 #
@@ -245,12 +246,13 @@ middle.legend(loc="center right")
 left, right = (figure.add_subplot(grid[2, column]) for column in range(2))
 kilohertz = torch.linspace(0, stft.sample_rate / 2000, stft.frequencies).numpy()
 for axes in (left, right):
-    for name, spectrum, look in (
-        ("at the start", at_the_start, {"color": "#999999", "linestyle": ":"}),
-        ("as it is", true_noise, {"color": "#000000"}),
-        ("learnt", noise(utterances)[0].mean(0), {"color": "#D55E00", "linestyle": "--"}),
+    for name, spectrum, colour, dash in (
+        ("at the start", at_the_start, "#999999", ":"),
+        ("as it is", true_noise, "#000000", "-"),
+        ("learnt", noise(utterances)[0].mean(0), "#D55E00", "--"),
     ):
-        axes.plot(kilohertz, 10 * spectrum.log10().numpy(), linewidth=1, label=f"noise {name}", **look)
+        decibels = 10 * spectrum.log10().numpy()
+        axes.plot(kilohertz, decibels, color=colour, linestyle=dash, linewidth=1, label=f"noise {name}")
 left.set(xlim=(0, 0.6), xlabel="frequency (kHz)", ylabel="mean power (dB)", title="the noise below 0.6 kHz")
 right.set(xlim=(0, 8), xlabel="frequency (kHz)", title="all of the noise")
 right.legend(fontsize="small")

@@ -62,7 +62,7 @@ for _ in range(30):
 gains = [(pair[:, 0] / pair.sum(1)).tolist() for pair in (toy[0], toy[-1])]
 print("Wiener gain at three starts: " + ", ".join(f"{gain:.3f}" for gain in gains[0]))
 print("Wiener gain where they end:  " + ", ".join(f"{gain:.3f}" for gain in gains[1]))
-assert np.allclose(*gains)
+assert np.allclose(gains[0], gains[1])
 assert torch.allclose(toy[-1].sum(1), torch.tensor(y, dtype=torch.float64))
 
 # %%
@@ -75,7 +75,7 @@ assert torch.allclose(toy[-1].sum(1), torch.tensor(y, dtype=torch.float64))
 # -----------------------
 #
 # The talker is a drawing with a synthetic voice, which the shipped MIN-VAE has never met, so a small one is trained
-# here, in ten seconds. Its prior is the mixture
+# here, in ten seconds. Its prior is the mixture (equation :eq:`conditional-component`)
 #
 # .. math::
 #
@@ -105,7 +105,7 @@ def fresh_noise() -> NMFNoise:
 # Three climbs
 # ------------
 #
-# The simplest engine, ``map``, climbs in :math:`z` itself, with :math:`\alpha` summed out,
+# The simplest engine, ``map``, climbs in :math:`z` itself, with :math:`\alpha` summed out (equation :eq:`log-joint`),
 #
 # .. math:: \log p(x, z) = \sum_n \log \sum_{m} p(\alpha_n = m)\, p(z_n \mid \alpha_n = m) + \log p(x_n \mid z_n) ,
 #
@@ -161,8 +161,7 @@ lines: dict[str, tuple[Tensor, Tensor]] = {}
 for one, other in (("visual", "audio"), ("visual", "random"), ("audio", "random")):
     line = landscape(torch.lerp(ends[one], ends[other], way[:, None, None]))
     lines[f"{one} to {other}"] = line
-    height = line[0]
-    depth = float(torch.minimum(height[0], height[-1]) - height.min())
+    depth = float(torch.minimum(line[0][0], line[0][-1]) - line[0].min())
     print(f"from {one:6} to {other:6}: the valley lies {depth:.1f} nats a frame below the lower end")
     assert depth > 3
 
@@ -190,7 +189,7 @@ horizontal, vertical = (
     torch.linspace(float(corners[:, axis].min() - margin[axis]), float(corners[:, axis].max() + margin[axis]), 10)
     for axis in (0, 1)
 )
-rows = [landscape(origin + horizontal[:, None, None] * first + height * second) for height in vertical]
+rows = [landscape(origin + horizontal[:, None, None] * first + up * second) for up in vertical]
 heights, scores = (torch.stack([row[part] for row in rows]).numpy() for part in (0, 1))
 
 # %%
@@ -247,10 +246,10 @@ axes.set_title("One coefficient: a ridge, and three climbs")
 axes.legend(loc="upper right", fontsize="small")
 
 axes = panels[0, 1]
-for (name, (height, _)), (colour, dash) in zip(
+for (name, line), (colour, dash) in zip(
     lines.items(), (("#0072B2", "-"), ("#D55E00", "--"), ("#009E73", "-.")), strict=True
 ):
-    axes.plot(way, height, color=colour, linestyle=dash, label=name)
+    axes.plot(way, line[0], color=colour, linestyle=dash, label=name)
 axes.set(
     xlabel="way from one end to the other", ylabel="log p(x, z) (nats per frame)", title="Between the ends: valleys"
 )

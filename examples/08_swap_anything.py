@@ -8,6 +8,7 @@ writes a prior that nobody has thought of, in a class of two methods, and runs i
 """
 
 from pathlib import Path
+from typing import Any
 
 import pyro
 import pyro.distributions as dist
@@ -123,7 +124,7 @@ put_down("guide", {name: enhanced(guide=guide) for name, guide in guides.items()
 # decoder and all.
 
 names = ("a-vae", "min-vae", "sw-vae", "vae-mm", "a-dkf")
-settings = {"engine": "fast", "noise": NMFNoise(rank=4), "guide": "MeanFieldGuide", "start": "audio"}
+settings: dict[str, Any] = {"engine": "fast", "noise": NMFNoise(rank=4), "guide": "MeanFieldGuide", "start": "audio"}
 results = {name: infer(load_checkpoint(name), utterances, **settings) for name in names}
 put_down("prior", {name: float(recording.quality(result.gain)) for name, result in results.items()})
 assert abs(table["prior"]["min-vae"] - table["prior"]["a-vae"]) < 0.1

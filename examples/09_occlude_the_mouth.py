@@ -10,6 +10,7 @@ what a rule for :math:`r` is worth when the video is wrong.
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from _talker import meet_the_talker, record
@@ -86,10 +87,10 @@ assert min(agreement["right"], agreement["masked"]) > 0.1 + max(agreement[name] 
 # Two rules
 # ---------
 #
-# *The closed form.* For clean speech the best responsibility compares the bounds of the components,
-# :math:`r_n = \mathrm{sigmoid}(\mathrm{logit}\, \pi + L^a_n - L^v_n)`. In noise the bounds are not known; what is
-# known is the posterior that is being fitted, and where one :math:`q(z)` serves both components the likelihood
-# cancels:
+# *The closed form.* For clean speech the best responsibility compares the bounds of the components (equation
+# :eq:`best-responsibility`), :math:`r_n = \mathrm{sigmoid}(\mathrm{logit}\, \pi + L^a_n - L^v_n)`. In noise the bounds
+# are not known; what is known is the posterior that is being fitted, and where one :math:`q(z)` serves both components
+# the likelihood cancels (equation :eq:`shared-evidence`):
 #
 # .. math::
 #
@@ -99,7 +100,7 @@ assert min(agreement["right"], agreement["masked"]) > 0.1 + max(agreement[name] 
 # This begs the question. Started at the mouth, as is best, :math:`q(z)` *is* what the mouth says, the first divergence
 # is zero, and :math:`r` is zero whatever the video shows.
 #
-# *A learnt gate* asks sound and video instead, before inference begins:
+# *A learnt gate* asks sound and video instead, before inference begins (equation :eq:`gate-log-odds`):
 #
 # .. math:: \mathrm{logit}\, r_n = \mathrm{gate}\left(|x|^2, \sigma^2(\mu(v))\right)_n .
 #
@@ -117,7 +118,7 @@ assert min(agreement["right"], agreement["masked"]) > 0.1 + max(agreement[name] 
 
 closed_form = checkpoint.guide.responsibility
 gate = load_checkpoint("min-vae").guide.responsibility
-rules = {
+rules: dict[str, tuple[Any, dict[str, Any]]] = {
     "closed form": (closed_form, {"start": "visual"}),
     "gate, pi 1/2": (gate, {"start": "both"}),
     "gate, pi 0.95": (gate, {"start": "both", "mixing_weight": 0.95}),
@@ -142,6 +143,7 @@ for rule, (responsibility, settings) in rules.items():
     for name, how in occlusions.items():
         result = occlude(infer, how)(checkpoint, utterances, engine="fast", **settings)
         score[rule][name] = float((recording.quality(result.gain) - recording.before).mean())
+        assert result.audio_responsibility is not None
         trust[rule][name] = result.audio_responsibility
 for name in occlusions:
     cells = (f"{rule} {score[rule][name]:+.2f} dB (r {float(trust[rule][name].mean()):.2f})" for rule in rules)

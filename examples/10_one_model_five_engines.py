@@ -11,6 +11,7 @@ with.
 
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyro
@@ -52,8 +53,8 @@ checkpoint.prior.requires_grad_(False)
 # better posterior, and an M-step that raises :math:`\mathbb{E}_q[\log p(x \mid z)]` over :math:`W`, :math:`H` and
 # :math:`g` by the multiplicative updates of lesson 6. Their E-steps:
 #
-# ``svi`` holds :math:`q(z_n) = N(\mu_n, \mathrm{diag}\, \tau_n^2)` and follows the gradient of the bound at one draw,
-# :math:`z = \mu + \tau \varepsilon`:
+# ``svi`` holds :math:`q(z_n) = N(\mu_n, \mathrm{diag}\, \tau_n^2)` and follows the gradient of the bound (equation
+# :eq:`noisy-bound`) at one draw, :math:`z = \mu + \tau \varepsilon`:
 #
 # .. math:: \mathcal{L} = \mathbb{E}_q\left[\log p(x \mid z)\right] - \mathrm{KL}\left(q(z) \,\|\, p(z)\right) .
 #
@@ -61,8 +62,8 @@ checkpoint.prior.requires_grad_(False)
 # the arithmetic; ``fast`` traces once, sees that the bound has a closed form but for the likelihood, and goes on in
 # plain torch.
 #
-# ``vem``, the paper's engine, keeps the speech: :math:`q(s)\, q(z)` with :math:`q(s) = N_c(\hat{s}, \hat{v})` in
-# closed form,
+# ``vem``, the paper's engine, keeps the speech (equation :eq:`vem-speech`): :math:`q(s)\, q(z)` with
+# :math:`q(s) = N_c(\hat{s}, \hat{v})` in closed form,
 #
 # .. math::
 #
@@ -82,11 +83,11 @@ checkpoint.prior.requires_grad_(False)
 # ``map`` has no :math:`q` but one value of :math:`z`, at the top of
 # :math:`\log p(x, z) = \log p(x \mid z) + \log p(z)`.
 #
-# ``mcem`` walks: :math:`z'_n \sim N(z_n, \epsilon^2 I)`, accepted with probability
+# ``mcem`` walks (equation :eq:`metropolis-step`): :math:`z'_n \sim N(z_n, \epsilon^2 I)`, accepted with probability
 # :math:`\min(1, p(x, z') / p(x, z))`. Then :math:`p(z \mid x)` is what the walk tends to, since with a symmetric
 # proposal both directions between two codes are taken equally often.
 #
-# ``langevin`` follows the gradient and adds noise,
+# ``langevin`` follows the gradient and adds noise (equation :eq:`langevin-step`),
 #
 # .. math::
 #
@@ -220,7 +221,7 @@ looks = (
 upper = figure.add_subplot(grid[0, :])
 lower = figure.add_subplot(grid[1, 0])
 for (name, run), (colour, dash, marker) in zip(runs.items(), looks, strict=True):
-    look = {"color": colour, "linestyle": dash, "marker": marker, "markersize": 4}
+    look: dict[str, Any] = {"color": colour, "linestyle": dash, "marker": marker, "markersize": 4}
     upper.semilogx(run.seconds, run.quality, label=name, markevery=len(run.seconds) // 6, **look)
     lower.plot(range(1, len(run.objective) + 1), run.objective, markevery=len(run.objective) // 6, **look)
 upper.axhline(heard, color="#999999", linestyle=":")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from minvae_pyro.building import local_parameters
-from minvae_pyro.checkpoints import load_checkpoint
+from minvae_pyro.checkpoints import Checkpoint, load_checkpoint
 from minvae_pyro.corpora.memory import SyntheticCorpus
 from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.guides import FixedResponsibility, MixtureGuide, SeenPosterior
@@ -43,19 +43,8 @@ def rows_of(utterances: Utterances, rows: Tensor) -> Utterances:
     return Utterances(**{name: getattr(utterances, name)[rows] for name in names})
 
 
-def meet_the_talker(utterances: Utterances, epochs: int = 12, seed: int = 0) -> tuple[MinVAE, MixtureGuide]:
-    """A MIN-VAE whose decoder and audio encoder are those of the shipped A-VAE, trained on for a few seconds.
-
-    Both encoders are trained at full weight, r = 1/2; the lessons look at other rules from there.
-    """
-    torch.manual_seed(seed)
-    heard = load_checkpoint("a-vae")
-    prior = MinVAE()
-    guide = MixtureGuide(
-        prior,
-        visual=SeenPosterior(MouthConvolution(channels=(8, 16, 32), features=64)),
-        responsibility=FixedResponsibility(),
-    )
+def acquaint(prior: MinVAE, guide: MixtureGuide, heard: Checkpoint, utterances: Utterances, epochs: int) -> None:
+    """Train prior and guide on utterances, two at a time, decoder and audio encoder starting from those of an A-VAE."""
     prior.decoder.load_state_dict(heard.prior.get_submodule("decoder").state_dict())
     guide.audio.load_state_dict(heard.guide.get_submodule("audio").state_dict())
     bound = AnalyticTraceEnum_ELBO(max_plate_nesting=2)(prior, guide)
@@ -71,4 +60,22 @@ def meet_the_talker(utterances: Utterances, epochs: int = 12, seed: int = 0) -> 
             torch.nn.utils.clip_grad_norm_(bound.parameters(), 500.0)
             adam.step()
             schedule.step()
-    return prior.eval(), guide.eval()
+    prior.eval()
+    guide.eval()
+
+
+def meet_the_talker(utterances: Utterances, epochs: int = 12, seed: int = 0) -> tuple[MinVAE, MixtureGuide]:
+    """A MIN-VAE whose decoder and audio encoder are those of the shipped A-VAE, trained on for a few seconds.
+
+    Both encoders are trained at full weight, r = 1/2; the lessons look at other rules from there.
+    """
+    torch.manual_seed(seed)
+    heard = load_checkpoint("a-vae")
+    prior = MinVAE()
+    guide = MixtureGuide(
+        prior,
+        visual=SeenPosterior(MouthConvolution(channels=(8, 16, 32), features=64)),
+        responsibility=FixedResponsibility(),
+    )
+    acquaint(prior, guide, heard, utterances, epochs)
+    return prior, guide

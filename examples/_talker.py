@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import pyro
 import torch
+from _mixture import acquaint
 from torch import Tensor
 
 from minvae_pyro.audio.mixing import mix_at_snr
 from minvae_pyro.audio.stft import STFT
-from minvae_pyro.building import local_parameters
 from minvae_pyro.checkpoints import Checkpoint, load_checkpoint
 from minvae_pyro.corpora.memory import SyntheticCorpus
 from minvae_pyro.corpora.synthetic import synthesise
 from minvae_pyro.corpora.synthetic_noise import synthetic_noise
-from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.evaluation.scores import si_sdr
 from minvae_pyro.guides import FixedResponsibility, SharedGuide
 from minvae_pyro.models import ConditionalMinVAE, FixedMixing
@@ -54,17 +52,18 @@ class Recording:
 
 def record(seeds: Iterable[int], noise: str, seconds: float = 3.0, snr_db: float = 0.0) -> Recording:
     """Film and record sentences, one for each seed, in synthetic noise of a kind."""
-    stft, parts = STFT(), []
+    stft = STFT()
+    clean, noisy, batches = [], [], []
     for seed in seeds:
         talk = synthesise(seconds, seed)
-        noisy, clean = mix_at_snr(talk.waveform, synthetic_noise(noise, len(talk.waveform), seed + 50), snr_db)
-        level = noisy.square().mean().sqrt()
-        spectrum = stft(noisy / level)
+        heard, spoken = mix_at_snr(talk.waveform, synthetic_noise(noise, len(talk.waveform), seed + 50), snr_db)
+        level = heard.square().mean().sqrt()
+        spectrum = stft(heard / level)
         film = MouthTrack(talk.crops, talk.times, torch.ones(len(talk.times), dtype=torch.bool))
-        utterances = Utterances.from_spectrum(spectrum, *align_mouth(film, stft.frame_times(len(spectrum))))
-        parts.append((clean / level, noisy / level, utterances))
-    clean, noisy = (torch.stack([part[place] for part in parts]) for place in (0, 1))
-    return Recording(clean, noisy, concatenate([part[2] for part in parts]), stft)
+        clean.append(spoken / level)
+        noisy.append(heard / level)
+        batches.append(Utterances.from_spectrum(spectrum, *align_mouth(film, stft.frame_times(len(spectrum)))))
+    return Recording(torch.stack(clean), torch.stack(noisy), concatenate(batches), stft)
 
 
 def meet_the_talker(utterances: int = 32, epochs: int = 10, seed: int = 0) -> Checkpoint:
@@ -77,20 +76,6 @@ def meet_the_talker(utterances: int = 32, epochs: int = 10, seed: int = 0) -> Ch
     heard = load_checkpoint("a-vae")
     prior = ConditionalMinVAE(mixing=FixedMixing(), network=MouthConvolution(channels=(8, 16, 32), features=64))
     guide = SharedGuide(prior, responsibility=FixedResponsibility())
-    prior.decoder.load_state_dict(heard.prior.get_submodule("decoder").state_dict())
-    guide.audio.load_state_dict(heard.guide.get_submodule("audio").state_dict())
     corpus = SyntheticCorpus(utterances, first_seed=1000)
-    bound = AnalyticTraceEnum_ELBO(max_plate_nesting=2)(prior, guide)
-    adam = torch.optim.Adam(bound.parameters())
-    batches = [rows for _ in range(epochs) for rows in torch.randperm(utterances).split(2)]
-    schedule = torch.optim.lr_scheduler.OneCycleLR(adam, max_lr=3e-3, total_steps=len(batches))
-    with pyro.validation_enabled(False), local_parameters(prior, guide):
-        for rows in batches:
-            batch = concatenate([corpus.load(row) for row in rows.tolist()])
-            loss = bound(batch) / batch.mask.sum()
-            adam.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(bound.parameters(), 500.0)
-            adam.step()
-            schedule.step()
-    return Checkpoint(prior.eval(), guide.eval(), corpus.stft, {"noise": "NMFNoise"}, {})
+    acquaint(prior, guide, heard, concatenate([corpus.load(row) for row in range(utterances)]), epochs)
+    return Checkpoint(prior, guide, corpus.stft, {"noise": "NMFNoise"}, {})
