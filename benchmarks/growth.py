@@ -61,15 +61,15 @@ def _measure(sound: Tensor, rate: int, weights: Path, seconds: float) -> dict[st
     checkpoint = load_checkpoint(weights)
     with one_thread():
         enhance(sound[: rate // 2], sample_rate=rate, checkpoint=checkpoint)  # the first call of everything is slow
-        before = _peak()
+        before = peak()
         began, used = time.perf_counter(), time.process_time()
         engine = enhance(long, sample_rate=rate, checkpoint=checkpoint).engine
         elapsed, processor = time.perf_counter() - began, time.process_time() - used
     times = {"elapsed": elapsed, "processor": processor}
-    return {"seconds": seconds, "engine": engine, **times, "memory": _peak(), "before": before}
+    return {"seconds": seconds, "engine": engine, **times, "memory": peak(), "before": before}
 
 
-def _peak() -> float:
+def peak() -> float:
     """The most memory that this process has held so far, MB; what its parent held does not count."""
     lines = _STATUS.read_text().splitlines() if _STATUS.exists() else []
     found = [line.split()[1] for line in lines if line.startswith("VmHWM:")]

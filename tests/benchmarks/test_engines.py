@@ -8,12 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks import engines, growth, quality, steps
+from benchmarks import batches, engines, growth, quality, shipped, steps
 from minvae_pyro.audio.files import Sound, write_sound
+from minvae_pyro.checkpoints import load_checkpoint
 from minvae_pyro.corpora.synthetic import speak
+from minvae_pyro.enhancement import enhance
 from minvae_pyro.importing import Imported
 from minvae_pyro.inference import PointEM, StochasticVariational
 from minvae_pyro.training.plan import TrainingPlan
+from minvae_pyro.video.track import MouthTrack
 
 Capture = pytest.CaptureFixture[str]
 
@@ -109,6 +112,96 @@ def test_growth_is_that_of_the_utterance_repeated(
     assert torch.equal(heard[-1], torch.cat([demonstration.noisy] * 3)[:36000])
 
 
+def test_mixtures_are_enhanced_in_every_way_and_once(
+    tmp_path: Path, demo: Path, table: Path, handmade: Any, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = handmade(tmp_path / "min-vae.safetensors", mixture=True)
+    monkeypatch.setattr(engines, "_weights", lambda name: weights)
+    monkeypatch.setattr(shipped, "_BEGINNING", 0.5)
+    monkeypatch.setattr(shipped, "read_once", lambda clip, folder: still(1.0))
+    monkeypatch.setattr(
+        shipped, "BUDGETS", {"fast": ({"iterations": 1}, {"iterations": 2}), "map": ({"iterations": 1},)}
+    )
+    arguments = [str(demo), "--mixtures", str(table), "--output", str(tmp_path / "out"), "--only", "mixtures"]
+    assert engines.main(arguments) == 0
+    text = capsys.readouterr().out
+    assert "on 2 mixtures" in text
+    rows = rows_of(text)[2:]
+    assert [row[0] for row in rows] == ["fast, 1 iterations", "fast, 2 iterations", "map, 1 iterations", "stream"]
+    # PESQ does not know every synthetic voice
+    assert all(math.isfinite(float(cell)) for row in rows for cell in (row[1], *row[3:]))
+    assert float(rows[0][-1]) > 0
+    # two budgets are two results
+    assert rows[0][1] != rows[1][1]
+    assert (tmp_path / "out" / "mixtures.png").stat().st_size > 10_000
+    monkeypatch.setattr(shipped, "_enhance", never)
+    assert engines.main(arguments) == 0
+    assert rows_of(capsys.readouterr().out)[2:] == rows
+    handmade(weights, mixture=True, seed=1)
+    with pytest.raises(AssertionError, match="measured again"):
+        engines.main(arguments)
+
+
+def still(seconds: float) -> MouthTrack:
+    """A mouth that does not move."""
+    times = torch.arange(0, seconds, 1 / 25, dtype=torch.float64)
+    return MouthTrack(torch.full((len(times), 67, 67), 128, dtype=torch.uint8), times, torch.ones(len(times)).bool())
+
+
+def test_a_stream_gets_sound_and_pictures_as_they_arrive() -> None:
+    mouth, sound = still(1.0), torch.arange(16000.0)
+    arrived = list(shipped._blocks(sound, mouth, 16000))
+    assert torch.equal(torch.cat([block for block, _ in arrived]), sound)
+    assert torch.equal(torch.cat([track.times for _, track in arrived]), mouth.times)
+    end = 0.0
+    for block, track in arrived:
+        begin, end = end, end + len(block) / 16000
+        assert ((track.times >= begin - 1e-9) & (track.times < end)).all()
+
+
+def test_batches_are_copies_and_every_size_has_a_process(
+    tmp_path: Path, demo: Path, handmade: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demonstration, weights = quality.read_demonstration(demo), handmade(tmp_path / "a-vae.safetensors")
+    (tmp_path / "batches").mkdir()
+    found = batches.measure(demonstration, weights, [2], "cpu", tmp_path).iloc[0]
+    assert found["size"] == 2
+    assert found.seconds == 2 * len(demonstration.noisy) / 16000
+    assert found.elapsed > 0
+    assert found.memory >= found.before > 50
+    row = rows_of(batches.in_table(pd.DataFrame([found])))[2]
+    assert float(row[4]) == pytest.approx(found.seconds / found.elapsed, abs=0.51)
+    monkeypatch.setattr(batches, "_measure", never)
+    assert batches.measure(demonstration, weights, [2], "cpu", tmp_path).iloc[0].elapsed == found.elapsed
+    # what is timed is what users get
+    checkpoint = load_checkpoint(weights)
+    both = batches._separate(checkpoint, demonstration.noisy.expand(2, -1))
+    torch.testing.assert_close(both[0], both[1])
+    expected = enhance(demonstration.noisy, sample_rate=16000, checkpoint=checkpoint).speech[0]
+    assert (both[0] - expected).norm() < 0.1 * expected.norm()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device to measure")
+def test_batches_are_measured_on_a_gpu(tmp_path: Path, demo: Path, handmade: Any) -> None:
+    (tmp_path / "batches").mkdir()
+    weights = handmade(tmp_path / "a-vae.safetensors")
+    found = batches.measure(quality.read_demonstration(demo), weights, [2], "cuda", tmp_path).iloc[0]
+    assert found.memory > found.before > 0
+
+
+def test_the_limit_counts_the_products_of_the_decoder(
+    tmp_path: Path, demo: Path, handmade: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "_REPEATS", 2)
+    text = batches.limit(quality.read_demonstration(demo), handmade(tmp_path / "a-vae.safetensors"))
+    rows = dict(rows_of(text)[2:])
+    assert rows["a pass of the decoder with gradient (MFLOP a frame)"] == "0.42"
+    assert float(rows["times the limit"]) > 1
+    shares = [int(share.rstrip("%")) for what, share in rows.items() if "of its operations" in what]
+    assert sum(shares) == pytest.approx(100, abs=2)
+    assert min(shares) > 0
+
+
 @pytest.mark.parametrize("case", steps.CASES, ids=lambda case: case.name)
 def test_the_loss_by_hand_is_the_bound_and_has_its_gradient(case: steps.Case) -> None:
     torch.manual_seed(2)
@@ -149,6 +242,8 @@ def test_what_is_missing_is_told_in_one_line(tmp_path: Path, demo: Path, capsys:
     output = ["--output", str(tmp_path / "out")]
     assert engines.main([str(demo), *output]) == 2
     assert capsys.readouterr().err.startswith("error: quality needs --weights")
+    assert engines.main([str(demo), "--only", "mixtures", *output]) == 2
+    assert capsys.readouterr().err.startswith("error: mixtures needs --mixtures")
     assert engines.main([str(tmp_path / "nothing"), "--only", "steps", *output]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     write_sound(demo / "clean.wav", Sound(torch.zeros(1, 5), 16000), overwrite=True)
