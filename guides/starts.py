@@ -63,7 +63,10 @@ def visual(prior: SpeechPrior, encoders: Encoders, utterances: Utterances, trust
 
 
 def both(prior: SpeechPrior, encoders: Encoders, utterances: Utterances, trust: Tensor, seed: int) -> Gaussian:
-    """Between the two posteriors, by the trust in the mouth (equation :eq:`blended-start`)."""
+    """Between the two posteriors, by the trust in the mouth.
+
+    Equation :eq:`blended-start`.
+    """
     return _seen_or_heard(encoders, utterances, trust)
 
 
