@@ -108,6 +108,18 @@ def test_mistakes_are_one_line_and_code_2_before_any_work(arguments, message, mi
     assert list(folder.iterdir()) == []
 
 
+def test_an_interrupted_ablation_tells_that_it_goes_on(ablation, mixtures, tmp_path, monkeypatch, capsys):
+    def interrupted(*given, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("minvae_pyro.evaluation.trainings.train", interrupted)
+    output = tmp_path / "results"
+    assert main(["ablate", str(ablation), "--mixtures", str(mixtures), "--output", str(output)]) == 130
+    assert capsys.readouterr().err == (
+        f"minvae ablate: interrupted; what is finished is in {output}, the same command goes on there\n"
+    )
+
+
 def test_help(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["ablate", "--help"])

@@ -215,3 +215,12 @@ def test_ready_made_ablations_name_things_that_exist(name, prepared_features):
     plans = ablation.plans()
     assert ablation.title
     assert len({plan.name for plan in plans}) == len(plans) > len(ablation.factors)
+
+
+def test_ready_made_ablations_have_every_factor_that_a_model_has(prepared_features):
+    factors = {factor for name in shipped_ablations() for factor in read_ablation(name).factors}
+    assert factors >= {"prior", "guide", "responsibility", "visual component", "visual network", "noise injection"}
+    assert factors >= {"start", "noise", "gain", "engine", "temperature", "video"}
+    videos = {plan.system().video for plan in read_ablation("videos").plans()}
+    late = {f"late-{milliseconds}" for milliseconds in (40, 80, 120, 200, 400)}
+    assert videos == {"right", "other", "frozen", "covered", "absent"} | late
