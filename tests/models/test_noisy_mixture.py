@@ -10,6 +10,7 @@ from pyro import poutine
 from torch import Tensor
 
 from minvae_pyro.models import AudioVAE, MinVAE, NMFNoise, NoisyMixture
+from minvae_pyro.models.noise import FLOOR
 from minvae_pyro.networks import SpectrumDecoder
 from minvae_pyro.utterances import Utterances
 
@@ -112,7 +113,7 @@ def test_the_update_of_both_factors_is_the_published_one(
         variance = speech + (w @ h).T
         up = (weights * (power / variance**2 * mask[:, None])[:, n, f]).sum()
         down = (weights * (1 / variance * mask[:, None])[:, n, f]).sum()
-        return float((up / down.clamp_min(1e-300)).sqrt())
+        return float((up / down.clamp_min(FLOOR)).sqrt())
 
     everything = slice(None)
     new_h = h.clone()
