@@ -41,40 +41,57 @@ class RepositoryLinks(SphinxTransform):
     def apply(self, **kwargs: Any) -> None:
         """Change the document in place."""
         for node in list(self.document.findall(lambda one: isinstance(one, nodes.Element) and _is_link(one))):
-            target = node["reftarget"].split("#")[0]
-            folder = (Path(self.env.srcdir) / self.env.docname).parent
-            self._turn(node, _within(folder / target))
+            path = self._path(node["reftarget"].split("#")[0])
+            if path is not None:
+                self._turn(node, path)
 
-    def _turn(self, node: nodes.Element, path: Path | None) -> None:
-        if path is None:
-            return
-        module = module_of(path)
+    def _path(self, target: str) -> Path | None:
+        """Where in the repository a link leads, seen from its page, or from the top as in what a page includes."""
+        if Path(target).is_absolute():
+            target = f"{target}.md"  # MyST leaves out the suffix of what it takes for a page
+        for folder in (self._folder, REPOSITORY):
+            # no links are followed: parts of the repository may stand elsewhere
+            path = Path(os.path.normpath(folder / target))
+            if target and path.exists() and path.is_relative_to(REPOSITORY):
+                return path.relative_to(REPOSITORY)
+        return None
+
+    @property
+    def _folder(self) -> Path:
+        return (Path(self.env.srcdir) / self.env.docname).parent
+
+    def _turn(self, node: nodes.Element, path: Path) -> None:
+        module, words = module_of(path), nodes.inline("", "", *node.children[0].children, classes=["xref"])
+        page = _page_of(path)
         if module:
-            role = {"refdomain": "py", "reftype": "mod", "reftarget": module, "refwarn": True}
-        elif path.parts[:1] == ("examples",):
-            lesson = f"/lessons/{path.stem}" if path.suffix == ".py" else "/lessons/index"
-            role = {"refdomain": "std", "reftype": "doc", "reftarget": lesson, "refwarn": True}
-        else:
-            if (REPOSITORY / path).is_dir():
-                node.replace_self(nodes.literal("", path.as_posix() + "/"))
+            role = {"refdomain": "py", "reftype": "mod", "reftarget": module}
+        elif page:
+            role = {"refdomain": "std", "reftype": "doc", "reftarget": page}
+        elif (REPOSITORY / path).is_dir():
+            node.replace_self(nodes.literal("", f"{path.as_posix()}/"))
             return
-        words = nodes.inline("", "", *node.children[0].children, classes=["xref"])
-        node.replace_self(addnodes.pending_xref("", words, refexplicit=True, refdoc=self.env.docname, **role))
+        else:
+            target = os.path.relpath(REPOSITORY / path, self._folder)
+            node.replace_self(addnodes.download_reference("", words, reftarget=target, refdoc=self.env.docname))
+            return
+        node.replace_self(
+            addnodes.pending_xref("", words, refexplicit=True, refwarn=True, refdoc=self.env.docname, **role)
+        )
+
+
+def _page_of(path: Path) -> str | None:
+    """The page on which a file or folder of the repository is shown, if it is no page itself."""
+    if path.parts[:1] == ("examples",):
+        return f"/lessons/{path.stem}" if path.suffix == ".py" else "/lessons/index"
+    return f"/{path.stem.lower()}" if path.suffix == ".md" and len(path.parts) == 1 else None
 
 
 def _is_link(node: nodes.Element) -> bool:
     if isinstance(node, addnodes.download_reference):
         return True
-    return isinstance(node, addnodes.pending_xref) and node.get("reftype") == "myst" and node["refdomain"] is None
-
-
-def _within(path: Path) -> Path | None:
-    """A path relative to the repository, if it leads to something there."""
-    try:
-        # no links are followed: parts of the repository may stand elsewhere
-        return Path(os.path.normpath(path)).relative_to(REPOSITORY)
-    except ValueError:
-        return None
+    if not isinstance(node, addnodes.pending_xref) or node.get("reftype") != "myst":
+        return False
+    return node["refdomain"] is None or Path(node["reftarget"]).is_absolute()
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
