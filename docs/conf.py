@@ -37,6 +37,9 @@ html_show_sphinx = False
 html_copy_source = False
 html_show_sourcelink = False
 
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 3
 math_number_all = False
@@ -75,6 +78,7 @@ sphinx_gallery_conf = {
     "filename_pattern": r"/\d\d_",
     "ignore_pattern": r"(^|/)_",
     "image_scrapers": (LessonFigures(),),
+    "capture_repr": (),
     "reset_modules": ("running_lessons.begin",),
     "download_all_examples": False,
     "write_computation_times": False,
