@@ -14,12 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.cells import one_thread
-from benchmarks.grid import fingerprint
+from benchmarks.common import fingerprint, markdown
 from benchmarks.growth import peak
 from benchmarks.quality import Demonstration, settings
-from benchmarks.tables import markdown
 from minvae_pyro.checkpoints import Checkpoint, load_checkpoint
+from minvae_pyro.evaluation.pieces import one_thread
 from minvae_pyro.inference import FastVariational, infer
 from minvae_pyro.inference.infer import DEFAULT_ENGINE
 from minvae_pyro.separation import level

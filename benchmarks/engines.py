@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 
 from benchmarks import batches, growth, quality, shipped, steps
-from benchmarks.grid import Weights
-from benchmarks.running import answer, progress_bar
+from benchmarks.common import answer, progress_bar
+from minvae_pyro.checkpoints import checkpoint_file
 from minvae_pyro.destinations import make_folder
 from minvae_pyro.errors import UserError
 from minvae_pyro.plots import save_figure
@@ -134,7 +134,7 @@ def benchmark(job: Job) -> str:
 
 
 def _weights(name: str) -> Path:
-    return Weights(["shipped"], (name,)).path(name, 0)
+    return checkpoint_file(name)
 
 
 if __name__ == "__main__":

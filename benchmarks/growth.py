@@ -11,12 +11,11 @@ from pathlib import Path
 import pandas as pd
 from torch import Tensor
 
-from benchmarks.cells import one_thread
-from benchmarks.grid import fingerprint
+from benchmarks.common import fingerprint, markdown
 from benchmarks.quality import Demonstration, settings
-from benchmarks.tables import markdown
 from minvae_pyro.checkpoints import describe, load_checkpoint
 from minvae_pyro.enhancement import enhance
+from minvae_pyro.evaluation.pieces import one_thread
 from minvae_pyro.inference import Settings
 from minvae_pyro.writing import write_whole
 

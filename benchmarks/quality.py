@@ -14,13 +14,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from benchmarks.cells import one_thread
-from benchmarks.grid import fingerprint
-from benchmarks.tables import markdown
+from benchmarks.common import fingerprint, markdown
 from minvae_pyro.audio.files import read_sound
 from minvae_pyro.checkpoints import Checkpoint, load_checkpoint
 from minvae_pyro.enhancement import enhance
 from minvae_pyro.errors import UserError
+from minvae_pyro.evaluation.pieces import one_thread
 from minvae_pyro.evaluation.scores import scores
 from minvae_pyro.importing import import_weights
 from minvae_pyro.inference.infer import ENGINES

@@ -16,13 +16,12 @@ from matplotlib.figure import Figure
 from rich.progress import Progress
 from torch import Tensor
 
-from benchmarks.cells import built, one_thread
-from benchmarks.grid import fingerprint
-from benchmarks.tables import markdown
-from benchmarks.videos import read_once
+from benchmarks.common import built, fingerprint, markdown
 from minvae_pyro.checkpoints import Checkpoint, load_checkpoint
 from minvae_pyro.enhancement import enhance
+from minvae_pyro.evaluation.pieces import one_thread
 from minvae_pyro.evaluation.scores import scores, si_sdr
+from minvae_pyro.evaluation.videos import read_once
 from minvae_pyro.inference.infer import ENGINES
 from minvae_pyro.streaming import enhance_stream
 from minvae_pyro.video.track import MouthTrack

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 from torch.nn.functional import logsigmoid
 
-from benchmarks.cells import one_thread
-from benchmarks.tables import markdown
+from benchmarks.common import markdown
+from minvae_pyro.evaluation.pieces import one_thread
 from minvae_pyro.guides import AudioGuide, AudioVisualGuide, MixtureGuide, SharedGuide, TwoVAEsGuide
 from minvae_pyro.guides.posteriors import HeardPosterior
 from minvae_pyro.models import AudioVAE, ConditionalMinVAE, ConditionalVAE, MinVAE, MixtureOfVAEs
