@@ -123,7 +123,12 @@ def judged(means: pd.DataFrame, ablation: Ablation) -> pd.DataFrame:
 
 
 def verdict(holds: Sequence[bool]) -> str:
-    """One of :data:`VERDICTS`: for all comparisons, some, or none."""
+    """One of :data:`VERDICTS`: for all comparisons, some, or none.
+
+    Example:
+        >>> verdict([True, True]), verdict([True, False]), verdict([False])
+        ('holds', 'holds partly', 'does not hold')
+    """
     return VERDICTS[0] if all(holds) else VERDICTS[1] if any(holds) else VERDICTS[2]
 
 

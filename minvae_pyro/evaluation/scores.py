@@ -87,6 +87,11 @@ def si_sir_sar(clean: Tensor, noise: Tensor, estimate: Tensor) -> tuple[Tensor, 
     Returns:
         SI-SIR and SI-SAR, (...) float64 each. SI-SAR is infinite for an estimate that is a weighted sum of speech and
         noise, such as the mixture itself. NaN where clean speech or estimate is silent.
+
+    Example:
+        >>> clean, noise = torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 1.0, 0.0])
+        >>> si_sir_sar(clean, noise, torch.tensor([1.0, 0.1, 0.01]))[0]
+        tensor(20.0000, dtype=torch.float64)
     """
     clean, noise, estimate = clean.double(), noise.double(), estimate.double()
     target = _project(estimate, clean)

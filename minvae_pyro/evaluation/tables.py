@@ -50,6 +50,14 @@ def summary(
 
     Raises:
         UserError: the table lacks a column.
+
+    Example:
+        >>> table = pd.DataFrame({"id": ["a", "b"], "system": ["ours", "ours"], "si_sdr_gain": [4.0, 6.0]})
+        >>> print(to_markdown(summary(table, metrics=["si_sdr_gain"])))
+        | system | mixtures | SI-SDR gain (dB) |
+        | --- | --: | --: |
+        | ours | 2 | +5.00 (+4.00 to +6.00) |
+        <BLANKLINE>
     """
     check_columns(table, ["id", *by, *metrics])
     rows = []

@@ -56,6 +56,12 @@ def find_graph(model: SpeechPrior | NoisyMixture, utterances: Utterances | None 
 
     Raises:
         UserError: the model does not run on a few frames of noise.
+
+    Example:
+        >>> from minvae_pyro.models import AudioVAE
+        >>> graph = find_graph(AudioVAE())
+        >>> [node.name for node in graph.nodes], graph.arrows
+        (['z', 's'], (('z', 's'),))
     """
     # a copy at rest: a run would move the running statistics of a model in training
     model = copy.deepcopy(model).eval()
