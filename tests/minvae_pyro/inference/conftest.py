@@ -14,15 +14,26 @@ from minvae_pyro.guides import (
     GatedResponsibility,
     HeardPosterior,
     MeanFieldGuide,
+    ParticleGuide,
     SharedGuide,
     UtteranceGuide,
 )
 from minvae_pyro.guides.posteriors import CleanPosterior
-from minvae_pyro.models import AudioVAE, ConditionalMinVAE, NMFNoise, NoisyMixture, SpeechPrior
+from minvae_pyro.inference import ParticleEM
+from minvae_pyro.models import (
+    AudioVAE,
+    ConditionalMinVAE,
+    MixtureOfVAEs,
+    NMFNoise,
+    NoisyMixture,
+    SpeechPrior,
+    SwitchingVAE,
+)
 from minvae_pyro.networks import MouthPerceptron, SpectrumDecoder, SpectrumEncoder
 from minvae_pyro.utterances import Utterances
 
 LATENT, FREQUENCIES, RANK = 3, 6, 2
+BINS = 5
 
 
 class MaskGate(nn.Module):
@@ -93,3 +104,74 @@ class Noisy:
 @pytest.fixture
 def noisy() -> Noisy:
     return Noisy()
+
+
+class Small:
+    """Priors of one or two dimensions, recordings of five bins, and posteriors of z on a grid."""
+
+    @staticmethod
+    def vae(latent: int, seed: int) -> AudioVAE:
+        prior = AudioVAE(latent, SpectrumDecoder(latent, 4, BINS))
+        generator = torch.Generator().manual_seed(seed)
+        for parameter in prior.parameters():
+            parameter.data = parameter.data + torch.randn(parameter.shape, generator=generator)
+        return prior.double()
+
+    @staticmethod
+    def prior(kind: str) -> SpeechPrior:
+        """Plain, a mixture of two with alpha free in every frame, or with a chain of alpha."""
+        if kind == "plain":
+            return Small.vae(2, 1)
+        return {"two": MixtureOfVAEs, "chain": SwitchingVAE}[kind](Small.vae(2, 1), Small.vae(2, 2)).double()
+
+    @staticmethod
+    def recordings(size: int, frames: int) -> Utterances:
+        parts = torch.randn(2, size, frames, BINS, dtype=torch.float64)
+        mouth = torch.zeros((), dtype=torch.float64).expand(size, frames, 67, 67)
+        return Utterances.from_spectrum(torch.complex(*parts), mouth)
+
+    @staticmethod
+    def mixture_of(prior: SpeechPrior, batch: Utterances) -> NoisyMixture:
+        size, frames = batch.mask.shape
+        spectra, activations = (0.2 + torch.rand(size, *s).double() for s in ((BINS, 2), (2, frames)))
+        noise = NMFNoise(2).at(spectra=spectra, activations=activations)
+        return NoisyMixture(prior.given(batch), noise, torch.full((size, 1, 1), 1.2, dtype=torch.float64))
+
+    @staticmethod
+    def particles(mixture: NoisyMixture, batch: Utterances, chains: int, latent: int, **start: Any) -> ParticleGuide:
+        begin = torch.zeros(*batch.mask.shape, latent, dtype=torch.float64)
+        return ParticleGuide(chains).start(mixture.speech, batch, (begin, torch.ones_like(begin)), **start)
+
+    @staticmethod
+    def one_e_step(engine: ParticleEM, mixture: NoisyMixture, guide: ParticleGuide, batch: Utterances) -> Tensor:
+        return next(engine.e_steps(mixture, guide, batch))[0]
+
+    @staticmethod
+    def log_density(mixture: NoisyMixture, speech: AudioVAE, batch: Utterances, z: Tensor) -> Tensor:
+        """log p(x, z) by hand, (G, B, N), up to a constant."""
+        noise = (mixture.noise.spectra @ mixture.noise.activations).mT
+        variance = mixture.gain * speech.decoder(z) + noise
+        return -(variance.log() + batch.power / variance).sum(-1) - z.square().sum(-1) / 2
+
+    @staticmethod
+    @torch.no_grad()
+    def on_a_grid(
+        mixture: NoisyMixture, speech: AudioVAE, batch: Utterances, latent: int, points: int = 241
+    ) -> tuple[Tensor, Tensor]:
+        """Grid (G, L) and normalised posterior (G, B, N)."""
+        axis = torch.linspace(-6, 6, points, dtype=torch.float64)
+        grid = torch.cartesian_prod(*[axis] * latent).reshape(-1, latent)
+        logs = Small.log_density(mixture, speech, batch, grid[:, None, None].expand(-1, *batch.mask.shape, -1))
+        return grid, logs.softmax(0)
+
+    @staticmethod
+    def assert_moments(found: Tensor, grid: Tensor, density: Tensor, tolerance: float) -> None:
+        """Means of z, z z' and tanh(2 z) over particles (S, B, N, L) are those of the density on the grid."""
+        for moment in (lambda z: z, lambda z: (z[..., None] * z[..., None, :]).flatten(-2), lambda z: (2 * z).tanh()):
+            expected = torch.einsum("gbn,gk->bnk", density, moment(grid))
+            torch.testing.assert_close(moment(found).mean(0), expected, rtol=0, atol=tolerance)
+
+
+@pytest.fixture
+def small() -> type[Small]:
+    return Small
