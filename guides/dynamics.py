@@ -76,6 +76,8 @@ class StructuredGuide(RecurrentGuide):
         for n in frames:
             z[n] ~ N(encoder.step(z[n-1], encoder(heard)[n]))
 
+    Its divergence from the prior is equation :eq:`kalman-divergence`.
+
     Args:
         prior: the prior that is trained; with sight, its dynamics say what the mouth lets expect.
         encoder: maps power (B, N, F), mask (B, N) and, with sight, features (B, N, V) to what lies ahead of each frame,

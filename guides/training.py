@@ -22,6 +22,8 @@ from minvae_pyro.utterances import Utterances
 class AudioGuide(PyroModule):
     """q(z) = N(audio encoder(heard)): the posterior of A-VAE (arXiv 1902.01605).
 
+    The bound that it is trained by is equation :eq:`vae-bound`.
+
     Args:
         audio: maps utterances to mean and scale of z.
     """

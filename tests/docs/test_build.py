@@ -104,6 +104,12 @@ def test_every_equation_has_one_number_and_one_place(built: Built) -> None:
     assert numbers == [f"({number})" for number in range(1, len(names) + 1)]
 
 
+def test_every_equation_is_named_where_it_is_computed() -> None:
+    code = "".join(source.read_text() for top in PACKAGES for source in (REPOSITORY / top).rglob("*.py"))
+    names = EQUATION.findall((REPOSITORY / "docs" / "mathematics.md").read_text())
+    assert [name for name in names if f":eq:`{name}`" not in code] == []
+
+
 def test_equations_are_drawn_by_the_browser(built: Built) -> None:
     page = built.page("mathematics")
     assert len(page.find_all("math")) > 100
