@@ -13,7 +13,6 @@ from torch.nn.functional import pad
 
 from minvae_pyro.audio.files import Sound
 from minvae_pyro.checkpoints import Checkpoint, load_checkpoint
-from minvae_pyro.errors import UserError
 from minvae_pyro.guides.starts import Start
 from minvae_pyro.guides.utterance import UtteranceGuide
 from minvae_pyro.inference import InferenceEngine, Settings
@@ -129,7 +128,7 @@ def enhance(
     began = time.perf_counter()
     report: Progress = progress or (lambda what, done, total: None)
     loaded = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint)
-    _move(loaded, device)
+    loaded.to(device)
     settings = Settings.choose(loaded.enhancement, {"engine": engine, "start": start, "noise": noise, "guide": guide})
     report("looking for the mouth", 0, 0)
     recording = read_recording(source, sample_rate=sample_rate, video=video, video_frame_rate=video_frame_rate)
@@ -178,14 +177,6 @@ def enhance(
         checkpoint="" if isinstance(checkpoint, Checkpoint) else str(checkpoint),
         notes=notes,
     )
-
-
-def _move(checkpoint: Checkpoint, device: str | torch.device) -> None:
-    try:
-        for module in (checkpoint.prior, checkpoint.guide, checkpoint.stft):
-            module.to(device)
-    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts that it has it
-        raise UserError(f"cannot compute on {device} ({str(error).splitlines()[0]}): choose cpu.") from error
 
 
 def _resampled(sound: Sound, sample_rate: int, samples: int) -> Tensor:
