@@ -192,3 +192,10 @@ def test_weights_that_do_not_fit_are_told(saved, problem):
     rewrite(saved, tensors)
     with pytest.raises(UserError, match=rf"{problem} weights \(prior\.decoder"):
         load_checkpoint(saved)
+
+
+def test_a_device_that_is_not_there_is_told():
+    checkpoint = load_checkpoint("a-vae")
+    assert checkpoint.to("cpu") is checkpoint
+    with pytest.raises(UserError, match="cannot compute on abacus"):
+        checkpoint.to("abacus")
