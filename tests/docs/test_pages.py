@@ -58,3 +58,12 @@ def test_links_of_the_page_lead_somewhere(page: Path) -> None:
 
 def test_pages_have_links() -> None:
     assert sum(len(re.findall(r"\]\((?!http)", page.read_text())) for page in EVERY_PAGE) > 80
+
+
+def test_every_module_and_package_has_a_place_on_the_page_on_architecture() -> None:
+    page = (DOCS / "ARCHITECTURE.md").read_text()
+    modules = [source for top in ("models", "guides", "minvae_pyro") for source in (REPOSITORY / top).glob("[a-z]*.py")]
+    folders = [folder for folder in (REPOSITORY / "minvae_pyro").glob("[a-z]*/")]
+    missing = [path.name for path in modules if not re.search(rf"\b{path.name}\b", page)]
+    missing += [folder.name for folder in folders if f"{folder.name}/" not in page]
+    assert sorted(missing) == ["version.py"]
