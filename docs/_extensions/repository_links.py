@@ -72,7 +72,7 @@ class RepositoryLinks(SphinxTransform):
             return
         else:
             target = os.path.relpath(REPOSITORY / path, self._folder)
-            node.replace_self(addnodes.download_reference("", words, reftarget=target, refdoc=self.env.docname))
+            node.replace_self(addnodes.download_reference("", "", words, reftarget=target, refdoc=self.env.docname))
             return
         node.replace_self(
             addnodes.pending_xref("", words, refexplicit=True, refwarn=True, refdoc=self.env.docname, **role)

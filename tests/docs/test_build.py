@@ -127,6 +127,9 @@ def test_links_into_the_repository_lead_to_the_reference_and_to_lessons(built: B
     links = {link.get_text(): link["href"] for link in built.page("mathematics").find_all("a")}
     assert links["models/min_vae.py"] == "api/models.html#module-minvae_pyro.models.min_vae"
     assert links["examples/"] == "lessons/index.html"
+    front = {link.get_text(): link["href"] for link in built.page("readme").find_all("a")}
+    assert front["docs/results.md"] == "results.html"
+    assert front["credits"].startswith("_downloads/")
 
 
 def test_pages_fetch_nothing(built: Built) -> None:
