@@ -320,6 +320,6 @@ for (model, value), (colour, dash) in zip(same.items(), looks, strict=True):
     rows[3].axhline(value, color=colour, linestyle=dash, label=f"{model}, held out")
 rows[3].set(xlabel="epoch", ylabel="ELBO (nats per frame)", ylim=(-3700, 200), title="What the code is worth")
 rows[3].xaxis.set_major_locator(MaxNLocator(integer=True))
-rows[3].legend(loc=(0.54, 0.2))
+rows[3].legend(loc=(0.58, 0.22), fontsize="small")
 Path("examples-output").mkdir(exist_ok=True)
 print("figure:", save_figure(figure, "examples-output/01_a_speech_prior.png", overwrite=True))
