@@ -105,13 +105,18 @@ class BinaryMarkovChain(TorchDistribution):
 
     @torch.no_grad()
     def sample(self, sample_shape: Any = ()) -> Tensor:
-        """Exact draws, sample_shape + (..., N).
+        """Exact draws, sample_shape + (..., N)."""
+        shape = torch.Size(sample_shape) + self.batch_shape
+        return self.states(torch.rand(shape, dtype=self.after_zero.dtype, device=self.after_zero.device))
+
+    def states(self, uniform: Tensor) -> Tensor:
+        """The draw that follows from numbers between 0 and 1.
 
         A uniform number makes each frame a map from {0, 1} to {0, 1}; maps compose in any grouping.
+
+        Args:
+            uniform: (..., N), of a shape that broadcasts with that of the chain.
         """
-        uniform = torch.rand(
-            torch.Size(sample_shape) + self.batch_shape, dtype=self.after_zero.dtype, device=self.after_zero.device
-        )
         maps = torch.stack([uniform < self.after_zero.sigmoid(), uniform < self.after_one.sigmoid()])
         states = scan(maps, lambda first, second: torch.where(first, second[1], second[0]))[0]
         return states.to(uniform.dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -64,7 +65,10 @@ class MetropolisHastingsEM(ParticleEM):
             turns = [even, ~even] if joint.follows else [torch.ones_like(even)]
             kept = []
             for step in range(self.steps):
-                alpha = joint.posterior().sample() if joint.chained and guide.held is None else None
+                alpha = None
+                if joint.chained and guide.held is None:
+                    chain: Any = joint.posterior()
+                    alpha = chain.states(uniform(joint.evidence.shape, z))
                 for turn in turns:
                     z, joint = self._move(mixture, guide, z, joint, alpha, turn & utterances.mask)
                 if step >= self.burn_in:

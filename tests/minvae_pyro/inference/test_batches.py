@@ -31,6 +31,7 @@ def recordings(frequencies: int) -> list[Utterances]:
         *(("min-vae", engine, {}) for engine in ENGINES),
         *((name, "fast", {}) for name in ("a-vae", "min-vae-v2", "vae-mm", "sw-vae", "av-cvae", "av-dkf")),
         ("av-dkf", "mcem", {}),
+        ("sw-vae", "mcem", {}),
         ("min-vae", "fast", {"guide": "MixtureUtteranceGuide", "noise": "BayesianNMFNoise", "start": "random"}),
         ("min-vae", "fast", {"guide": "SmoothedGuide", "noise": "StationaryNoise", "start": "visual"}),
         ("min-vae", "fast", {"guide": "AmortisedGuide"}),
