@@ -29,6 +29,15 @@ class Run:
     folder: Path
     seconds: float
 
+    def check(self) -> None:
+        """What every lesson does: it prints, draws a figure that it names, and does not keep a reader waiting."""
+        assert self.output.strip()
+        figure = self.folder / "examples-output" / f"{self.name}.png"
+        assert figure.read_bytes().startswith(b"\x89PNG")
+        assert f"figure: examples-output/{self.name}.png" in self.output
+        # half a minute is promised; a slow machine may take twice as long
+        assert self.seconds < 60
+
 
 @pytest.fixture(scope="session")
 def lesson(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Run]:

@@ -14,6 +14,15 @@ def numbers(pattern: str, text: str) -> list[float]:
     return [float(value) for value in (found if isinstance(found, tuple) else (found,))]
 
 
+@pytest.mark.parametrize("number", range(6, 11))
+def test_a_lesson_runs(lesson, number):
+    lesson(number).check()
+
+
+def test_the_lessons_take_two_and_a_half_minutes_together(lesson):
+    assert sum(lesson(number).seconds for number in range(6, 11)) < 150
+
+
 def test_6_pyro_and_the_package_have_one_bound(lesson):
     ours, theirs = numbers(r"bound at the start: (\S+) by Pyro's own ELBO, (\S+) by", lesson(6).output)
     assert ours == pytest.approx(theirs, abs=1e-3)
