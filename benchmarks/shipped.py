@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 from rich.progress import Progress
 from torch import Tensor
 
@@ -175,6 +176,7 @@ def quality_figure(runs: pd.DataFrame) -> Figure:
             ordered = of_engine.sort_values("processor")
             axes.plot(ordered.processor, ordered[name], "o-", color=colour, label=str(engine))
         axes.set(xscale="log", xlabel="seconds of work per second of sound", ylabel=title)
+        axes.xaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), minor_locator=NullLocator(), major_formatter="{x:g}")
         axes.grid(alpha=0.3)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
