@@ -1,7 +1,7 @@
 """An enumerated ELBO whose Kullback-Leibler terms are analytic.
 
 ``TraceEnum_ELBO`` enumerates the mixture variable exactly but scores the divergence of every continuous site
-by sampling, which makes encoder gradients noisier than the published loss, early in training by several times (lesson 4).
+by sampling, which makes encoder gradients noisier than the published loss, several times early in training (lesson 4).
 ``TraceMeanField_ELBO`` has the analytic divergence and refuses discrete sites. This one does both.
 """
 
