@@ -81,7 +81,7 @@ def read_parts(words: Sequence[str], checkpoint: str) -> dict[str, Any]:
         parser.add_class(base, key, key)
     classes = {name: engine.__name__ for name, engine in ENGINES.items()}
     try:
-        parsed = parser.parse_args([*_defaults(words, checkpoint), *_in_full(words, classes)])
+        parsed = parser.parse_args(_in_full([*_defaults(words, checkpoint), *words], classes))
     except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
         raise UserError(explain(error, "minvae enhance")) from error
     short = {engine: name for name, engine in ENGINES.items()}
