@@ -22,7 +22,7 @@ from minvae_pyro.errors import UserError
 from minvae_pyro.evaluation.pieces import one_thread
 from minvae_pyro.evaluation.scores import scores
 from minvae_pyro.importing import import_weights
-from minvae_pyro.inference.infer import ENGINES
+from minvae_pyro.inference.infer import DEFAULT_ENGINE, ENGINES
 from minvae_pyro.writing import write_whole
 
 SYSTEMS = ("A-VAE", "A-DKF")
@@ -41,6 +41,9 @@ class of machine (design document, section 5), which was loaded."""
 
 RANK = 10
 """Rank of the noise in the published systems; ours is smaller."""
+
+OWN = "as imported"
+"""Label of the settings that ``minvae import`` gives to weights."""
 
 _SCORES = {"si_sdr": ("SI-SDR (dB)", 2), "pesq": ("PESQ-wb", 3), "stoi": ("STOI", 3)}
 _SECONDS = {"elapsed": "s per s, clock", "processor": "s per s, processor"}
@@ -80,9 +83,10 @@ def read_demonstration(folder: Path) -> Demonstration:
 
 
 def configurations() -> dict[str, dict[str, Any]]:
-    """What is measured: every engine as it comes, and ``svi`` with the noise of the published systems."""
+    """What is measured: weights as they come, every engine as it comes, ``svi`` with the noise of the published."""
     ranked = {"class_path": "NMFNoise", "init_args": {"rank": RANK}}
-    return {**{name: {"engine": name} for name in ENGINES}, f"svi, rank {RANK}": {"engine": "svi", "noise": ranked}}
+    engines = {name: {"engine": name} for name in ENGINES}
+    return {OWN: {}, **engines, f"svi, rank {RANK}": {"engine": "svi", "noise": ranked}}
 
 
 def measure(demonstration: Demonstration, weights: Path, output: Path) -> pd.DataFrame:
@@ -102,7 +106,7 @@ def measure(demonstration: Demonstration, weights: Path, output: Path) -> pd.Dat
         for label, options in configurations().items():
             tensors = sorted((weights / system).glob("*.pt"))
             key = fingerprint(*demonstration.files, *tensors)
-            file = output / "quality" / f"{system}-{options['engine']}-{settings(options)}-{key}.csv"
+            file = output / "quality" / f"{system}-{options.get('engine', 'own')}-{settings(options)}-{key}.csv"
             if not file.exists():
                 if checkpoint is None:
                     imported = import_weights(weights / system, output / f"{system}.safetensors", overwrite=True)
@@ -115,7 +119,8 @@ def measure(demonstration: Demonstration, weights: Path, output: Path) -> pd.Dat
 
 def settings(options: Mapping[str, Any]) -> str:
     """A few letters that change with the options and with the defaults of their engine."""
-    return hashlib.sha256(repr((options, ENGINES[options["engine"]]())).encode()).hexdigest()[:6]
+    engine = ENGINES[options.get("engine", DEFAULT_ENGINE)]()
+    return hashlib.sha256(repr((options, engine)).encode()).hexdigest()[:6]
 
 
 def _measure(demonstration: Demonstration, checkpoint: Checkpoint, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -155,6 +160,9 @@ def quality_figure(runs: pd.DataFrame) -> Figure:
     Ours are seconds of a processor, which depend less on what else runs; of the published systems the clock is known.
     """
     figure = Figure(figsize=(11, 4), layout="constrained")
+    # what came out twice the same, and engines with another rank of the noise, would only cover each other's names
+    runs = runs.drop_duplicates(["system", *_SCORES], keep="last")
+    runs = runs[~runs.engine.str.contains("rank")]
     for (name, (title, _)), axes in zip(_SCORES.items(), figure.subplots(1, len(_SCORES)), strict=True):
         for table, marker, filled in ((runs, "o", True), (PUBLISHED, "s", False)):
             for system, of_system in table.groupby("system", sort=False):
