@@ -22,7 +22,7 @@ from minvae_pyro.errors import UserError
 from minvae_pyro.evaluation.pieces import one_thread
 from minvae_pyro.evaluation.scores import scores
 from minvae_pyro.importing import import_weights
-from minvae_pyro.inference.infer import DEFAULT_ENGINE, ENGINES
+from minvae_pyro.inference.infer import ENGINES
 from minvae_pyro.writing import write_whole
 
 SYSTEMS = ("A-VAE", "A-DKF")
@@ -119,7 +119,7 @@ def measure(demonstration: Demonstration, weights: Path, output: Path) -> pd.Dat
 
 def settings(options: Mapping[str, Any]) -> str:
     """A few letters that change with the options and with the defaults of their engine."""
-    engine = ENGINES[options.get("engine", DEFAULT_ENGINE)]()
+    engine = ENGINES[options["engine"]]() if "engine" in options else OWN
     return hashlib.sha256(repr((options, engine)).encode()).hexdigest()[:6]
 
 
