@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from minvae_pyro.cli.experiments import add_running
 from minvae_pyro.destinations import check_folder
 
 if TYPE_CHECKING:
@@ -36,10 +37,7 @@ def parser() -> argparse.ArgumentParser:
         help="table with id, clip, noise, noise_offset_samples, snr_db, as for `minvae evaluate`",
     )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of results and trainings")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default: cpu)")
-    parser.add_argument("--no-sounds", action="store_true", help="keep no sounds; the report has no players then")
-    parser.add_argument("--overwrite", action="store_true", help="replace the results of another ablation")
+    add_running(parser, "ablation")
     return parser
 
 

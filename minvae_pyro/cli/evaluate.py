@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from minvae_pyro.cli.experiments import add_running
 from minvae_pyro.destinations import check_folder, make_folder
 from minvae_pyro.errors import UserError
 
@@ -71,10 +72,7 @@ def parser() -> argparse.ArgumentParser:
         "--baseline", metavar="NAME", help="system that the others are tested against (default: the first)"
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides everything random (default: 0)")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default: cpu)")
-    parser.add_argument("--no-sounds", action="store_true", help="keep no sounds; the report has no players then")
-    parser.add_argument("--overwrite", action="store_true", help="replace the results of another evaluation")
+    add_running(parser, "evaluation")
     return parser
 
 
