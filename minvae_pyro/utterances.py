@@ -92,6 +92,11 @@ class Utterances:
         mask = torch.ones(size, frames, dtype=torch.bool, device=power.device)
         return cls(spectrum, power, mouth, mouth_seen, mask, torch.arange(size, device=power.device))
 
+    @classmethod
+    def of(cls, utterances: Utterances) -> Self:
+        """The same batch as one of this class, of which nothing has been seen yet."""
+        return cls(**{f.name: getattr(utterances, f.name) for f in fields(utterances)})
+
     @property
     def power(self) -> Tensor:
         """(B, N, F) power of ``spectrum``."""
@@ -153,11 +158,6 @@ class OnceSeen(Utterances):
 
     def __post_init__(self) -> None:
         self._seen: dict[nn.Module, tuple[list[tuple[Tensor, int]], tuple[Tensor, Tensor]]] = {}
-
-    @classmethod
-    def of(cls, utterances: Utterances) -> Self:
-        """The same batch, nothing of it seen yet."""
-        return cls(**{f.name: getattr(utterances, f.name) for f in fields(utterances)})
 
     def seen_by(self, network: nn.Module) -> tuple[Tensor, Tensor]:
         """What a network makes of the mouth, see :meth:`Utterances.seen_by`."""

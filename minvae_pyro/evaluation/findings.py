@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -41,10 +41,11 @@ def write_findings(table: pd.DataFrame, ablation: Ablation, output: Path, comman
     means = averaged(table, ablation)
     effects, claims = main_effects(means, ablation), judged(means, ablation)
     make_folder(output / "figures")
-    for factor, rows in _comparable(means, ablation).items():
+    comparable = _comparable(means, ablation)
+    for factor, rows in comparable.items():
         figure = factor_figure(rows, factor, by="talker")
         save_figure(figure, output / "figures" / figure_name(factor), overwrite=True)
-    page = _page(means, ablation, effects, claims, command)
+    page = _page(means, ablation, comparable, effects, claims, command)
     contents = page, effects.to_csv(index=False), claims.to_csv(index=False)
     for name, content in zip(FILES, contents, strict=True):
         write_whole(output / name, content.encode(), overwrite=True)
@@ -86,7 +87,14 @@ def _against(comparisons: pd.DataFrame) -> list[str]:
     return found
 
 
-def _page(means: pd.DataFrame, ablation: Ablation, effects: pd.DataFrame, claims: pd.DataFrame, command: str) -> str:
+def _page(
+    means: pd.DataFrame,
+    ablation: Ablation,
+    comparable: Mapping[str, pd.DataFrame],
+    effects: pd.DataFrame,
+    claims: pd.DataFrame,
+    command: str,
+) -> str:
     mixtures, measured = means["id"].nunique(), len(ablation.combinations())
     over = f", each the mean over {', '.join(ablation.replicates)}" if ablation.replicates else ""
     text = [
@@ -100,7 +108,7 @@ def _page(means: pd.DataFrame, ablation: Ablation, effects: pd.DataFrame, claims
     ]
     if len(claims):
         text += ["", "## Claims", "", claims_table(claims).rstrip()]
-    for factor, rows in _comparable(means, ablation).items():
+    for factor, rows in comparable.items():
         text += ["", f"## {factor.capitalize()}", "", f"![{factor}](figures/{figure_name(factor)})", ""]
         text.append(to_markdown(summary(rows, ["talker", column(factor)], SHOWN)).rstrip())
         changes = effects[effects["factor"] == factor] if len(effects) else effects

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Self
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -21,11 +20,6 @@ class LookedAt(Utterances):
 
     def __post_init__(self) -> None:
         self._answers: dict[nn.Module, tuple[Tensor, Tensor]] = {}
-
-    @classmethod
-    def of(cls, utterances: Utterances) -> Self:
-        """The same batch, nothing of it seen yet."""
-        return cls(**{f.name: getattr(utterances, f.name) for f in fields(utterances)})
 
     def seen_by(self, network: nn.Module) -> tuple[Tensor, Tensor]:
         """What a network makes of the mouth, see :meth:`Utterances.seen_by`."""
