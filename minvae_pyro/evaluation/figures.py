@@ -7,7 +7,7 @@ over them is shown.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,19 @@ from minvae_pyro.plots.style import BLACK, GREY, line_style
 _SPREAD = 0.6  # of the room between two places that the points of different systems share
 _MOST_SIDE_BY_SIDE = 8  # places on an axis, until panels need the width of the page
 _LEGEND_WIDTH = 95  # letters in a line of the legend, about
+
+
+def figures_of(table: pd.DataFrame) -> Iterator[tuple[str, str, Callable[[pd.DataFrame], Figure]]]:
+    """What can be drawn of an experiment: a name for the file, a caption, and the function that draws a table.
+
+    Args:
+        table: of the experiment.
+    """
+    if table["snr_db"].nunique() > 1:
+        yield "gain-per-snr", "Gain per signal-to-noise ratio of the input", gain_per_snr_figure
+    if table["noise"].nunique() > 1:
+        yield "gain-per-noise", "Gain per noise", gain_per_noise_figure
+    yield "gain-over-mixtures", "Gain over mixtures: quartiles, median (line) and mean (diamond)", box_figure
 
 
 def gain_per_snr_figure(table: pd.DataFrame, metrics: Sequence[str] = GAINS, *, of: str = "system") -> Figure:

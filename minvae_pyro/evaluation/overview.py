@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from minvae_pyro.destinations import make_folder
-from minvae_pyro.evaluation.figures import box_figure, gain_per_noise_figure, gain_per_snr_figure
+from minvae_pyro.evaluation.figures import figures_of
 from minvae_pyro.evaluation.quantities import GAINS
 from minvae_pyro.evaluation.report import NAME, write_html
 from minvae_pyro.evaluation.scores import METRICS
@@ -59,7 +58,7 @@ def write_overview(
     make_folder(output / "figures")
     write_whole(output / RESULTS[0], ("\n\n".join(text) + "\n").encode(), overwrite=overwrite)
     write_whole(output / RESULTS[1], ("\n\n".join(latex) + "\n").encode(), overwrite=overwrite)
-    for name, draw in _figures(table).items():
+    for name, _, draw in figures_of(table):
         save_figure(draw(table), output / "figures" / f"{name}.png", overwrite=overwrite)
     write_html(table, output, title=title, baseline=baseline, overwrite=overwrite)
     shown = [results[0][1], *(result for heading, result in results if heading.startswith("Against"))]
@@ -85,13 +84,3 @@ def _results(table: pd.DataFrame, baseline: str) -> Iterator[tuple[str, pd.DataF
             yield f"Gains by {name}", summary(ours, [column, "system"])
     if len(compared := paired(table if baseline == INPUT else ours, baseline)):
         yield f"Against {baseline}", compared
-
-
-def _figures(table: pd.DataFrame) -> dict[str, Callable[[pd.DataFrame], Figure]]:
-    """What can be drawn of these mixtures."""
-    found: dict[str, Callable[[pd.DataFrame], Figure]] = {}
-    if table["snr_db"].nunique() > 1:
-        found["gain-per-snr"] = gain_per_snr_figure
-    if table["noise"].nunique() > 1:
-        found["gain-per-noise"] = gain_per_noise_figure
-    return {**found, "gain-over-mixtures": box_figure}

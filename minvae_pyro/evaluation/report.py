@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
@@ -13,7 +14,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from minvae_pyro.errors import UserError
-from minvae_pyro.evaluation.figures import box_figure, factor_figure, gain_per_noise_figure, gain_per_snr_figure
+from minvae_pyro.evaluation.figures import factor_figure, figures_of
 from minvae_pyro.evaluation.listening import listening_rows
 from minvae_pyro.evaluation.markup import laid_out
 from minvae_pyro.evaluation.quantities import GAINS, quantity
@@ -109,12 +110,9 @@ def _figures(ours: pd.DataFrame) -> list[tuple[str, Callable[[], Figure]]]:
     for column in ours:
         factor = str(column).removeprefix("factor:")
         if str(column).startswith("factor:") and ours[column].nunique() > 1:
-            found.append((f"Levels of {factor}", lambda factor=factor: factor_figure(ours, factor)))  # type: ignore[misc]
-    if ours["snr_db"].nunique() > 1:
-        found.append(("Gain per signal-to-noise ratio of the input", lambda: gain_per_snr_figure(ours)))
-    if ours["noise"].nunique() > 1:
-        found.append(("Gain per noise", lambda: gain_per_noise_figure(ours)))
-    found.append(("Gain over mixtures: quartiles, median (line) and mean (diamond)", lambda: box_figure(ours)))
+            found.append((f"Levels of {factor}", functools.partial(factor_figure, ours, factor)))
+    for _, caption, draw in figures_of(ours):
+        found.append((caption, functools.partial(draw, ours)))
     return found
 
 
