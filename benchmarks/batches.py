@@ -62,9 +62,7 @@ def measure(
 
 
 def _measure(sound: Tensor, weights: Path, size: int, device: str) -> dict[str, object]:
-    checkpoint = load_checkpoint(weights)
-    for module in (checkpoint.prior, checkpoint.guide, checkpoint.stft):
-        module.to(device)
+    checkpoint = load_checkpoint(weights).to(device)
     with one_thread():
         _separate(checkpoint, sound[None, :8000].to(device))  # the first call of everything is slow
         before = _memory(device)

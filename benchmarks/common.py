@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from minvae_pyro.errors import UserError
+from minvae_pyro.evaluation.digests import digest_of
 from minvae_pyro.evaluation.mixtures import Mixture, read_mixtures
 
 
@@ -47,7 +48,7 @@ def fingerprint(*files: Path) -> str:
     """A few letters that change with the content of the files."""
     digest = hashlib.sha256()
     for file in files:
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
+        digest.update(bytes.fromhex(digest_of(file)))
     return digest.hexdigest()[:10]
 
 

@@ -110,31 +110,27 @@ def benchmark(job: Job) -> str:
         text += ["", "## Quality against time", "", load, "", quality.in_table(runs, demonstration)]
     if "mixtures" in job.parts and job.mixtures is not None:
         with progress_bar() as progress:
-            gains = shipped.measure(job.mixtures, _weights(SHIPPED), job.output, progress)
+            gains = shipped.measure(job.mixtures, checkpoint_file(SHIPPED), job.output, progress)
         save_figure(shipped.quality_figure(gains), job.output / "mixtures.png", overwrite=True)
         text += ["", f"## `{SHIPPED}` on {gains.id.nunique()} mixtures, and the stream", "", shipped.in_table(gains)]
     if "growth" in job.parts:
-        sizes = growth.measure(demonstration, _weights(PRIOR), job.lengths, job.output)
+        sizes = growth.measure(demonstration, checkpoint_file(PRIOR), job.lengths, job.output)
         title = f"## Growth with the length of a recording (`{PRIOR}`, engine {', '.join(sizes.engine.unique())})"
         text += ["", title, "", growth.in_table(sizes)]
     if "batches" in job.parts:
         counts = job.sizes or batches.SIZES[job.device]
-        together = batches.measure(demonstration, _weights(PRIOR), counts, job.device, job.output)
+        together = batches.measure(demonstration, checkpoint_file(PRIOR), counts, job.device, job.output)
         title = f"## Growth with the recordings in a batch (`{PRIOR}`, on {job.device})"
         text += ["", title, "", batches.in_table(together)]
     if "limit" in job.parts:
         text += ["", f"## How far from the arithmetic (`{PRIOR}`, engine fast)", ""]
-        text += [batches.limit(demonstration, _weights(PRIOR))]
+        text += [batches.limit(demonstration, checkpoint_file(PRIOR))]
     if "steps" in job.parts:
         title = f"## Steps of training (batches of {steps.BATCH} x {steps.FRAMES} frames)"
         text += ["", title, "", steps.in_table(steps.measure(steps.batch()))]
     report = "\n".join(text) + "\n"
     write_whole(job.output / "engines.md", report.encode(), overwrite=True)
     return report
-
-
-def _weights(name: str) -> Path:
-    return checkpoint_file(name)
 
 
 if __name__ == "__main__":

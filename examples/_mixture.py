@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pyro
 import torch
 from torch import Tensor
@@ -39,8 +41,7 @@ def heard_and_seen(sentences: int, first_seed: int) -> Utterances:
 
 def rows_of(utterances: Utterances, rows: Tensor) -> Utterances:
     """Some utterances of a batch."""
-    names = ("spectrum", "heard", "mouth", "mouth_seen", "mask", "index")
-    return Utterances(**{name: getattr(utterances, name)[rows] for name in names})
+    return Utterances(**{field.name: getattr(utterances, field.name)[rows] for field in fields(Utterances)})
 
 
 def acquaint(prior: MinVAE, guide: MixtureGuide, heard: Checkpoint, utterances: Utterances, epochs: int) -> None:

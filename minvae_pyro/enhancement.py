@@ -20,7 +20,7 @@ from minvae_pyro.models import NoiseModel
 from minvae_pyro.naming import Description, name_of
 from minvae_pyro.recording import Source, Video, read_recording
 from minvae_pyro.separation import SILENCE, Separation, level, separate
-from minvae_pyro.video.align import align_mouth
+from minvae_pyro.video.align import on_frames
 from minvae_pyro.video.track import MouthTrack
 
 DEFAULT_CHECKPOINT = "min-vae"
@@ -137,10 +137,8 @@ def enhance(
     frame_times = loaded.stft.frame_times(loaded.stft.frames(samples)).cpu()
     mouth = None
     if recording.mouth is not None:
-        # the last frame may be centred beyond the end of the sound, where no video needs to be
-        crops, seen = align_mouth(recording.mouth, frame_times.clamp(max=sound.seconds))
-        mouth = MouthTrack(crops, frame_times, seen)
-        notes += _remarks_on(float(seen.double().mean()))
+        mouth = on_frames(recording.mouth, frame_times, sound.seconds)
+        notes += _remarks_on(float(mouth.found.double().mean()))
 
     if level(sound.waveform) <= SILENCE:
         notes.append("the recording is silent and is returned as it is")

@@ -14,7 +14,7 @@ from minvae_pyro.checkpoints import Checkpoint
 from minvae_pyro.inference import infer
 from minvae_pyro.separation import WINDOW_SECONDS, level, separate
 from minvae_pyro.utterances import Utterances, concatenate
-from minvae_pyro.video.align import align_mouth
+from minvae_pyro.video.align import on_frames
 from minvae_pyro.video.track import MouthTrack
 
 
@@ -69,9 +69,7 @@ def _align(checkpoint: Checkpoint, sound: Tensor, mouth: MouthTrack | None) -> M
     if mouth is None:
         return None
     times = checkpoint.stft.frame_times(checkpoint.stft.frames(len(sound))).cpu()
-    # the last frame may be centred beyond the end of the sound, where no video needs to be
-    crops, seen = align_mouth(mouth, times.clamp(max=len(sound) / checkpoint.stft.sample_rate))
-    return MouthTrack(crops, times, seen)
+    return on_frames(mouth, times, len(sound) / checkpoint.stft.sample_rate)
 
 
 def _together(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from minvae_pyro.evaluation.factorial import Ablation, Combination, told
-from minvae_pyro.evaluation.quantities import GAINS
+from minvae_pyro.evaluation.quantities import GAINS, column
 from minvae_pyro.evaluation.scores import METRICS
 from minvae_pyro.evaluation.statistics import holm
 from minvae_pyro.evaluation.systems import INPUT
@@ -36,11 +36,6 @@ def averaged(table: pd.DataFrame, ablation: Ablation) -> pd.DataFrame:
     means = finite.groupby(keys, sort=False, as_index=False)[list(_NUMBERS)].mean()
     levels = means[[column(factor) for factor in ablation.factors]]
     return means.assign(system=levels.agg(", ".join, axis=1))
-
-
-def column(factor: str) -> str:
-    """The column of a factor."""
-    return f"factor:{factor}"
 
 
 def matched(means: pd.DataFrame, ablation: Ablation, factor: str, level: str) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from minvae_pyro.errors import UserError
 from minvae_pyro.evaluation.estimates import Estimates
 from minvae_pyro.evaluation.mixtures import Mixture
 from minvae_pyro.evaluation.pieces import Piece, mouth_of, mouths_folder, one_thread
+from minvae_pyro.evaluation.quantities import column
 from minvae_pyro.evaluation.scores import METRICS
 from minvae_pyro.evaluation.systems import INPUT, System, check_distinct, check_name
 from minvae_pyro.writing import write_whole
@@ -170,7 +171,7 @@ def _table(rows: Sequence[Mapping[str, Any]], systems: Sequence[System]) -> pd.D
     factors = {system.name: system.factors for system in systems}
     names = list(dict.fromkeys(name for levels in factors.values() for name in levels))
     for place, name in enumerate(names, start=list(table).index("seed") + 1):
-        table.insert(place, f"factor:{name}", [factors.get(system, {}).get(name) for system in table["system"]])
+        table.insert(place, column(name), [factors.get(system, {}).get(name) for system in table["system"]])
     before = table[table["system"] == INPUT].set_index("id")
     for metric in METRICS:
         reference = before[metric].where(np.isfinite(before[metric]))

@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from minvae_pyro.destinations import make_folder
-from minvae_pyro.evaluation.effects import SHOWN, averaged, by_level, column, judged, main_effects, verdict
+from minvae_pyro.evaluation.effects import SHOWN, averaged, by_level, judged, main_effects, verdict
 from minvae_pyro.evaluation.factorial import Ablation
 from minvae_pyro.evaluation.figures import factor_figure
-from minvae_pyro.evaluation.quantities import quantity
+from minvae_pyro.evaluation.quantities import column, quantity
 from minvae_pyro.evaluation.tables import summary, to_markdown
 from minvae_pyro.plots import save_figure
 from minvae_pyro.writing import write_whole

@@ -21,6 +21,7 @@ from minvae_pyro.checkpoints import Checkpoint, checkpoint_file, load_checkpoint
 from minvae_pyro.corpora.sources import SOUND_SUFFIXES
 from minvae_pyro.errors import UserError
 from minvae_pyro.evaluation.batches import Estimate, enhance_batch
+from minvae_pyro.evaluation.digests import digest_of
 from minvae_pyro.evaluation.estimates import Estimates, given
 from minvae_pyro.evaluation.mixtures import Mixture
 from minvae_pyro.evaluation.scores import METRICS, scores, undefined
@@ -114,18 +115,6 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def digest_of(file: Path) -> str:
-    """Letters that change with the content of a file."""
-    status = file.stat()
-    return _digest(file, status.st_mtime_ns, status.st_size)
-
-
-@functools.cache
-def _digest(file: Path, changed: int, size: int) -> str:
-    with open(file, "rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def mouths_folder(output: Path) -> Path:

@@ -60,6 +60,11 @@ GAINS = ("si_sdr_gain", "pesq_gain", "estoi_gain")
 """What is shown unless something else is asked for."""
 
 
+def column(factor: str) -> str:
+    """The column of a factor in a table of scores."""
+    return f"factor:{factor}"
+
+
 def quantity(column: str) -> Quantity:
     """How a column is shown."""
     return QUANTITIES.get(column, Quantity(column.replace("_", " ")))

@@ -13,6 +13,7 @@ from typing import Any
 from minvae_pyro.checkpoints import checkpoint_file
 from minvae_pyro.corpora.manifest import read_manifest, read_stft
 from minvae_pyro.errors import UserError
+from minvae_pyro.evaluation.digests import digest_of
 from minvae_pyro.training.configuration import as_plain, read_configuration
 from minvae_pyro.training.run import train
 
@@ -67,14 +68,13 @@ class Training:
         for training in self.after.values():
             training.check()
         try:
-            given = as_plain(read_configuration(self._arguments(self._marks)))
-            data = given["data"]
+            data = self._given["data"]
             noise = (data.get("noise") or {}).get("init_args") or {}
             for folders in (data["train"], data["validation"], noise.get("voices")):
                 for folder in folders if isinstance(folders, list) else []:
                     read_stft(Path(folder))
                     read_manifest(Path(folder))
-            for source in self._sources(given):
+            for source in self._sources():
                 checkpoint_file(source)
         except UserError as error:
             raise UserError(f"training {self.config}: {error}") from error
@@ -82,9 +82,8 @@ class Training:
     @cached_property
     def fingerprint(self) -> str:
         """Letters that change with whatever decides the weights: configuration, checkpoints at the start, version."""
-        given = as_plain(read_configuration(self._arguments(self._marks)))
-        starts = [hashlib.sha256(checkpoint_file(source).read_bytes()).hexdigest() for source in self._sources(given)]
-        told = {key: value for key, value in given.items() if key not in _IRRELEVANT}
+        starts = [digest_of(checkpoint_file(source)) for source in self._sources()]
+        told = {key: value for key, value in self._given.items() if key not in _IRRELEVANT}
         told["data"] = {key: value for key, value in told["data"].items() if key != "workers"}
         return hashlib.sha256(json.dumps([told, starts], sort_keys=True).encode()).hexdigest()[:16]
 
@@ -104,7 +103,12 @@ class Training:
         weights = {name: str(training.run(folder)) for name, training in self.after.items()}
         return train([*self._arguments(weights), f"--output={folder / self.fingerprint}"])
 
-    @property
+    @cached_property
+    def _given(self) -> dict[str, Any]:
+        """The whole configuration, with marks for weights that are not there yet."""
+        return as_plain(read_configuration(self._arguments(self._marks)))
+
+    @cached_property
     def _marks(self) -> dict[str, str]:
         """What stands for weights that are not there yet."""
         return {name: training.fingerprint for name, training in self.after.items()}
@@ -118,7 +122,7 @@ class Training:
             words.append(f"--{key}={text}")
         return words
 
-    def _sources(self, given: Mapping[str, Any]) -> list[str]:
+    def _sources(self) -> list[str]:
         """Checkpoints at the start that are not trained here."""
-        sources = sorted({source.partition("#")[0] for source in given["initialise"].values()})
+        sources = sorted({source.partition("#")[0] for source in self._given["initialise"].values()})
         return [source for source in sources if source not in self._marks.values()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import re
 from abc import ABC, abstractmethod
@@ -15,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save
 
 from minvae_pyro.errors import UserError
+from minvae_pyro.evaluation.digests import digest_of
 from minvae_pyro.naming import Description, make, resolve
 from minvae_pyro.video.mouth import read_mouth
 from minvae_pyro.video.track import MouthTrack
@@ -173,7 +173,7 @@ def read_once(clip: Path, cache: Path) -> MouthTrack:
         UserError: the clip cannot be read, or shows no picture.
     """
     try:
-        digest = hashlib.sha256(clip.read_bytes()).hexdigest()[:16]
+        digest = digest_of(clip)[:16]
     except OSError as error:
         raise UserError(f"cannot read {clip}: {error.strerror}") from error
     path = cache / f"{clip.stem}-{digest}.safetensors"

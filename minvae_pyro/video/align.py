@@ -56,3 +56,16 @@ def align_mouth(track: MouthTrack, frame_times: Tensor) -> tuple[Tensor, Tensor]
         before, after = track.crops[left[block]].float(), track.crops[right[block]].float()
         mouth[block] = before.lerp(after, share[block, None, None]).round().to(torch.uint8)
     return mouth, seen
+
+
+def on_frames(track: MouthTrack, frame_times: Tensor, seconds: float) -> MouthTrack:
+    """A mouth for each frame of a sound, see :func:`align_mouth`.
+
+    Args:
+        track: T video frames.
+        frame_times: (N,) seconds, the centres of the sound frames.
+        seconds: length of the sound.
+    """
+    # the last frame may be centred beyond the end of the sound, where no video needs to be
+    crops, seen = align_mouth(track, frame_times.clamp(max=seconds))
+    return MouthTrack(crops, frame_times, seen)

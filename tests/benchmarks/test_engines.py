@@ -116,7 +116,7 @@ def test_mixtures_are_enhanced_in_every_way_and_once(
     tmp_path: Path, demo: Path, table: Path, handmade: Any, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = handmade(tmp_path / "min-vae.safetensors", mixture=True)
-    monkeypatch.setattr(engines, "_weights", lambda name: weights)
+    monkeypatch.setattr(engines, "checkpoint_file", lambda name: weights)
     monkeypatch.setattr(shipped, "_BEGINNING", 0.5)
     monkeypatch.setattr(shipped, "read_once", lambda clip, folder: still(1.0))
     monkeypatch.setattr(
