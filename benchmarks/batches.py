@@ -17,13 +17,13 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks.common import fingerprint, markdown
 from benchmarks.growth import peak
 from benchmarks.quality import Demonstration, settings
-from minvae_pyro.checkpoints import Checkpoint, load_checkpoint
-from minvae_pyro.evaluation.pieces import one_thread
+from minvae_pyro.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from minvae_pyro.enhancement.separation import level
+from minvae_pyro.evaluation.jobs import one_thread
+from minvae_pyro.files import write_atomic
 from minvae_pyro.inference import FastVariational, infer
-from minvae_pyro.inference.infer import DEFAULT_ENGINE
-from minvae_pyro.separation import level
+from minvae_pyro.inference.settings import DEFAULT_ENGINE
 from minvae_pyro.utterances import Utterances
-from minvae_pyro.writing import write_whole
 
 SIZES = {"cpu": (1, 4, 16, 64), "cuda": (1, 16, 128, 512)}
 """Recordings in a batch, by the kind of device."""
@@ -56,7 +56,7 @@ def measure(
             # a peak is one of a process: the size before must not count
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
                 row = pool.submit(_measure, demonstration.noisy, weights, size, device).result()
-            write_whole(file, pd.DataFrame([row]).to_csv(index=False).encode())
+            write_atomic(file, pd.DataFrame([row]).to_csv(index=False).encode())
         rows.append(pd.read_csv(file))
     return pd.concat(rows, ignore_index=True)
 

@@ -14,10 +14,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from minvae_pyro.destinations import make_folder
 from minvae_pyro.errors import UserError
+from minvae_pyro.files import make_folder, write_atomic
 from minvae_pyro.plots import save_figure
-from minvae_pyro.writing import write_whole
 
 # Okabe and Ito (2008), which colour-blind readers can tell apart; dashes for grey print
 _BLUE, _VERMILLION, _GREEN = ("#0072B2", "-"), ("#D55E00", "--"), ("#009E73", "-.")
@@ -51,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
         make_folder(given.output)
         save_figure(collapse_figure(runs), given.output / "collapse.png", overwrite=True)
         text = in_words(runs)
-        write_whole(given.output / "collapse.md", f"{text}\n".encode(), overwrite=True)
+        write_atomic(given.output / "collapse.md", f"{text}\n".encode(), overwrite=True)
     except UserError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

@@ -13,8 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from minvae_pyro.errors import UserError
-from minvae_pyro.evaluation.digests import digest_of
 from minvae_pyro.evaluation.mixtures import Mixture, read_mixtures
+from minvae_pyro.files import digest_of
 
 
 @functools.cache

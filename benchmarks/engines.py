@@ -16,11 +16,10 @@ import torch
 
 from benchmarks import batches, growth, quality, shipped, steps
 from benchmarks.common import answer, progress_bar
-from minvae_pyro.checkpoints import checkpoint_file
-from minvae_pyro.destinations import make_folder
+from minvae_pyro.checkpoints.checkpoint import checkpoint_file
 from minvae_pyro.errors import UserError
+from minvae_pyro.files import make_folder, write_atomic
 from minvae_pyro.plots import save_figure
-from minvae_pyro.writing import write_whole
 
 PARTS = ("quality", "mixtures", "growth", "batches", "limit", "steps")
 """What is measured, in this order."""
@@ -129,7 +128,7 @@ def benchmark(job: Job) -> str:
         title = f"## Steps of training (batches of {steps.BATCH} x {steps.FRAMES} frames)"
         text += ["", title, "", steps.in_table(steps.measure(steps.batch()))]
     report = "\n".join(text) + "\n"
-    write_whole(job.output / "engines.md", report.encode(), overwrite=True)
+    write_atomic(job.output / "engines.md", report.encode(), overwrite=True)
     return report
 
 

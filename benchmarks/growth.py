@@ -13,11 +13,11 @@ from torch import Tensor
 
 from benchmarks.common import fingerprint, markdown
 from benchmarks.quality import Demonstration, settings
-from minvae_pyro.checkpoints import describe, load_checkpoint
-from minvae_pyro.enhancement import enhance
-from minvae_pyro.evaluation.pieces import one_thread
+from minvae_pyro.checkpoints.checkpoint import describe, load_checkpoint
+from minvae_pyro.enhancement.enhance import enhance
+from minvae_pyro.evaluation.jobs import one_thread
+from minvae_pyro.files import write_atomic
 from minvae_pyro.inference import Settings
-from minvae_pyro.writing import write_whole
 
 LENGTHS = (3.0, 12.0, 48.0, 180.0)
 """Seconds of sound."""
@@ -49,7 +49,7 @@ def measure(demonstration: Demonstration, weights: Path, lengths: Sequence[float
             # a peak is one of a process: the length before must not count
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
                 row = pool.submit(_measure, demonstration.noisy, demonstration.sample_rate, weights, seconds).result()
-            write_whole(file, pd.DataFrame([row]).to_csv(index=False).encode())
+            write_atomic(file, pd.DataFrame([row]).to_csv(index=False).encode())
         rows.append(pd.read_csv(file))
     return pd.concat(rows, ignore_index=True)
 

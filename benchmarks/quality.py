@@ -16,14 +16,14 @@ from torch import Tensor
 
 from benchmarks.common import fingerprint, markdown
 from minvae_pyro.audio.files import read_sound
-from minvae_pyro.checkpoints import Checkpoint, load_checkpoint
-from minvae_pyro.enhancement import enhance
+from minvae_pyro.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from minvae_pyro.checkpoints.importing import import_weights
+from minvae_pyro.enhancement.enhance import enhance
 from minvae_pyro.errors import UserError
-from minvae_pyro.evaluation.pieces import one_thread
+from minvae_pyro.evaluation.jobs import one_thread
 from minvae_pyro.evaluation.scores import scores
-from minvae_pyro.importing import import_weights
-from minvae_pyro.inference.infer import ENGINES
-from minvae_pyro.writing import write_whole
+from minvae_pyro.files import write_atomic
+from minvae_pyro.inference.settings import ENGINES
 
 SYSTEMS = ("A-VAE", "A-DKF")
 """Published weights that are imported, by the names of their folders."""
@@ -112,7 +112,7 @@ def measure(demonstration: Demonstration, weights: Path, output: Path) -> pd.Dat
                     imported = import_weights(weights / system, output / f"{system}.safetensors", overwrite=True)
                     checkpoint = load_checkpoint(imported.path)
                 row = {"system": system, "engine": label, **_measure(demonstration, checkpoint, options)}
-                write_whole(file, pd.DataFrame([row]).to_csv(index=False).encode())
+                write_atomic(file, pd.DataFrame([row]).to_csv(index=False).encode())
             rows.append(pd.read_csv(file))
     return pd.concat(rows, ignore_index=True)
 

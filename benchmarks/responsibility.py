@@ -19,8 +19,8 @@ from benchmarks.common import answer
 from minvae_pyro.audio.stft import STFT
 from minvae_pyro.errors import UserError
 from minvae_pyro.evaluation.experiment import read_table
+from minvae_pyro.evaluation.jobs import responsibility_file
 from minvae_pyro.evaluation.mixtures import Mixture, read_mixtures
-from minvae_pyro.evaluation.pieces import responsibility_file
 from minvae_pyro.plots import save_figure
 
 _FACTOR = "factor:video"

@@ -18,15 +18,15 @@ from rich.progress import Progress
 from torch import Tensor
 
 from benchmarks.common import built, fingerprint, markdown
-from minvae_pyro.checkpoints import Checkpoint, load_checkpoint
-from minvae_pyro.enhancement import enhance
-from minvae_pyro.evaluation.pieces import one_thread
+from minvae_pyro.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from minvae_pyro.enhancement.enhance import enhance
+from minvae_pyro.enhancement.streaming import enhance_stream
+from minvae_pyro.evaluation.jobs import one_thread
 from minvae_pyro.evaluation.scores import scores, si_sdr
 from minvae_pyro.evaluation.videos import read_once
-from minvae_pyro.inference.infer import ENGINES
-from minvae_pyro.streaming import enhance_stream
+from minvae_pyro.files import write_atomic
+from minvae_pyro.inference.settings import ENGINES
 from minvae_pyro.video.track import MouthTrack
-from minvae_pyro.writing import write_whole
 
 BUDGETS: dict[str, tuple[dict[str, int], ...]] = {
     "fast": ({"iterations": 5}, {"iterations": 10}, {"iterations": 30}, {"iterations": 60}),
@@ -102,7 +102,7 @@ def measure(table: Path, weights: Path, output: Path, progress: Progress) -> pd.
         if not file.exists():
             with one_thread():
                 rows = list(_rows(way, table, load_checkpoint(weights), output / "mouths"))
-            write_whole(file, pd.DataFrame(rows).to_csv(index=False).encode())
+            write_atomic(file, pd.DataFrame(rows).to_csv(index=False).encode())
         found.append(pd.read_csv(file, dtype={"id": str}))
     return pd.concat(found, ignore_index=True)
 

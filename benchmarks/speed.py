@@ -18,16 +18,15 @@ import pandas as pd
 
 from benchmarks.common import answer, built, fingerprint, markdown
 from minvae_pyro.audio.files import Sound, write_sound
-from minvae_pyro.checkpoints import checkpoint_file, load_checkpoint
-from minvae_pyro.destinations import make_folder
-from minvae_pyro.enhancement import enhance
-from minvae_pyro.evaluation.batches import enhance_batch
+from minvae_pyro.checkpoints.checkpoint import checkpoint_file, load_checkpoint
+from minvae_pyro.enhancement.batch import enhance_batch
+from minvae_pyro.enhancement.enhance import enhance
 from minvae_pyro.evaluation.experiment import BATCH
+from minvae_pyro.evaluation.jobs import mouth_of, mouths_folder, one_thread
 from minvae_pyro.evaluation.mixtures import read_mixtures
-from minvae_pyro.evaluation.pieces import mouth_of, mouths_folder, one_thread
 from minvae_pyro.evaluation.systems import System
+from minvae_pyro.files import make_folder, write_atomic
 from minvae_pyro.video.mouth import read_mouth
-from minvae_pyro.writing import write_whole
 
 SYSTEMS = ("a-vae", "min-vae-published", "min-vae")
 """What is timed unless something else is named."""
@@ -80,7 +79,7 @@ def benchmark(mixtures: Path, output: Path, systems: Sequence[str]) -> str:
     load = max(table["load"].iloc[0] for table in times.values())
     told = f"Torch on one thread. The load of the machine in the minute before was up to {load:.1f}."
     text = f"{told}\n\n{of_speed(times)}\n"
-    write_whole(output / "speed.md", text.encode(), overwrite=True)
+    write_atomic(output / "speed.md", text.encode(), overwrite=True)
     return text
 
 
@@ -106,7 +105,7 @@ def measure(table: Path, output: Path, system: System) -> pd.DataFrame:
                 {"work": work, "id": id_, "elapsed": elapsed, "processor": processor}
                 for work, id_, (elapsed, processor) in _timed(table, output, system)
             ]
-        write_whole(file, pd.DataFrame(rows).assign(load=load).to_csv(index=False).encode())
+        write_atomic(file, pd.DataFrame(rows).assign(load=load).to_csv(index=False).encode())
     return pd.read_csv(file, dtype={"id": str})
 
 

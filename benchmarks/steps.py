@@ -15,11 +15,11 @@ from torch.distributions import Normal, kl_divergence
 from torch.nn.functional import logsigmoid
 
 from benchmarks.common import markdown
-from minvae_pyro.evaluation.pieces import one_thread
+from minvae_pyro.evaluation.jobs import one_thread
 from minvae_pyro.guides import AudioGuide, AudioVisualGuide, MixtureGuide, SharedGuide, TwoVAEsGuide
-from minvae_pyro.guides.posteriors import HeardPosterior
+from minvae_pyro.guides.encoders import NoisyAudioEncoder
 from minvae_pyro.models import AudioVAE, ConditionalMinVAE, ConditionalVAE, MinVAE, MixtureOfVAEs
-from minvae_pyro.networks import Gaussian
+from minvae_pyro.probability.normals import Gaussian
 from minvae_pyro.training.plan import TrainingPlan
 from minvae_pyro.utterances import Utterances
 
@@ -82,7 +82,7 @@ def mixture_loss(prior: MinVAE, guide: MixtureGuide, utterances: Utterances) -> 
     components = Normal(components.loc[:, None, None], components.scale[:, None, None], validate_args=False)
     likelihood = _likelihood(prior.decoder(posterior.rsample()), utterances)
     bound = likelihood - kl_divergence(posterior, components).sum(-1)
-    return _collapsed(bound, prior.mixing(utterances), utterances)
+    return _collapsed(bound, prior.alpha_prior(utterances), utterances)
 
 
 def shared_loss(prior: ConditionalMinVAE, guide: SharedGuide, utterances: Utterances) -> Tensor:
@@ -91,7 +91,7 @@ def shared_loss(prior: ConditionalMinVAE, guide: SharedGuide, utterances: Uttera
     likelihood = _likelihood(prior.decoder(posterior.rsample()), utterances)
     component = _normal(prior.visual_component(utterances))
     divergence = [kl_divergence(posterior, p).sum(-1) for p in (component, _standard(posterior))]
-    return _collapsed(likelihood - torch.stack(divergence), prior.mixing(utterances), utterances)
+    return _collapsed(likelihood - torch.stack(divergence), prior.alpha_prior(utterances), utterances)
 
 
 def audio_loss(prior: AudioVAE, guide: AudioGuide, utterances: Utterances) -> Tensor:
@@ -103,8 +103,8 @@ def audio_loss(prior: AudioVAE, guide: AudioGuide, utterances: Utterances) -> Te
 
 def conditional_loss(prior: ConditionalVAE, guide: AudioVisualGuide, utterances: Utterances) -> Tensor:
     """AV-CVAE (arXiv 1908.02590): one look at the mouth for encoder, decoder and prior of z."""
-    sight = prior.sight(utterances)
-    posterior = _normal(guide.encoder(utterances.heard, sight))
+    sight = prior.visual_features(utterances)
+    posterior = _normal(guide.encoder(utterances.noisy_power, sight))
     likelihood = _likelihood(prior.decoder(posterior.rsample(), sight), utterances)
     return _per_frame(likelihood - kl_divergence(posterior, _seen(prior, sight)).sum(-1), utterances)
 
@@ -113,8 +113,8 @@ def two_vaes_loss(prior: MixtureOfVAEs, guide: TwoVAEsGuide, utterances: Utteran
     """VAE-MM (arXiv 1911.03930), q(alpha) summed out in closed form."""
     visual: Any = prior.visual
     audio: Any = prior.audio
-    sight = visual.sight(utterances)
-    posterior = _both(guide.visual.encoder(utterances.heard, sight), guide.audio(utterances))
+    sight = visual.visual_features(utterances)
+    posterior = _both(guide.visual.encoder(utterances.noisy_power, sight), guide.audio(utterances))
     of_visual, of_audio = posterior.rsample()
     likelihood = torch.stack(
         [_likelihood(v, utterances) for v in (visual.decoder(of_visual, sight), audio.decoder(of_audio))]
@@ -126,7 +126,7 @@ def two_vaes_loss(prior: MixtureOfVAEs, guide: TwoVAEsGuide, utterances: Utteran
         validate_args=False,
     )
     bound = likelihood - kl_divergence(posterior, components).sum(-1)
-    mixing: Any = prior.mixing
+    mixing: Any = prior.alpha_prior
     return _collapsed(bound, mixing(utterances), utterances)
 
 
@@ -190,7 +190,7 @@ CASES = (
     Case("MIN-VAE", _min_vae, mixture_loss),
     Case(
         "MIN-VAE, a second network for the sound in place of the mouth's",
-        lambda: _min_vae(HeardPosterior()),
+        lambda: _min_vae(NoisyAudioEncoder()),
         mixture_loss,
     ),
     Case("MIN-VAE with a conditional component, as shipped", _conditional_min_vae, shared_loss),

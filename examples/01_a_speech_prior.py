@@ -23,15 +23,15 @@ from pyro.optim import ClippedAdam
 from torch import Tensor
 
 from minvae_pyro.audio.stft import STFT
-from minvae_pyro.building import local_parameters
-from minvae_pyro.checkpoints import load_checkpoint
-from minvae_pyro.corpora.synthetic import draw_talker, speak
-from minvae_pyro.distributions import ComplexNormal
-from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
-from minvae_pyro.guides import AudioGuide, HeardPosterior
+from minvae_pyro.checkpoints.checkpoint import load_checkpoint
+from minvae_pyro.guides import AudioGuide, NoisyAudioEncoder
 from minvae_pyro.models import AudioVAE
-from minvae_pyro.networks import SpectrumDecoder, SpectrumEncoder
+from minvae_pyro.nn.audio import SpectrumDecoder, SpectrumEncoder
 from minvae_pyro.plots import save_figure
+from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
+from minvae_pyro.probability.likelihoods import ComplexNormal
+from minvae_pyro.probability.parameters import local_parameters
+from minvae_pyro.synthetic.talker import draw_talker, speak
 from minvae_pyro.utterances import Utterances
 
 pyro.set_rng_seed(0)
@@ -220,7 +220,7 @@ for epoch in range(20):
 # A-VAE, which was trained on real speech and has never heard this talker, nor any synthetic one. A *nat* is a unit of
 # log-probability: one nat more means that a frame is :math:`e` times as probable under the prior.
 
-guide = AudioGuide(HeardPosterior(encoder))
+guide = AudioGuide(NoisyAudioEncoder(encoder))
 shipped = load_checkpoint("a-vae")
 
 

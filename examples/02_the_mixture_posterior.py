@@ -21,9 +21,9 @@ from pyro import poutine
 from pyro.infer import Trace_ELBO, TraceEnum_ELBO
 from torch import Tensor
 
-from minvae_pyro.building import local_parameters
-from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.plots import save_figure
+from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
+from minvae_pyro.probability.parameters import local_parameters
 
 pyro.set_rng_seed(0)
 
@@ -44,8 +44,8 @@ prior, trained = meet_the_talker(heard_and_seen(24, first_seed=1000))
 sentence = heard_and_seen(1, first_seed=5000)
 power = sentence.power[0, :N]
 with torch.no_grad():
-    m_a, s_a = (value[0, :N] for value in trained.heard(sentence))
-    m_v, s_v = (value[0, :N] for value in trained.seen(sentence))
+    m_a, s_a = (value[0, :N] for value in trained.encode_audio(sentence))
+    m_v, s_v = (value[0, :N] for value in trained.encode_visual(sentence))
     audio_prior, visual_prior = prior.audio_component(sentence), prior.visual_component(sentence)
     pi = prior.alpha_prior(sentence).mean[0, 0]  # the same in every frame
 L = prior.latent_dim

@@ -20,11 +20,11 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from minvae_pyro.building import local_parameters
-from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.guides import CollapsedResponsibility, MixtureGuide, Responsibility, TableResponsibility
 from minvae_pyro.models import MinVAE
 from minvae_pyro.plots import save_figure
+from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
+from minvae_pyro.probability.parameters import local_parameters
 from minvae_pyro.utterances import Utterances
 
 pyro.set_rng_seed(0)

@@ -20,12 +20,13 @@ from matplotlib.figure import Figure
 from pyro.infer import ELBO, Trace_ELBO, TraceEnum_ELBO, TraceMeanField_ELBO
 from torch import Tensor
 
-from minvae_pyro.building import local_parameters
-from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
-from minvae_pyro.guides import FixedResponsibility, MixtureGuide, SeenPosterior
+from minvae_pyro.guides import FixedResponsibility, MixtureGuide, MouthEncoder
 from minvae_pyro.models import MinVAE
-from minvae_pyro.networks import MouthConvolution, SpectrumDecoder
+from minvae_pyro.nn.audio import SpectrumDecoder
+from minvae_pyro.nn.visual import MouthConvolution
 from minvae_pyro.plots import save_figure
+from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
+from minvae_pyro.probability.parameters import local_parameters
 from minvae_pyro.utterances import Utterances
 
 pyro.set_rng_seed(0)
@@ -162,7 +163,7 @@ def untrained(listening: float | None) -> tuple[MinVAE, MixtureGuide]:
     """Random networks; if ``listening`` is given, the decoder is the long-term spectrum and so much of the weights."""
     torch.manual_seed(3)
     decoder = SpectrumDecoder()
-    visual = SeenPosterior(MouthConvolution(channels=(8, 16, 32), features=64))
+    visual = MouthEncoder(MouthConvolution(channels=(8, 16, 32), features=64))
     if listening is not None:
         with torch.no_grad():
             decoder.log_variance.weight.mul_(listening)
@@ -189,7 +190,7 @@ unit_power = torch.empty_like(batch.power).exponential_()
 states = {
     "start from the long-term spectrum": (untrained(0.1), batch),
     "random decoder around it": (untrained(1.0), batch),
-    "random networks, random data": (untrained(None), batch.replace(spectrum=unit_power, heard=unit_power)),
+    "random networks, random data": (untrained(None), batch.replace(spectrum=unit_power, noisy_power=unit_power)),
     "after training": (trained, batch),
 }
 ratios: dict[str, dict[str, float]] = {}

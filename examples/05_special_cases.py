@@ -23,16 +23,16 @@ from torch.nn.functional import logsigmoid
 
 from minvae_pyro import infer
 from minvae_pyro.audio.mixing import mix_at_snr
-from minvae_pyro.building import local_parameters
-from minvae_pyro.checkpoints import load_checkpoint
-from minvae_pyro.corpora.synthetic import speak
-from minvae_pyro.corpora.synthetic_noise import synthetic_noise
-from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
+from minvae_pyro.checkpoints.checkpoint import load_checkpoint
 from minvae_pyro.guides import AudioGuide, CollapsedResponsibility, VisualGuide
-from minvae_pyro.handlers import condition_alpha
 from minvae_pyro.inference import StochasticVariational
 from minvae_pyro.models import AudioVAE, SpeechPrior, StandardComponent, VisualVAE
 from minvae_pyro.plots import save_figure
+from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
+from minvae_pyro.probability.handlers import condition_alpha
+from minvae_pyro.probability.parameters import local_parameters
+from minvae_pyro.synthetic.noise import synthetic_noise
+from minvae_pyro.synthetic.talker import speak
 from minvae_pyro.utterances import Utterances
 
 pyro.set_rng_seed(0)

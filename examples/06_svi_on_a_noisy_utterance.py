@@ -19,16 +19,16 @@ from pyro.optim import Adam
 from torch import Tensor
 
 from minvae_pyro.audio.mixing import mix_at_snr
-from minvae_pyro.building import local_parameters
-from minvae_pyro.checkpoints import load_checkpoint
-from minvae_pyro.corpora.synthetic import speak
-from minvae_pyro.corpora.synthetic_noise import synthetic_noise
-from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
+from minvae_pyro.checkpoints.checkpoint import load_checkpoint
 from minvae_pyro.evaluation.scores import si_sdr
 from minvae_pyro.guides import MeanFieldGuide
 from minvae_pyro.inference import StochasticVariational
 from minvae_pyro.models import NMFNoise, NoisyMixture
 from minvae_pyro.plots import save_figure
+from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
+from minvae_pyro.probability.parameters import local_parameters
+from minvae_pyro.synthetic.noise import synthetic_noise
+from minvae_pyro.synthetic.talker import speak
 from minvae_pyro.utterances import Utterances
 
 pyro.set_rng_seed(0)
@@ -92,7 +92,7 @@ at_the_start = noise(utterances)[0].mean(0)  # what the noise is taken for, aver
 # which takes the divergence in closed form, will do; the engine of the package uses a bound that enumerates as well,
 # and without anything to enumerate they agree.
 
-guide = MeanFieldGuide().start(prior, utterances, checkpoint.guide.heard(utterances))
+guide = MeanFieldGuide().start(prior, utterances, checkpoint.guide.encode_audio(utterances))
 prior.requires_grad_(False)  # what training has made of it is not touched
 
 values = []
@@ -220,7 +220,7 @@ assert distances[-1] < 0.25 * distances[0]
 # The engine ``svi`` of the package is this loop, for any prior, guide and noise.
 
 fresh = NoisyMixture(prior, NMFNoise(rank=4).start(utterances, torch.Generator().manual_seed(0)), torch.ones(1, 1, 1))
-again = MeanFieldGuide().start(prior, utterances, checkpoint.guide.heard(utterances))
+again = MeanFieldGuide().start(prior, utterances, checkpoint.guide.encode_audio(utterances))
 torch.manual_seed(0)
 engine = StochasticVariational(iterations=60, steps=2, learning_rate=0.05)
 trace = engine(fresh, again, utterances)

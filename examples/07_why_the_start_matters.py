@@ -19,8 +19,8 @@ from torch import Tensor
 
 from minvae_pyro.evaluation.scores import si_sdr
 from minvae_pyro.guides import MeanFieldGuide
-from minvae_pyro.guides.joint import log_joint
-from minvae_pyro.guides.starts import STARTS
+from minvae_pyro.guides.test_time.log_joint import log_joint
+from minvae_pyro.guides.test_time.starts import STARTS
 from minvae_pyro.inference import PointEM, infer
 from minvae_pyro.models import NMFNoise, NoisyMixture
 from minvae_pyro.plots import save_figure
@@ -90,8 +90,10 @@ assert torch.allclose(toy[-1].sum(1), torch.tensor(y, dtype=torch.float64))
 checkpoint = meet_the_talker()
 recording = record([9003], "babble")
 utterances = recording.utterances
-prior = checkpoint.prior.given(utterances)
-heard, seen = (encoder(utterances)[0].detach() for encoder in (checkpoint.guide.heard, checkpoint.guide.seen))
+prior = checkpoint.prior.condition_on(utterances)
+heard, seen = (
+    encoder(utterances)[0].detach() for encoder in (checkpoint.guide.encode_audio, checkpoint.guide.encode_visual)
+)
 torch.manual_seed(0)
 starts = {"visual": seen, "audio": heard, "random": torch.randn_like(heard)}  # (1, N, L) each
 

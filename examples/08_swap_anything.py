@@ -19,7 +19,7 @@ from pyro import poutine
 from torch import Tensor
 from torch.nn.functional import pad
 
-from minvae_pyro.checkpoints import load_checkpoint
+from minvae_pyro.checkpoints.checkpoint import load_checkpoint
 from minvae_pyro.guides import MeanFieldGuide, PointGuide, SmoothedGuide, UtteranceGuide
 from minvae_pyro.inference import (
     FastVariational,
@@ -48,7 +48,7 @@ from minvae_pyro.utterances import Plates, Utterances
 recording = record([3], "siren")
 utterances = recording.utterances.without_mouth()
 a_vae = load_checkpoint("a-vae")
-mean, scale = (part.detach() for part in a_vae.guide.heard(utterances))
+mean, scale = (part.detach() for part in a_vae.guide.encode_audio(utterances))
 heard = float(recording.before)
 print(f"what is heard: SI-SDR {heard:.2f} dB")
 
@@ -162,7 +162,7 @@ class LevelledPrior(SpeechPrior):
     def latent(self, utterances: Utterances, plates: Plates) -> Tensor:
         """Sample z, (B, N, L + 1); its last coordinate is the level."""
         with plates.every_frame():
-            return pyro.sample("z", dist.Normal(utterances.heard.new_zeros(self.latent_dim), 1.0).to_event(1))
+            return pyro.sample("z", dist.Normal(utterances.noisy_power.new_zeros(self.latent_dim), 1.0).to_event(1))
 
     def speech_variance(self, code: Tensor, utterances: Utterances) -> Tensor:
         """Variance of speech, (..., B, N, F); the code is z."""

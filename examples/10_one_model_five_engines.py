@@ -20,9 +20,7 @@ from _talker import record
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from minvae_pyro.building import local_parameters
-from minvae_pyro.checkpoints import load_checkpoint
-from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
+from minvae_pyro.checkpoints.checkpoint import load_checkpoint
 from minvae_pyro.guides import MeanFieldGuide, UtteranceGuide
 from minvae_pyro.inference import (
     FastVariational,
@@ -35,13 +33,15 @@ from minvae_pyro.inference import (
 )
 from minvae_pyro.models import NMFNoise, NoisyMixture
 from minvae_pyro.plots import save_figure
+from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
+from minvae_pyro.probability.parameters import local_parameters
 
 torch.manual_seed(0)
 checkpoint = load_checkpoint("a-vae")
 recording = record([3], "hum")
 utterances = recording.utterances
 frames = utterances.frames
-begin = checkpoint.guide.heard(utterances)
+begin = checkpoint.guide.encode_audio(utterances)
 checkpoint.prior.requires_grad_(False)
 
 # %%

@@ -8,13 +8,13 @@ import pyro
 import torch
 from torch import Tensor
 
-from minvae_pyro.building import local_parameters
-from minvae_pyro.checkpoints import Checkpoint, load_checkpoint
-from minvae_pyro.corpora.memory import SyntheticCorpus
-from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
-from minvae_pyro.guides import FixedResponsibility, MixtureGuide, SeenPosterior
+from minvae_pyro.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from minvae_pyro.guides import FixedResponsibility, MixtureGuide, MouthEncoder
 from minvae_pyro.models import MinVAE
-from minvae_pyro.networks import MouthConvolution
+from minvae_pyro.nn.visual import MouthConvolution
+from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
+from minvae_pyro.probability.parameters import local_parameters
+from minvae_pyro.synthetic.corpus import SyntheticCorpus
 from minvae_pyro.utterances import Utterances, concatenate
 
 SPAN = 15
@@ -36,7 +36,7 @@ def heard_and_seen(sentences: int, first_seed: int) -> Utterances:
     batch = concatenate([corpus.load(row) for row in range(sentences)]).replace(index=torch.arange(sentences))
     generator = torch.Generator().manual_seed(first_seed)
     noise = batch.power.mean() * torch.empty_like(batch.power).exponential_(generator=generator)
-    return batch.replace(heard=batch.power + noise * in_noise(batch.frames)[:, None])
+    return batch.replace(noisy_power=batch.power + noise * in_noise(batch.frames)[:, None])
 
 
 def rows_of(utterances: Utterances, rows: Tensor) -> Utterances:
@@ -75,7 +75,7 @@ def meet_the_talker(utterances: Utterances, epochs: int = 12, seed: int = 0) -> 
     prior = MinVAE()
     guide = MixtureGuide(
         prior,
-        visual=SeenPosterior(MouthConvolution(channels=(8, 16, 32), features=64)),
+        visual=MouthEncoder(MouthConvolution(channels=(8, 16, 32), features=64)),
         responsibility=FixedResponsibility(),
     )
     acquaint(prior, guide, heard, utterances, epochs)

@@ -11,14 +11,14 @@ from torch import Tensor
 
 from minvae_pyro.audio.mixing import mix_at_snr
 from minvae_pyro.audio.stft import STFT
-from minvae_pyro.checkpoints import Checkpoint, load_checkpoint
-from minvae_pyro.corpora.memory import SyntheticCorpus
-from minvae_pyro.corpora.synthetic import synthesise
-from minvae_pyro.corpora.synthetic_noise import synthetic_noise
+from minvae_pyro.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from minvae_pyro.evaluation.scores import si_sdr
 from minvae_pyro.guides import FixedResponsibility, SharedGuide
-from minvae_pyro.models import ConditionalMinVAE, FixedMixing
-from minvae_pyro.networks import MouthConvolution
+from minvae_pyro.models import ConditionalMinVAE, FixedAlphaPrior
+from minvae_pyro.nn.visual import MouthConvolution
+from minvae_pyro.synthetic.corpus import SyntheticCorpus
+from minvae_pyro.synthetic.noise import synthetic_noise
+from minvae_pyro.synthetic.talker import synthesise
 from minvae_pyro.utterances import Utterances, concatenate
 from minvae_pyro.video.align import align_mouth
 from minvae_pyro.video.track import MouthTrack
@@ -74,7 +74,9 @@ def meet_the_talker(utterances: int = 32, epochs: int = 10, seed: int = 0) -> Ch
     """
     torch.manual_seed(seed)
     heard = load_checkpoint("a-vae")
-    prior = ConditionalMinVAE(mixing=FixedMixing(), network=MouthConvolution(channels=(8, 16, 32), features=64))
+    prior = ConditionalMinVAE(
+        alpha_prior=FixedAlphaPrior(), network=MouthConvolution(channels=(8, 16, 32), features=64)
+    )
     guide = SharedGuide(prior, responsibility=FixedResponsibility())
     corpus = SyntheticCorpus(utterances, first_seed=1000)
     acquaint(prior, guide, heard, concatenate([corpus.load(row) for row in range(utterances)]), epochs)

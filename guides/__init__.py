@@ -1,11 +1,10 @@
 """Pyro guides: posteriors for training and for test time."""
 
-from minvae_pyro.guides.amortised import AmortisedGuide
 from minvae_pyro.guides.audio_visual import AudioVisualGuide
-from minvae_pyro.guides.dynamics import RecurrentGuide, StructuredGuide
-from minvae_pyro.guides.particles import ParticleGuide
-from minvae_pyro.guides.patient import PatientMixtureGuide
-from minvae_pyro.guides.posteriors import CleanPosterior, HeardPosterior, SeenPosterior
+from minvae_pyro.guides.deep_kalman_filter import RecurrentGuide, StructuredGuide
+from minvae_pyro.guides.encoders import CleanAudioEncoder, MouthEncoder, NoisyAudioEncoder
+from minvae_pyro.guides.min_vae import MixtureGuide, SharedGuide
+from minvae_pyro.guides.mixture_of_vaes import TwoVAEsGuide
 from minvae_pyro.guides.responsibility import (
     CollapsedResponsibility,
     Evidence,
@@ -14,30 +13,37 @@ from minvae_pyro.guides.responsibility import (
     Responsibility,
     TableResponsibility,
 )
-from minvae_pyro.guides.smoothed import SmoothedGuide
-from minvae_pyro.guides.training import AudioGuide, MixtureGuide, SharedGuide, VisualGuide
-from minvae_pyro.guides.two_vaes import TwoVAEsGuide
-from minvae_pyro.guides.utterance import MeanFieldGuide, MixtureUtteranceGuide, PointGuide, UtteranceGuide
+from minvae_pyro.guides.test_time.amortised import AmortisedGuide
+from minvae_pyro.guides.test_time.base import UtteranceGuide
+from minvae_pyro.guides.test_time.mean_field import (
+    MeanFieldGuide,
+    MixtureUtteranceGuide,
+    PatientMixtureGuide,
+    PointGuide,
+)
+from minvae_pyro.guides.test_time.particles import ParticleGuide
+from minvae_pyro.guides.test_time.smoothed import SmoothedGuide
+from minvae_pyro.guides.vae import AudioGuide, VisualGuide
 
 __all__ = [
     "AmortisedGuide",
     "AudioGuide",
     "AudioVisualGuide",
-    "CleanPosterior",
+    "CleanAudioEncoder",
     "CollapsedResponsibility",
     "Evidence",
     "FixedResponsibility",
     "GatedResponsibility",
-    "HeardPosterior",
     "MeanFieldGuide",
     "MixtureGuide",
     "MixtureUtteranceGuide",
+    "MouthEncoder",
+    "NoisyAudioEncoder",
     "ParticleGuide",
     "PatientMixtureGuide",
     "PointGuide",
     "RecurrentGuide",
     "Responsibility",
-    "SeenPosterior",
     "SharedGuide",
     "SmoothedGuide",
     "StructuredGuide",

@@ -7,9 +7,9 @@ import pyro.distributions as dist
 from pyro.nn import PyroModule
 from torch import Tensor, nn
 
-from minvae_pyro.audio_visual_networks import ConcatenatingEncoder
 from minvae_pyro.models.audio_visual import AudioVisualVAE, ConditionalVAE
-from minvae_pyro.networks import Gaussian
+from minvae_pyro.nn.audio_visual import ConcatenatingEncoder
+from minvae_pyro.probability.normals import Gaussian
 from minvae_pyro.utterances import Utterances
 
 
@@ -29,20 +29,20 @@ class AudioVisualGuide(PyroModule):
 
     def posterior(self, utterances: Utterances) -> Gaussian:
         """Mean and scale of q(z), each (B, N, L)."""
-        return self.encoder(utterances.heard, self._prior[0].sight(utterances))
+        return self.encoder(utterances.noisy_power, self._prior[0].visual_features(utterances))
 
-    def heard(self, utterances: Utterances) -> Gaussian:
+    def encode_audio(self, utterances: Utterances) -> Gaussian:
         """Where z may start at test time, from the sound: the one posterior there is, which sees the mouth as well."""
         return self.posterior(utterances)
 
-    def seen(self, utterances: Utterances) -> Gaussian:
+    def encode_visual(self, utterances: Utterances) -> Gaussian:
         """Where z may start at test time, from the mouth alone: the conditional prior, else the one posterior."""
         prior = self._prior[0]
         if isinstance(prior, ConditionalVAE):
             return prior.visual_component(utterances)
         return self.posterior(utterances)
 
-    def noisy_log_odds(self, utterances: Utterances) -> Tensor | None:
+    def gate_logits(self, utterances: Utterances) -> Tensor | None:
         """None: there is no mixture variable."""
         return None
 

@@ -11,11 +11,11 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
-from minvae_pyro.gates import AgreementGate
-from minvae_pyro.guides.branches import alpha_posterior
-from minvae_pyro.models.mixing import audio_where_unseen
-from minvae_pyro.networks import Gaussian
-from minvae_pyro.settling import SettlingPosterior
+from minvae_pyro.guides.alpha_posterior import alpha_posterior
+from minvae_pyro.models.alpha_priors import audio_where_unseen
+from minvae_pyro.nn.gate import AgreementGate
+from minvae_pyro.probability.bernoulli import DeferredBernoulli
+from minvae_pyro.probability.normals import Gaussian
 from minvae_pyro.utterances import Utterances
 
 
@@ -25,12 +25,12 @@ class Evidence:
 
     Attributes:
         bounds: p(alpha), and L_a and L_v, each (B, N), at the draw in hand; needs clean speech.
-        sight: mean and scale of z that the mouth suggests, each (B, N, L), and the variance of speech (B, N, F)
+        visual: mean and scale of z that the mouth suggests, each (B, N, L), and the variance of speech (B, N, F)
             at that mean; can be asked of a noisy recording too.
     """
 
     bounds: Callable[[], tuple[dist.Distribution, Tensor, Tensor]]
-    sight: Callable[[], tuple[Gaussian, Tensor]]
+    visual: Callable[[], tuple[Gaussian, Tensor]]
 
     def odds(self) -> tuple[dist.Distribution, Tensor]:
         """p(alpha), and L_a - L_v, (B, N)."""
@@ -67,8 +67,8 @@ class CollapsedResponsibility(Responsibility):
 
     def posterior(self, utterances: Utterances, evidence: Evidence) -> dist.Distribution:
         """q(alpha), a chain where p(alpha) is one; an ELBO gives it the bounds that it works out."""
-        found = SettlingPosterior(
-            utterances.heard[..., 0], lambda prior, odds: alpha_posterior(prior, odds, utterances), evidence.odds
+        found = DeferredBernoulli(
+            utterances.noisy_power[..., 0], lambda prior, odds: alpha_posterior(prior, odds, utterances), evidence.odds
         )
         return found.unless_awaited()
 
@@ -97,7 +97,7 @@ class TableResponsibility(Responsibility):
 
     def posterior(self, utterances: Utterances, evidence: Evidence) -> dist.Distribution:
         """q(alpha) as stored; in training mode the bounds prepare the next table on the way."""
-        logit = self.logit[utterances.index, : utterances.frames].to(utterances.heard.dtype)
+        logit = self.logit[utterances.index, : utterances.frames].to(utterances.noisy_power.dtype)
         stored = dist.Bernoulli(logits=audio_where_unseen(logit, utterances))
         if not self.training:
             return stored
@@ -107,7 +107,7 @@ class TableResponsibility(Responsibility):
             self.fresh[utterances.index, : utterances.frames] = fresh.to(self.fresh.dtype)
             return stored
 
-        return SettlingPosterior(utterances.heard[..., 0], prepare, evidence.odds).unless_awaited()
+        return DeferredBernoulli(utterances.noisy_power[..., 0], prepare, evidence.odds).unless_awaited()
 
     def refresh(self) -> None:
         """Put the prepared table in force; the training loop calls it at the end of an epoch."""
@@ -127,7 +127,7 @@ class FixedResponsibility(Responsibility):
 
     def forward(self, utterances: Utterances, evidence: Evidence) -> Tensor:
         """Log-odds of alpha = 1, (B, N)."""
-        logit = utterances.heard.new_tensor(math.log(self.weight / (1 - self.weight)))
+        logit = utterances.noisy_power.new_tensor(math.log(self.weight / (1 - self.weight)))
         return audio_where_unseen(logit, utterances)
 
 
@@ -148,9 +148,9 @@ class GatedResponsibility(Responsibility):
     def forward(self, utterances: Utterances, evidence: Evidence) -> Tensor:
         """Log-odds of alpha = 1, (B, N); the gradient trains the gate and not what it looks at."""
         with torch.no_grad():
-            seen, predicted = evidence.sight()
+            seen, predicted = evidence.visual()
         mask = utterances.mask & utterances.mouth_seen
-        return audio_where_unseen(self.gate(utterances.heard, predicted, seen, mask), utterances)
+        return audio_where_unseen(self.gate(utterances.noisy_power, predicted, seen, mask), utterances)
 
     def noisy(self, utterances: Utterances, evidence: Evidence) -> Tensor:
         """The same as on clean speech."""

@@ -10,10 +10,10 @@ from minvae_pyro.version import __version__
 
 if TYPE_CHECKING:
     from minvae_pyro.audio.files import Sound, read_sound, write_sound
-    from minvae_pyro.checkpoints import Checkpoint, load_checkpoint, save_checkpoint, shipped
-    from minvae_pyro.enhancement import Enhancement, enhance
+    from minvae_pyro.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, shipped
+    from minvae_pyro.enhancement.enhance import Enhancement, enhance
+    from minvae_pyro.enhancement.streaming import SpeechStream, enhance_stream
     from minvae_pyro.inference.infer import Inference, infer
-    from minvae_pyro.streaming import SpeechStream, enhance_stream
     from minvae_pyro.training.run import train
     from minvae_pyro.utterances import Utterances
 
@@ -39,19 +39,19 @@ __all__ = [
 
 # Found when asked for: `minvae --help` should not wait for torch.
 _HOMES = {
-    "Checkpoint": "minvae_pyro.checkpoints",
-    "Enhancement": "minvae_pyro.enhancement",
+    "Checkpoint": "minvae_pyro.checkpoints.checkpoint",
+    "Enhancement": "minvae_pyro.enhancement.enhance",
     "Inference": "minvae_pyro.inference",
     "Sound": "minvae_pyro.audio.files",
-    "SpeechStream": "minvae_pyro.streaming",
+    "SpeechStream": "minvae_pyro.enhancement.streaming",
     "Utterances": "minvae_pyro.utterances",
-    "enhance": "minvae_pyro.enhancement",
-    "enhance_stream": "minvae_pyro.streaming",
+    "enhance": "minvae_pyro.enhancement.enhance",
+    "enhance_stream": "minvae_pyro.enhancement.streaming",
     "infer": "minvae_pyro.inference",
-    "load_checkpoint": "minvae_pyro.checkpoints",
+    "load_checkpoint": "minvae_pyro.checkpoints.checkpoint",
     "read_sound": "minvae_pyro.audio.files",
-    "save_checkpoint": "minvae_pyro.checkpoints",
-    "shipped": "minvae_pyro.checkpoints",
+    "save_checkpoint": "minvae_pyro.checkpoints.checkpoint",
+    "shipped": "minvae_pyro.checkpoints.checkpoint",
     "train": "minvae_pyro.training.run",
     "write_sound": "minvae_pyro.audio.files",
 }

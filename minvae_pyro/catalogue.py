@@ -19,15 +19,15 @@ from typing import Any
 from pyro.nn import PyroModule
 from torch import nn
 
-from minvae_pyro.checkpoints import describe, shipped
-from minvae_pyro.corpora.data import Corpus, Transform
-from minvae_pyro.evaluation.factorial import ablation_comment, shipped_ablations
+from minvae_pyro.ablation.design import ablation_comment, shipped_ablations
+from minvae_pyro.checkpoints.checkpoint import describe, shipped
+from minvae_pyro.corpora.corpus import Corpus, Transform
 from minvae_pyro.guides import Responsibility, UtteranceGuide
-from minvae_pyro.guides.starts import STARTS, Encoders, Start
+from minvae_pyro.guides.test_time.starts import STARTS, Encoders, Start
 from minvae_pyro.inference import InferenceEngine
-from minvae_pyro.inference.infer import ENGINES
-from minvae_pyro.models import NoiseModel, SpeechPrior, Switching
-from minvae_pyro.models.mixing import Mixing
+from minvae_pyro.inference.settings import ENGINES
+from minvae_pyro.models import MarkovAlphaPrior, NoiseModel, SpeechPrior
+from minvae_pyro.models.alpha_priors import AlphaPrior
 from minvae_pyro.training.configuration import comment, shipped_configurations
 
 
@@ -81,7 +81,7 @@ def choices(command: str, key: str, fits: Callable[[Any], bool]) -> list[str]:
 
     Args:
         command: such as ``minvae train``.
-        key: dotted, such as ``prior.mixing``.
+        key: dotted, such as ``prior.alpha_prior``.
         fits: whether a class or function is of the type that is asked for.
     """
     near = [kind for kind in KINDS if f"minvae {KINDS[kind].option}" == f"{command} --{key}"]
@@ -158,14 +158,16 @@ def _is_part(found: Any) -> bool:
 
 
 def _is_other_part(found: Any) -> bool:
-    taken = found in (Mixing, Switching) or any(KINDS[kind].fits(found) for kind in KINDS if kind != "networks")
+    taken = found in (AlphaPrior, MarkovAlphaPrior) or any(
+        KINDS[kind].fits(found) for kind in KINDS if kind != "networks"
+    )
     # the transform of sounds is given by the data
     return _is_part(found) and not taken and not within(found.__module__, "minvae_pyro.audio")
 
 
 def _is_training_guide(found: Any) -> bool:
     model = _subclass_of(PyroModule)(found) and not issubclass(found, SpeechPrior)
-    return model and _has_methods_of(Encoders)(found) and hasattr(found, "noisy_log_odds")
+    return model and _has_methods_of(Encoders)(found) and hasattr(found, "gate_logits")
 
 
 KINDS: dict[str, Kind] = {
@@ -180,7 +182,7 @@ KINDS: dict[str, Kind] = {
         "train --prior.visual_component",
         _maps("utterances", package="minvae_pyro.models"),
     ),
-    "mixing": Kind("priors of alpha", "train --prior.mixing", _subclass_of(Mixing, Switching)),
+    "mixing": Kind("priors of alpha", "train --prior.alpha_prior", _subclass_of(AlphaPrior, MarkovAlphaPrior)),
     "posteriors": Kind("posteriors of z", "train --guide.audio", _maps("utterances", package="minvae_pyro.guides")),
     "responsibilities": Kind("rules for q(alpha)", "train --guide.responsibility", _subclass_of(Responsibility)),
     "mouth-networks": Kind("mouth networks", "train --guide.visual.network", _maps("mouth", "mouth_seen")),

@@ -15,15 +15,14 @@ from torch import Tensor
 
 from minvae_pyro.audio.files import Sound, write_sound
 from minvae_pyro.audio.mixing import mix_at_snr
-from minvae_pyro.corpora.synthetic import synthesise
-from minvae_pyro.corpora.synthetic_noise import synthetic_noise
-from minvae_pyro.destinations import check_folder, make_folder
-from minvae_pyro.enhancement import Enhancement, enhance
+from minvae_pyro.enhancement.enhance import Enhancement, enhance
 from minvae_pyro.evaluation.scores import scores
+from minvae_pyro.files import check_folder, make_folder, write_atomic
 from minvae_pyro.plots import enhancement_figure, save_figure
+from minvae_pyro.synthetic.noise import synthetic_noise
+from minvae_pyro.synthetic.talker import synthesise
 from minvae_pyro.training.run import train
 from minvae_pyro.video.track import MouthTrack
-from minvae_pyro.writing import write_whole
 
 FILES = ("clean.wav", "noisy.wav", "enhanced.wav", "figure.png", "scores.json", "weights.safetensors")
 """What a demonstration leaves in its folder."""
@@ -104,8 +103,8 @@ def demonstrate(
         title=f"Synthetic talker in {_NOISE} at {_SNR:g} dB",
     )
     save_figure(figure, folder / "figure.png", overwrite=overwrite)
-    write_whole(folder / "scores.json", _as_json(table), overwrite=overwrite)
-    write_whole(folder / "weights.safetensors", content, overwrite=overwrite)
+    write_atomic(folder / "scores.json", _as_json(table), overwrite=overwrite)
+    write_atomic(folder / "weights.safetensors", content, overwrite=overwrite)
     return Demonstration(table, enhanced, training_seconds)
 
 

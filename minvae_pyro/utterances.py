@@ -43,7 +43,7 @@ class Utterances:
 
     Attributes:
         spectrum: (B, N, F) what the likelihood scores: power (real) or STFT coefficients (complex).
-        heard: (B, N, F) power that the audio encoder hears; equals the power of ``spectrum`` unless noise
+        noisy_power: (B, N, F) power that the audio encoder hears; equals the power of ``spectrum`` unless noise
             was injected in training.
         mouth: (B, N, 67, 67) grey crops in [0, 1], zeros where unseen.
         mouth_seen: (B, N) bool, False where no mouth was found.
@@ -52,7 +52,7 @@ class Utterances:
     """
 
     spectrum: Tensor
-    heard: Tensor
+    noisy_power: Tensor
     mouth: Tensor
     mouth_seen: Tensor
     mask: Tensor
@@ -119,7 +119,7 @@ class Utterances:
         if not isinstance(target, torch.dtype):
             return replace(self, **{f.name: getattr(self, f.name).to(target) for f in fields(self)})
         spectrum = self.spectrum.to(target.to_complex() if self.spectrum.is_complex() else target)
-        return replace(self, spectrum=spectrum, heard=self.heard.to(target), mouth=self.mouth.to(target))
+        return replace(self, spectrum=spectrum, noisy_power=self.noisy_power.to(target), mouth=self.mouth.to(target))
 
     def seen_by(self, network: nn.Module) -> tuple[Tensor, Tensor]:
         """What a network makes of the mouth; every part of a prior or guide that looks asks here.
@@ -146,53 +146,6 @@ class Utterances:
         """The two Pyro plates of this batch; make them once per run of a model or guide."""
         size, frames = self.mask.shape
         return Plates(pyro.plate("utterances", size, dim=-2), pyro.plate("frames", frames, dim=-1), self.mask)
-
-
-@dataclass
-class OnceSeen(Utterances):
-    """A batch at whose mouth each network looks once, however many parts of prior and guide ask what it sees there.
-
-    An answer is given again as long as no gradient is asked for, the network is not in training, and its weights and
-    the mouth are what they were. A copy with other fields (:meth:`replace`) knows of none.
-    """
-
-    def __post_init__(self) -> None:
-        self._seen: dict[nn.Module, tuple[list[tuple[Tensor, int]], tuple[Tensor, Tensor]]] = {}
-
-    def seen_by(self, network: nn.Module) -> tuple[Tensor, Tensor]:
-        """What a network makes of the mouth, see :meth:`Utterances.seen_by`."""
-        if torch.is_grad_enabled() or network.training:
-            return super().seen_by(network)
-        answer = self._known(network)
-        if answer is None:
-            answer = super().seen_by(network)
-            self._seen[network] = self._state(network), answer
-        return answer
-
-    def one_by_one(self) -> list[Self]:
-        """Batches of one utterance each, padding kept, that know what was seen of them."""
-        parts = super().one_by_one()
-        for network in self._seen:
-            answer = self._known(network)
-            if answer is not None:
-                for row, part in enumerate(parts):
-                    part._seen[network] = part._state(network), (answer[0][[row]], answer[1][[row]])
-        return parts
-
-    def _known(self, network: nn.Module) -> tuple[Tensor, Tensor] | None:
-        """What a network has said, unless something has changed since."""
-        before, answer = self._seen.get(network, ([], None))
-        now = self._state(network)
-        same = len(before) == len(now) and all(
-            one is other and version == later for (one, version), (other, later) in zip(before, now, strict=True)
-        )
-        return answer if same else None
-
-    def _state(self, network: nn.Module) -> list[tuple[Tensor, int]]:
-        """All that an answer depends on, each tensor with the number of times that it was written to."""
-        return [
-            (part, part._version) for part in (self.mouth, self.mouth_seen, *network.parameters(), *network.buffers())
-        ]
 
 
 def concatenate(batches: Sequence[Utterances]) -> Utterances:

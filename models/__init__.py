@@ -1,8 +1,26 @@
 """Pyro models: speech priors, noise models, the noisy mixture."""
 
+from minvae_pyro.models.alpha_priors import (
+    FixedAlphaPrior,
+    FixedMarkovAlphaPrior,
+    LearntAlphaPrior,
+    LearntMarkovAlphaPrior,
+    MarkovAlphaPrior,
+    UtteranceAlphaPrior,
+    UtteranceMarkovAlphaPrior,
+    reweigh,
+)
 from minvae_pyro.models.audio_visual import AudioVisualVAE, ConditionalVAE
 from minvae_pyro.models.bayesian_nmf import BayesianNMFNoise
-from minvae_pyro.models.components import (
+from minvae_pyro.models.deep_kalman_filter import DeepKalmanFilter
+from minvae_pyro.models.min_vae import ConditionalMinVAE, MinVAE, MinVAEv2
+from minvae_pyro.models.mixture_of_vaes import MixtureOfVAEs, SwitchingVAE
+from minvae_pyro.models.noise import FrozenNoise, NMFNoise, NoiseModel, StationaryNoise
+from minvae_pyro.models.noisy_mixture import NoisyMixture
+from minvae_pyro.models.speech_prior import SpeechPrior, spectral_likelihood
+from minvae_pyro.models.vae import AudioVAE, VisualVAE
+from minvae_pyro.models.visual_features import FeatureComponent, GivenFeatures, MissingFeatures, MouthFeatures
+from minvae_pyro.models.z_priors import (
     ConditionalComponent,
     ConstantComponent,
     GivenComponent,
@@ -10,20 +28,6 @@ from minvae_pyro.models.components import (
     StandardComponent,
     sharpen,
 )
-from minvae_pyro.models.deep_kalman_filter import DeepKalmanFilter
-from minvae_pyro.models.frozen import FrozenNoise
-from minvae_pyro.models.min_vae import ConditionalMinVAE, MinVAE
-from minvae_pyro.models.min_vae_v2 import MinVAEv2
-from minvae_pyro.models.mixing import FixedMixing, LearntMixing, UtteranceMixing, reweigh
-from minvae_pyro.models.mixture_of_vaes import MixtureOfVAEs
-from minvae_pyro.models.noise import NMFNoise, NoiseModel
-from minvae_pyro.models.noisy_mixture import NoisyMixture
-from minvae_pyro.models.sight import GivenSight, MissingSight, Sight, SightComponent
-from minvae_pyro.models.speech_prior import SpeechPrior, spectral_likelihood
-from minvae_pyro.models.stationary import StationaryNoise
-from minvae_pyro.models.switching import FixedSwitching, LearntSwitching, Switching, UtteranceSwitching
-from minvae_pyro.models.switching_vae import SwitchingVAE
-from minvae_pyro.models.vae import AudioVAE, VisualVAE
 
 __all__ = [
     "AudioVAE",
@@ -34,30 +38,30 @@ __all__ = [
     "ConditionalVAE",
     "ConstantComponent",
     "DeepKalmanFilter",
-    "FixedMixing",
-    "FixedSwitching",
+    "FeatureComponent",
+    "FixedAlphaPrior",
+    "FixedMarkovAlphaPrior",
     "FrozenNoise",
     "GivenComponent",
-    "GivenSight",
-    "LearntMixing",
-    "LearntSwitching",
+    "GivenFeatures",
+    "LearntAlphaPrior",
+    "LearntMarkovAlphaPrior",
+    "MarkovAlphaPrior",
     "MinVAE",
     "MinVAEv2",
-    "MissingSight",
+    "MissingFeatures",
     "MixtureOfVAEs",
+    "MouthFeatures",
     "NMFNoise",
     "NoiseModel",
     "NoisyMixture",
     "SharpenedComponent",
-    "Sight",
-    "SightComponent",
     "SpeechPrior",
     "StandardComponent",
     "StationaryNoise",
-    "Switching",
     "SwitchingVAE",
-    "UtteranceMixing",
-    "UtteranceSwitching",
+    "UtteranceAlphaPrior",
+    "UtteranceMarkovAlphaPrior",
     "VisualVAE",
     "reweigh",
     "sharpen",

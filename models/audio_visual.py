@@ -6,32 +6,34 @@ import pyro
 import pyro.distributions as dist
 from torch import Tensor, nn
 
-from minvae_pyro.audio_visual_networks import ConcatenatingDecoder, SightEncoder
-from minvae_pyro.models.sight import Sight, SightComponent, SightedPrior
 from minvae_pyro.models.speech_prior import standard_normal
+from minvae_pyro.models.visual_features import FeatureComponent, FeaturePrior, MouthFeatures
+from minvae_pyro.nn.audio_visual import ConcatenatingDecoder, FeatureEncoder
 from minvae_pyro.utterances import Plates, Utterances
 
 
-class AudioVisualVAE(SightedPrior):
+class AudioVisualVAE(FeaturePrior):
     """AV-VAE: a standard normal code, and a decoder that sees the mouth (arXiv 1908.02590).
 
     ::
 
-        v = sight(mouth)                                    # zero in frames without one
+        v = features(mouth)                                 # zero in frames without one
         for n in frames:
             z[n] ~ N(0, I)                                  # z_prior
             s[n] | z[n] ~ N_c(0, diag variance(z[n], v[n])) # speech_variance
 
     Args:
         latent_dim: L.
-        sight: maps utterances to features of the mouth (B, N, V); the 32 of a convolutional network when omitted.
+        visual_features: maps utterances to features of the mouth (B, N, V); the 32 of a convolutional network when omitted.
         decoder: maps z (..., L) and features (..., V) to variance (..., F); layers of 128 tanh units when omitted.
     """
 
-    def __init__(self, latent_dim: int = 32, sight: nn.Module | None = None, decoder: nn.Module | None = None) -> None:
+    def __init__(
+        self, latent_dim: int = 32, visual_features: nn.Module | None = None, decoder: nn.Module | None = None
+    ) -> None:
         super().__init__()
         self.latent_dim = latent_dim
-        self.sight = Sight() if sight is None else sight
+        self.visual_features = MouthFeatures() if visual_features is None else visual_features
         self.decoder = ConcatenatingDecoder(latent_dim) if decoder is None else decoder
 
     def z_prior(self, utterances: Utterances) -> dist.Distribution:
@@ -50,7 +52,7 @@ class ConditionalVAE(AudioVisualVAE):
 
     ::
 
-        v = sight(mouth)                                    # zero in frames without one
+        v = features(mouth)                                 # zero in frames without one
         for n in frames:
             z[n] ~ N(mu(v[n]), diag var(v[n]))              # z_prior; N(0, I) without a mouth
             s[n] | z[n] ~ N_c(0, diag variance(z[n], v[n])) # speech_variance
@@ -59,7 +61,7 @@ class ConditionalVAE(AudioVisualVAE):
 
     Args:
         latent_dim: L.
-        sight: maps utterances to features of the mouth (B, N, V); the 32 of a convolutional network when omitted.
+        visual_features: maps utterances to features of the mouth (B, N, V); the 32 of a convolutional network when omitted.
         decoder: maps z (..., L) and features (..., V) to variance (..., F); layers of 128 tanh units when omitted.
         network: maps features (..., V) to mean and scale of z; one layer of 128 tanh units when omitted.
     """
@@ -67,13 +69,13 @@ class ConditionalVAE(AudioVisualVAE):
     def __init__(
         self,
         latent_dim: int = 32,
-        sight: nn.Module | None = None,
+        visual_features: nn.Module | None = None,
         decoder: nn.Module | None = None,
         network: nn.Module | None = None,
     ) -> None:
-        super().__init__(latent_dim, sight, decoder)
-        network = SightEncoder(latent_dim=latent_dim) if network is None else network
-        self.visual_component: nn.Module = SightComponent(self.sight, network)
+        super().__init__(latent_dim, visual_features, decoder)
+        network = FeatureEncoder(latent_dim=latent_dim) if network is None else network
+        self.visual_component: nn.Module = FeatureComponent(self.visual_features, network)
 
     def z_prior(self, utterances: Utterances) -> dist.Distribution:
         """p(z | mouth), batch shape (B, N), event shape (L,)."""

@@ -7,32 +7,32 @@ from typing import Self
 import pyro
 from torch import Tensor, nn
 
-from minvae_pyro.dynamic_networks import DeepDecoder, GatedTransition
-from minvae_pyro.dynamics import MarkovNormal
-from minvae_pyro.models.sight import GivenSight, LookingPrior, exchanged
-from minvae_pyro.networks import Gaussian
+from minvae_pyro.models.visual_features import GivenFeatures, LookingPrior, exchanged
+from minvae_pyro.nn.recurrent import DeepDecoder, GatedTransition
+from minvae_pyro.probability.gauss_markov import MarkovNormal
+from minvae_pyro.probability.normals import Gaussian
 from minvae_pyro.utterances import Plates, Utterances
 
 
 class DeepKalmanFilter(LookingPrior):
-    """A-DKF, and AV-DKF when it is given sight (arXiv 2211.00988).
+    """A-DKF, and AV-DKF when it is given visual features (arXiv 2211.00988).
 
     ::
 
         z[0] = 0
         for n in frames:
-            z[n] ~ N(transition(z[n-1], v[n]))               # z_prior; v, features of the mouth, only with sight
+            z[n] ~ N(transition(z[n-1], v[n]))               # z_prior; v, features of the mouth, if it has them
             s[n] ~ N_c(0, diag variance(z[n], v[n]))         # speech_variance
 
     Equation :eq:`kalman-prior`.
 
     Args:
         latent_dim: L.
-        transition: maps z (..., L), and features with sight, to mean and scale of the next z; a
-            :class:`minvae_pyro.dynamic_networks.GatedTransition` when omitted.
-        decoder: maps z (..., L), and features with sight, to variance (..., F); one layer of 128 tanh units when
+        transition: maps z (..., L), and features if it has them, to mean and scale of the next z; a
+            :class:`minvae_pyro.nn.recurrent.GatedTransition` when omitted.
+        decoder: maps z (..., L), and features if it has them, to variance (..., F); one layer of 128 tanh units when
             omitted.
-        sight: maps utterances to features (B, N, V), zero where no mouth was seen; None is the sound alone.
+        visual_features: maps utterances to features (B, N, V), zero where no mouth was seen; None is the sound alone.
     """
 
     def __init__(
@@ -40,13 +40,13 @@ class DeepKalmanFilter(LookingPrior):
         latent_dim: int = 32,
         transition: nn.Module | None = None,
         decoder: nn.Module | None = None,
-        sight: nn.Module | None = None,
+        visual_features: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.latent_dim = latent_dim
         self.transition = GatedTransition(latent_dim) if transition is None else transition
         self.decoder = DeepDecoder(latent_dim) if decoder is None else decoder
-        self.sight = sight
+        self.visual_features = visual_features
 
     def z_prior(self, utterances: Utterances) -> MarkovNormal:
         """p(z), batch shape (B, N), event shape (L,)."""
@@ -55,7 +55,7 @@ class DeepKalmanFilter(LookingPrior):
         def transition(previous: Tensor, frames: slice) -> Gaussian:
             return self.transition(previous, *(part[..., frames, :] for part in features))
 
-        rest = utterances.heard.new_zeros(len(utterances), 1, self.latent_dim)
+        rest = utterances.noisy_power.new_zeros(len(utterances), 1, self.latent_dim)
         mean, scale = transition(rest, slice(0, 1))
         return MarkovNormal((mean[..., 0, :], scale[..., 0, :]), transition, utterances.frames)
 
@@ -70,7 +70,11 @@ class DeepKalmanFilter(LookingPrior):
 
     def looking(self, utterances: Utterances) -> Self:
         """The same prior with its features of these mouths worked out, differentiable."""
-        return self if self.sight is None else exchanged(self, self.sight, GivenSight(self.sight(utterances)))
+        return (
+            self
+            if self.visual_features is None
+            else exchanged(self, self.visual_features, GivenFeatures(self.visual_features(utterances)))
+        )
 
     def _features(self, utterances: Utterances) -> tuple[Tensor, ...]:
-        return () if self.sight is None else (self.sight(utterances),)
+        return () if self.visual_features is None else (self.visual_features(utterances),)

@@ -9,15 +9,13 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
-from minvae_pyro.models.components import (
-    ConditionalComponent,
-    ConstantComponent,
-    GivenComponent,
-    StandardComponent,
-)
-from minvae_pyro.models.mixing import LearntMixing, UtteranceMixing
+from minvae_pyro.models.alpha_priors import AlphaPrior, LearntAlphaPrior
 from minvae_pyro.models.speech_prior import SpeechPrior, shallow_copy
-from minvae_pyro.networks import MouthConvolution, SpectrumDecoder
+from minvae_pyro.models.visual_features import GivenFeatures, LookingPrior
+from minvae_pyro.models.z_priors import ConditionalComponent, ConstantComponent, GivenComponent, StandardComponent
+from minvae_pyro.nn.audio import SpectrumDecoder
+from minvae_pyro.nn.audio_visual import ConcatenatingDecoder
+from minvae_pyro.nn.visual import MouthConvolution
 from minvae_pyro.utterances import Plates, Utterances
 
 
@@ -39,7 +37,7 @@ class MinVAE(SpeechPrior):
         decoder: maps z (..., L) to variance (..., F); a perceptron with 128 tanh units when omitted.
         audio_component: prior of z under alpha = 1, a constant normal when omitted.
         visual_component: prior of z under alpha = 0, a constant normal when omitted (the published model).
-        mixing: log-odds of alpha = 1 per frame; one learnt pi when omitted.
+        alpha_prior: p(alpha); one learnt pi when omitted.
 
     Example:
         >>> from pyro import poutine
@@ -55,18 +53,14 @@ class MinVAE(SpeechPrior):
         decoder: nn.Module | None = None,
         audio_component: nn.Module | None = None,
         visual_component: nn.Module | None = None,
-        mixing: nn.Module | None = None,
+        alpha_prior: AlphaPrior | None = None,
     ) -> None:
         super().__init__()
         self.latent_dim = latent_dim
         self.decoder = SpectrumDecoder(latent_dim) if decoder is None else decoder
         self.audio_component = ConstantComponent(latent_dim) if audio_component is None else audio_component
         self.visual_component = ConstantComponent(latent_dim) if visual_component is None else visual_component
-        self.mixing = LearntMixing() if mixing is None else mixing
-
-    def alpha_prior(self, utterances: Utterances) -> dist.Distribution:
-        """p(alpha), batch shape (B, N)."""
-        return dist.Bernoulli(logits=self.mixing(utterances))
+        self.alpha_prior = LearntAlphaPrior() if alpha_prior is None else alpha_prior
 
     def z_prior(self, alpha: Tensor, utterances: Utterances) -> dist.Distribution:
         """p(z | alpha), event shape (L,); the component is picked by broadcasting, so alpha may be enumerated.
@@ -91,21 +85,17 @@ class MinVAE(SpeechPrior):
         """Variance of speech (..., B, N, F) from z (..., B, N, L)."""
         return self.decoder(z)
 
-    def given(self, utterances: Utterances) -> Self:
+    def condition_on(self, utterances: Utterances) -> Self:
         """The same prior with the visual component worked out, and a pi of their own, for these utterances."""
         prior = shallow_copy(self)
         with torch.no_grad():
             prior.visual_component = GivenComponent(*self.visual_component(utterances))
-            prior.mixing = UtteranceMixing(self.mixing(utterances))
+            prior.alpha_prior = self.alpha_prior.for_recordings(utterances)
         return prior
 
     def m_step(self, alpha: dist.Distribution, utterances: Utterances) -> None:
-        """Re-estimate pi as the mean responsibility of the frames with a mouth (arXiv 1912.10647, M-step).
-
-        Equation :eq:`mixing-update`. Does nothing before :meth:`given` has provided for a pi of the recording's own.
-        """
-        if isinstance(self.mixing, UtteranceMixing):
-            self.mixing.m_step(alpha.mean, utterances)
+        """Re-estimate p(alpha); does nothing before :meth:`condition_on` has given every recording one of its own."""
+        self.alpha_prior.m_step(alpha, utterances)
 
 
 class ConditionalMinVAE(MinVAE):
@@ -125,15 +115,81 @@ class ConditionalMinVAE(MinVAE):
     Args:
         latent_dim: L.
         network: maps crops to mean and scale of z; a small convolutional network when omitted.
-        mixing: log-odds of alpha = 1 per frame; one learnt pi when omitted.
+        alpha_prior: p(alpha); one learnt pi when omitted.
     """
 
-    def __init__(self, latent_dim: int = 32, network: nn.Module | None = None, mixing: nn.Module | None = None) -> None:
+    def __init__(
+        self, latent_dim: int = 32, network: nn.Module | None = None, alpha_prior: AlphaPrior | None = None
+    ) -> None:
         super().__init__(
             latent_dim,
             audio_component=StandardComponent(latent_dim),
             visual_component=ConditionalComponent(
                 MouthConvolution(latent_dim=latent_dim) if network is None else network
             ),
-            mixing=mixing,
+            alpha_prior=alpha_prior,
         )
+
+
+class MinVAEv2(LookingPrior, MinVAE):
+    """MIN-VAE v2: a mixture of an audio and a visual component, a decoder that sees the mouth (arXiv 1912.10647).
+
+    ::
+
+        v = features(mouth)                                     # zero in frames without one
+        for n in frames:
+            alpha[n] ~ Bernoulli(pi)                            # alpha_prior; 1 audio, 0 visual
+            z[n] | alpha[n] = 1 ~ N(0, I)                       # z_prior
+            z[n] | alpha[n] = 0 ~ N(mu_v(mouth), var_v(mouth))
+            s[n] | z[n] ~ N_c(0, diag variance(z[n], v[n]))     # speech_variance
+
+    The published model has two constant components and features of its own: hand them over.
+
+    Args:
+        latent_dim: L.
+        decoder: maps z (..., L) and features (..., V) to variance (..., F); layers of 128 tanh units when omitted.
+        audio_component: prior of z under alpha = 1, the standard normal when omitted.
+        visual_component: prior of z under alpha = 0, conditional on the mouth when omitted.
+        visual_features: maps utterances to features of the mouth (B, N, V); the mean of the visual component when omitted.
+        alpha_prior: p(alpha); one learnt pi when omitted.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int = 32,
+        decoder: nn.Module | None = None,
+        audio_component: nn.Module | None = None,
+        visual_component: nn.Module | None = None,
+        visual_features: nn.Module | None = None,
+        alpha_prior: AlphaPrior | None = None,
+    ) -> None:
+        super().__init__(
+            latent_dim,
+            ConcatenatingDecoder(latent_dim, latent_dim) if decoder is None else decoder,
+            StandardComponent(latent_dim) if audio_component is None else audio_component,
+            ConditionalComponent(MouthConvolution(latent_dim=latent_dim))
+            if visual_component is None
+            else visual_component,
+            alpha_prior,
+        )
+        self.visual_features = visual_features
+
+    def features(self, utterances: Utterances) -> Tensor:
+        """What the decoder sees of the mouth, (B, N, V)."""
+        return (
+            self.visual_component(utterances)[0] if self.visual_features is None else self.visual_features(utterances)
+        )
+
+    def speech_variance(self, z: Tensor, utterances: Utterances) -> Tensor:
+        """Variance of speech (..., B, N, F) from z (..., B, N, L) and the mouth."""
+        return self.decoder(z, self.features(utterances))
+
+    def looking(self, utterances: Utterances) -> Self:
+        """The same prior with all that it sees of these mouths worked out once, differentiable."""
+        prior = shallow_copy(self)
+        mean, scale = self.visual_component(utterances)
+        prior.visual_component = GivenComponent(mean, scale)
+        prior.visual_features = GivenFeatures(
+            mean if self.visual_features is None else self.visual_features(utterances)
+        )
+        return prior

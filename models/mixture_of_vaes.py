@@ -1,4 +1,4 @@
-"""VAE-MM: two trained VAEs, each frame choosing between them (Sadeghi & Alameda-Pineda, arXiv 1911.03930)."""
+"""Two trained VAEs, each frame choosing between them: VAE-MM (arXiv 1911.03930) and SwVAE (arXiv 2102.04144)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Self
 import pyro
 import pyro.distributions as dist
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from minvae_pyro.errors import UserError
+from minvae_pyro.models.alpha_priors import AlphaPrior, LearntAlphaPrior, LearntMarkovAlphaPrior
 from minvae_pyro.models.audio_visual import ConditionalVAE
-from minvae_pyro.models.mixing import LearntMixing, UtteranceMixing
-from minvae_pyro.models.sight import exchanged
 from minvae_pyro.models.speech_prior import SpeechPrior
 from minvae_pyro.models.vae import AudioVAE
+from minvae_pyro.models.visual_features import exchanged
 from minvae_pyro.utterances import Plates, Utterances
 
 
@@ -36,28 +36,27 @@ class MixtureOfVAEs(SpeechPrior):
     Args:
         audio: the VAE of frames whose mouth cannot be trusted; A-VAE when omitted.
         visual: the VAE of the others; AV-CVAE when omitted. Both give ``z_prior(utterances)``, a diagonal normal.
-        mixing: log-odds of alpha = 1 per frame; one learnt pi when omitted.
+        alpha_prior: p(alpha); one learnt pi when omitted.
 
     Raises:
         UserError: the codes of the two differ in size.
     """
 
     def __init__(
-        self, audio: SpeechPrior | None = None, visual: SpeechPrior | None = None, mixing: nn.Module | None = None
+        self,
+        audio: SpeechPrior | None = None,
+        visual: SpeechPrior | None = None,
+        alpha_prior: AlphaPrior | None = None,
     ) -> None:
         super().__init__()
         self.audio = AudioVAE() if audio is None else audio
         self.visual = ConditionalVAE() if visual is None else visual
-        self.mixing = LearntMixing() if mixing is None else mixing
+        self.alpha_prior = LearntAlphaPrior() if alpha_prior is None else alpha_prior
         if self.audio.latent_dim != self.visual.latent_dim:
             raise UserError(
                 f"audio and visual need codes of one size, not {self.audio.latent_dim} and {self.visual.latent_dim}."
             )
         self.latent_dim = self.audio.latent_dim
-
-    def alpha_prior(self, utterances: Utterances) -> dist.Distribution:
-        """p(alpha), batch shape (B, N)."""
-        return dist.Bernoulli(logits=self.mixing(utterances))
 
     def z_prior(self, alpha: Tensor, utterances: Utterances) -> dist.Distribution:
         """p(z | alpha), event shape (L,); the VAE is picked by broadcasting, so alpha may be enumerated.
@@ -89,25 +88,17 @@ class MixtureOfVAEs(SpeechPrior):
         audio, visual = (part.speech_variance(z, utterances) for part in (self.audio, self.visual))
         return torch.where(heard, audio, visual)
 
-    def given(self, utterances: Utterances) -> Self:
+    def condition_on(self, utterances: Utterances) -> Self:
         """The same prior with both VAEs given these utterances, and a p(alpha) of the recordings' own."""
-        prior = exchanged(self, self.audio, self.audio.given(utterances))
-        prior = exchanged(prior, self.visual, self.visual.given(utterances))
+        prior = exchanged(self, self.audio, self.audio.condition_on(utterances))
+        prior = exchanged(prior, self.visual, self.visual.condition_on(utterances))
         with torch.no_grad():
-            prior.mixing = self.mixing_of(utterances)
+            prior.alpha_prior = self.alpha_prior.for_recordings(utterances)
         return prior
 
-    def mixing_of(self, utterances: Utterances) -> nn.Module:
-        """The mixing as trained, one for each recording, which :meth:`m_step` may change."""
-        return UtteranceMixing(self.mixing(utterances))
-
     def m_step(self, alpha: dist.Distribution, utterances: Utterances) -> None:
-        """Re-estimate pi as the mean responsibility of the frames with a mouth (arXiv 1911.03930, M-step).
-
-        Does nothing before :meth:`given` has provided for a pi of the recording's own.
-        """
-        if isinstance(self.mixing, UtteranceMixing):
-            self.mixing.m_step(alpha.mean, utterances)
+        """Re-estimate p(alpha); does nothing before :meth:`condition_on` has given every recording one of its own."""
+        self.alpha_prior.m_step(alpha, utterances)
 
 
 def _enumerated(code: Tensor) -> bool:
@@ -116,3 +107,35 @@ def _enumerated(code: Tensor) -> bool:
         return False
     values = torch.arange(2, dtype=code.dtype, device=code.device)[:, None, None]
     return bool((code[..., -1] == values).all())
+
+
+class SwitchingVAE(MixtureOfVAEs):
+    """SwVAE: each frame is told by one of two whole VAEs, mostly by that of the frame before (arXiv 2102.04144).
+
+    ::
+
+        for n in frames:
+            alpha[n] | alpha[n - 1] ~ Bernoulli(transition[alpha[n - 1]])   # alpha_prior; 1 audio, 0 visual
+            z[n] | alpha[n] = 1 ~ audio.z_prior                 # z_prior
+            z[n] | alpha[n] = 0 ~ visual.z_prior
+            s[n] | alpha[n] = 1 ~ N_c(0, diag audio variance(z[n]))     # speech_variance
+            s[n] | alpha[n] = 0 ~ N_c(0, diag visual variance(z[n]))
+
+    Equations :eq:`two-decoders` and :eq:`markov-chain`.
+
+    Args:
+        audio: the VAE of frames whose mouth cannot be trusted; A-VAE when omitted.
+        visual: the VAE of the others; AV-CVAE when omitted. Both give ``z_prior(utterances)``, a diagonal normal.
+        alpha_prior: the chain of alpha; a learnt one when omitted.
+
+    Raises:
+        UserError: the codes of the two differ in size.
+    """
+
+    def __init__(
+        self,
+        audio: SpeechPrior | None = None,
+        visual: SpeechPrior | None = None,
+        alpha_prior: AlphaPrior | None = None,
+    ) -> None:
+        super().__init__(audio, visual, LearntMarkovAlphaPrior() if alpha_prior is None else alpha_prior)

@@ -81,7 +81,7 @@ class NoiseModel(PyroModule):
 
     def log_prior(self, utterances: Utterances) -> Tensor:
         """Log-density of the parameters under their prior, (B,), zero without one."""
-        total = utterances.heard.new_zeros(len(utterances))
+        total = utterances.noisy_power.new_zeros(len(utterances))
         own: Any = type(self)
         if own.declare is NoiseModel.declare:
             return total
@@ -177,3 +177,62 @@ def random_factor(like: Tensor, generator: Generator | None, size: int, rank: in
         rank: K.
     """
     return torch.rand(size, rank, generator=generator, dtype=like.dtype).to(like.device) + 0.1
+
+
+class StationaryNoise(NoiseModel):
+    """One spectrum for the whole recording: NMF noise of rank one whose activations are all one.
+
+    Started, it has it as ``spectrum``, (B, F) >= 0.
+    """
+
+    spectrum: Tensor
+
+    def start(self, utterances: Utterances, generator: Generator | None = None) -> Self:
+        """A copy with the mean power of each recording; nothing is random."""
+        return self.at(spectrum=mean_power(utterances).clamp_min(FLOOR))
+
+    def forward(self, utterances: Utterances) -> Tensor:
+        """Variance of the noise, (B, N, F)."""
+        return self.spectrum[:, None].expand(utterances.power.shape)
+
+    def m_step(self, statistics: Statistics) -> None:
+        """Update the spectrum by the root of a quotient, as any factor of NMF (equation :eq:`noise-update`)."""
+        ratio, inverse = statistics()
+        self.spectrum = (self.spectrum * (ratio.sum(1) / inverse.sum(1).clamp_min(FLOOR)).sqrt()).clamp_min(FLOOR)
+
+
+class FrozenNoise(NoiseModel):
+    """Any noise model that is not fitted: an ablation, or noise known from elsewhere.
+
+    Args:
+        noise: the model; one that has its parameters keeps them in :meth:`start`.
+    """
+
+    def __init__(self, noise: NoiseModel) -> None:
+        super().__init__()
+        # a copy: a model that has run before could not become a part of another
+        self.noise = noise.at()
+
+    @property
+    def started(self) -> bool:
+        """Whether the noise has its parameters."""
+        return self.noise.started
+
+    def start(self, utterances: Utterances, generator: Generator | None = None) -> Self:
+        """A copy with the noise started, if it is not yet."""
+        return type(self)(self.noise if self.started else self.noise.start(utterances, generator))
+
+    def moved(self, utterances: Utterances, dropped: int) -> Self:
+        """A copy for a window that has moved on, see :meth:`NoiseModel.moved`."""
+        return type(self)(self.noise.moved(utterances, dropped))
+
+    def declare(self, utterances: Utterances, plates: Plates) -> None:
+        """Declare the sites of the noise."""
+        self.noise.declare(utterances, plates)
+
+    def forward(self, utterances: Utterances) -> Tensor:
+        """Variance of the noise, (B, N, F)."""
+        return self.noise(utterances)
+
+    def m_step(self, statistics: Statistics) -> None:
+        """Do nothing."""

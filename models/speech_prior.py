@@ -11,7 +11,7 @@ import torch
 from pyro.nn import PyroModule
 from torch import Tensor, nn
 
-from minvae_pyro.distributions import ComplexNormal, PowerExponential
+from minvae_pyro.probability.likelihoods import ComplexNormal, PowerExponential
 from minvae_pyro.utterances import Plates, Utterances
 
 
@@ -63,7 +63,7 @@ class SpeechPrior(PyroModule):
         with plates.every_frame():
             return pyro.sample("s", likelihood, obs=utterances.spectrum)
 
-    def given(self, utterances: Utterances) -> Self:
+    def condition_on(self, utterances: Utterances) -> Self:
         """The same prior with whatever depends on the mouth alone worked out once for these utterances.
 
         Inference evaluates a prior hundreds of times on one batch; a prior that runs a network on the mouth

@@ -7,7 +7,7 @@ import pyro.distributions as dist
 from torch import Tensor, nn
 
 from minvae_pyro.models.speech_prior import SpeechPrior, standard_normal
-from minvae_pyro.networks import SpectrumDecoder
+from minvae_pyro.nn.audio import SpectrumDecoder
 from minvae_pyro.utterances import Plates, Utterances
 
 

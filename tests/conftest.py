@@ -13,9 +13,9 @@ import yaml
 
 from minvae_pyro.audio.files import Sound, write_sound
 from minvae_pyro.audio.stft import STFT
-from minvae_pyro.building import build
-from minvae_pyro.checkpoints import save_checkpoint
-from minvae_pyro.corpora.synthetic import speak
+from minvae_pyro.checkpoints.checkpoint import save_checkpoint
+from minvae_pyro.registry.build import build
+from minvae_pyro.synthetic.talker import speak
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 _COMPONENTS = 8
@@ -74,7 +74,7 @@ def handmade() -> Callable[..., Path]:
     def write(path: Path, *, mixture: bool = False, seed: int = 0) -> Path:
         description = {"prior": {"class_path": "AudioVAE"}, "guide": {"class_path": "AudioGuide"}}
         if mixture:
-            config = resources.files("minvae_pyro") / "configs" / "demo.yaml"
+            config = resources.files("minvae_pyro.training") / "configs" / "demo.yaml"
             description = yaml.safe_load(config.read_text())
         torch.manual_seed(seed)
         model, guide = build(description)

@@ -12,22 +12,23 @@ import torch
 from torch import Tensor, nn
 
 from minvae_pyro import guides
-from minvae_pyro.building import build, local_parameters
-from minvae_pyro.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from minvae_pyro.corpora.memory import SyntheticCorpus
-from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
+from minvae_pyro.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from minvae_pyro.guides import UtteranceGuide
 from minvae_pyro.inference import Inference, StochasticVariational, infer
 from minvae_pyro.inference.fast import CompiledBound, compiled
-from minvae_pyro.inference.infer import ENGINES
+from minvae_pyro.inference.settings import ENGINES
 from minvae_pyro.models import NoiseModel, NoisyMixture, SpeechPrior
-from minvae_pyro.naming import make, subclasses
+from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
+from minvae_pyro.probability.parameters import local_parameters
+from minvae_pyro.registry.build import build, make
+from minvae_pyro.registry.names import subclasses
+from minvae_pyro.synthetic.corpus import SyntheticCorpus
 from minvae_pyro.training import TrainingPlan
 from minvae_pyro.utterances import Utterances, concatenate
 
 MOUTH = {"class_path": "MouthConvolution", "init_args": {"channels": [4, 4, 4], "features": 8}}
-SIGHT = {"class_path": "Sight", "init_args": {"network": MOUTH}}
-SEEN = {"class_path": "SeenPosterior", "init_args": {"network": MOUTH}}
+SIGHT = {"class_path": "MouthFeatures", "init_args": {"network": MOUTH}}
+SEEN = {"class_path": "MouthEncoder", "init_args": {"network": MOUTH}}
 FIXED = {"responsibility": "FixedResponsibility"}
 
 
@@ -42,18 +43,18 @@ def fusion(**sizes: int) -> dict[str, Any]:
     return {"class_path": "Fusion", "init_args": sizes}
 
 
-PAIR = {"visual": {"class_path": "ConditionalVAE", "init_args": {"sight": SIGHT}}}
+PAIR = {"visual": {"class_path": "ConditionalVAE", "init_args": {"visual_features": SIGHT}}}
 PRIORS = {
     "A-VAE": described("AudioVAE", "AudioGuide"),
     "V-VAE": described("VisualVAE", "VisualGuide", None, {"visual": SEEN}),
-    "AV-VAE": described("AudioVisualVAE", "AudioVisualGuide", {"sight": SIGHT}),
-    "AV-CVAE": described("ConditionalVAE", "AudioVisualGuide", {"sight": SIGHT}),
+    "AV-VAE": described("AudioVisualVAE", "AudioVisualGuide", {"visual_features": SIGHT}),
+    "AV-CVAE": described("ConditionalVAE", "AudioVisualGuide", {"visual_features": SIGHT}),
     "MIN-VAE": described("MinVAE", "MixtureGuide", None, {"visual": SEEN, **FIXED}),
     "MIN-VAE, perceptron": described(
         "MinVAE",
         "MixtureGuide",
         None,
-        {"visual": {"class_path": "SeenPosterior", "init_args": {"network": "MouthPerceptron"}}, **FIXED},
+        {"visual": {"class_path": "MouthEncoder", "init_args": {"network": "MouthPerceptron"}}, **FIXED},
     ),
     "MIN-VAE v2": described("MinVAEv2", "SharedGuide", None, FIXED),
     "MIN-VAE, conditional": described("ConditionalMinVAE", "SharedGuide", {"network": MOUTH}, FIXED),
@@ -69,7 +70,7 @@ PRIORS = {
         "DeepKalmanFilter",
         "RecurrentGuide",
         {
-            "sight": SIGHT,
+            "visual_features": SIGHT,
             "transition": {"class_path": "GatedTransition", "init_args": {"fusion": fusion(size=32, output=16)}},
             "decoder": {"class_path": "DeepDecoder", "init_args": {"fusion": fusion(size=128, output=128)}},
         },
@@ -86,8 +87,8 @@ STEPS = 12
 
 def test_no_prior_and_no_training_guide_is_left_out() -> None:
     names = {one["prior"]["class_path"] for one in PRIORS.values()}
-    assert names == {name for name in subclasses(SpeechPrior) if name not in {"SightedPrior", "LookingPrior"}}
-    training = {name for name in guides.__all__ if hasattr(getattr(guides, name), "noisy_log_odds")}
+    assert names == {name for name in subclasses(SpeechPrior) if name not in {"FeaturePrior", "LookingPrior"}}
+    training = {name for name in guides.__all__ if hasattr(getattr(guides, name), "gate_logits")}
     assert {one["guide"]["class_path"] for one in PRIORS.values()} == training
 
 
@@ -108,7 +109,7 @@ def noisy(corpus: SyntheticCorpus) -> Callable[[int], Utterances]:
         noise = 0.3 * torch.randn(2, *batch.power.shape, generator=generator)
         spectrum = torch.polar(batch.power.sqrt(), phase) + torch.complex(noise[0], noise[1])
         spectrum = spectrum * batch.mask[..., None]
-        return batch.replace(spectrum=spectrum, heard=spectrum.abs().square())
+        return batch.replace(spectrum=spectrum, noisy_power=spectrum.abs().square())
 
     return make_batch
 
@@ -235,8 +236,8 @@ def untrained(name: str, guide: str, noise: str, gain: list[float], batch: Utter
     made: Any = [part.double().eval() for part in build(PRIORS[name])]
     prior, encoders = made
     with torch.no_grad():
-        begin = encoders.heard(batch)
-    given = prior.given(batch)
+        begin = encoders.encode_audio(batch)
+    given = prior.condition_on(batch)
     fitted = make(UtteranceGuide, guide, "guide").start(given, batch, begin, encoders)
     started = make(NoiseModel, noise, "noise").start(batch, torch.Generator().manual_seed(0))
     return fitted, NoisyMixture(given, started, torch.tensor(gain, dtype=torch.float64)[:, None, None])

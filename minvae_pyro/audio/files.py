@@ -13,7 +13,7 @@ from torch import Tensor
 
 from minvae_pyro.audio.tracks import read_track
 from minvae_pyro.errors import UserError
-from minvae_pyro.writing import write_whole
+from minvae_pyro.files import write_atomic
 
 _FORMATS = {".wav": "WAV", ".flac": "FLAC"}
 # To FFmpeg at once: libsndfile could take an MPEG stream for MP3, and its MP3 reader prints to stderr.
@@ -142,4 +142,4 @@ def write_sound(path: str | os.PathLike[str], sound: Sound, *, overwrite: bool =
         soundfile.write(encoded, waveform.T.numpy(), sound.sample_rate, "PCM_24", format=file_format)
     except soundfile.LibsndfileError as error:
         raise UserError(f"cannot write {path} at {sound.sample_rate} Hz: {error.error_string}") from error
-    write_whole(path, encoded.getvalue(), overwrite=overwrite)
+    write_atomic(path, encoded.getvalue(), overwrite=overwrite)

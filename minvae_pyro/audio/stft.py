@@ -1,5 +1,7 @@
 """Short-time Fourier transform with centred frames and perfect reconstruction."""
 
+from __future__ import annotations
+
 import math
 
 import torch
@@ -113,3 +115,8 @@ class STFT(torch.nn.Module):
     def _covered(self, frames: int) -> int:
         """Samples from the centre of the first frame to that of the last."""
         return (frames - 1) * self.hop
+
+
+def stft_settings(stft: STFT) -> dict[str, int]:
+    """The three numbers from which an :class:`STFT` is made again."""
+    return {"n_fft": stft.n_fft, "hop": stft.hop, "sample_rate": stft.sample_rate}

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minvae_pyro.cli.experiments import add_running
-from minvae_pyro.destinations import check_folder
+from minvae_pyro.cli.evaluate import add_running
+from minvae_pyro.files import check_folder
 
 if TYPE_CHECKING:
-    from minvae_pyro.evaluation.factorial import Ablation
+    from minvae_pyro.ablation.design import Ablation
     from minvae_pyro.evaluation.systems import System
 
 
@@ -55,12 +55,12 @@ def main(arguments: Sequence[str]) -> int:
     check_folder(given.output, ("report.html",), overwrite=given.overwrite)
 
     # What can be refused without torch is refused; only now wait for it.
+    from minvae_pyro.ablation.design import read_ablation
+    from minvae_pyro.ablation.report import FILES, write_findings
     from minvae_pyro.cli.progress import bar
     from minvae_pyro.evaluation.experiment import TABLES, evaluate
-    from minvae_pyro.evaluation.factorial import read_ablation
-    from minvae_pyro.evaluation.findings import FILES, write_findings
     from minvae_pyro.evaluation.mixtures import read_mixtures
-    from minvae_pyro.evaluation.report import write_html
+    from minvae_pyro.evaluation.report.page import write_html
 
     check_folder(given.output, (*TABLES, *FILES), overwrite=given.overwrite)
     mixtures = read_mixtures(given.mixtures)

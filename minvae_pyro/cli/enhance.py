@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minvae_pyro.cli.parts import read_parts, split, with_configuration
-from minvae_pyro.destinations import check_file, check_folder
 from minvae_pyro.errors import UserError
+from minvae_pyro.files import check_file, check_folder
 
 if TYPE_CHECKING:
-    from minvae_pyro.enhancement import Enhancement
+    from minvae_pyro.enhancement.enhance import Enhancement
 
 _SUFFIXES = (".wav", ".flac")
 _REPORT = ("figure.png", "contact-sheet.png")
@@ -95,9 +95,9 @@ def main(arguments: Sequence[str]) -> int:
     # What can be refused is refused; only now wait for torch.
     from minvae_pyro.audio.files import Sound, write_sound
     from minvae_pyro.cli.progress import bar
-    from minvae_pyro.enhancement import enhance
-    from minvae_pyro.guides.starts import STARTS
-    from minvae_pyro.naming import resolve
+    from minvae_pyro.enhancement.enhance import enhance
+    from minvae_pyro.guides.test_time.starts import STARTS
+    from minvae_pyro.registry.names import resolve
 
     if given.start is not None:
         resolve(given.start, STARTS, callable, "start")
@@ -115,7 +115,7 @@ def main(arguments: Sequence[str]) -> int:
         )
     write_sound(output, Sound(result.speech, result.sample_rate), overwrite=given.overwrite)
     if given.report is not None:
-        from minvae_pyro.reports import write_report
+        from minvae_pyro.enhancement.report import write_report
 
         write_report(result, given.report, overwrite=given.overwrite)
     for note in result.notes:

@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minvae_pyro.cli.experiments import add_running
-from minvae_pyro.destinations import check_folder, make_folder
 from minvae_pyro.errors import UserError
+from minvae_pyro.files import check_folder, make_folder
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from minvae_pyro.evaluation.mixtures import Mixture
     from minvae_pyro.evaluation.systems import System
+
 
 _RESULTS = ("scores.parquet", "scores.csv", "summary.md", "summary.tex", "report.html")
 _TOLD = 10
@@ -92,7 +92,7 @@ def main(arguments: Sequence[str]) -> int:
     # What can be refused without torch is refused; only now wait for it.
     from minvae_pyro.cli.progress import bar
     from minvae_pyro.evaluation.experiment import evaluate
-    from minvae_pyro.evaluation.overview import write_overview
+    from minvae_pyro.evaluation.report.summary import write_overview
 
     systems = _systems(given)
     estimates = dict(_named(text) for text in given.estimates)
@@ -174,3 +174,16 @@ def _systems(given: argparse.Namespace) -> list[System]:
     named = given.system or ([] if given.systems or given.estimates else ["min-vae"])
     systems = [replace(parse_system(text), seed=given.seed) for text in named]
     return systems + ([] if given.systems is None else read_systems(given.systems))
+
+
+def add_running(parser: argparse.ArgumentParser, kind: str) -> None:
+    """Add ``--workers``, ``--device``, ``--no-sounds`` and ``--overwrite``.
+
+    Args:
+        parser: of the command.
+        kind: what the results are of.
+    """
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default: cpu)")
+    parser.add_argument("--no-sounds", action="store_true", help="keep no sounds; the report has no players then")
+    parser.add_argument("--overwrite", action="store_true", help=f"replace the results of another {kind}")

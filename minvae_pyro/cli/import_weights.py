@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from minvae_pyro.destinations import check_file
 from minvae_pyro.errors import UserError
+from minvae_pyro.files import check_file
 
 
 def parser() -> argparse.ArgumentParser:
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     check_file(given.output, overwrite=given.overwrite)
 
     # What can be refused is refused; only now wait for torch.
-    from minvae_pyro.importing import import_weights
+    from minvae_pyro.checkpoints.importing import import_weights
 
     imported = import_weights(given.path, given.output, format=given.format, overwrite=given.overwrite)
     for note in imported.notes:

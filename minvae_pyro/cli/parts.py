@@ -69,11 +69,11 @@ def read_parts(words: Sequence[str], checkpoint: str) -> dict[str, Any]:
 
     from minvae_pyro.guides import UtteranceGuide
     from minvae_pyro.inference import InferenceEngine
-    from minvae_pyro.inference.infer import ENGINES
-    from minvae_pyro.mistakes import explain, imported
+    from minvae_pyro.inference.settings import ENGINES
     from minvae_pyro.models import NoiseModel
-    from minvae_pyro.naming import make
-    from minvae_pyro.parsing import Parser
+    from minvae_pyro.registry.build import make
+    from minvae_pyro.registry.messages import explain, imported
+    from minvae_pyro.registry.parser import Parser
 
     bases = {"engine": InferenceEngine, "noise": NoiseModel, "guide": UtteranceGuide}
     parser = Parser(prog="minvae enhance")
@@ -122,7 +122,7 @@ def _defaults(words: Sequence[str], checkpoint: str) -> list[str]:
     bare = [key for key, word in first.items() if word.startswith(f"--{key}.") and not word.startswith(f"--{key}.help")]
     if not bare:
         return []
-    from minvae_pyro.checkpoints import describe
+    from minvae_pyro.checkpoints.checkpoint import describe
     from minvae_pyro.inference import Settings
 
     usual = Settings.choose(describe(checkpoint)["enhancement"])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from minvae_pyro.audio.stft import STFT
 from minvae_pyro.errors import UserError
-from minvae_pyro.writing import write_whole
+from minvae_pyro.files import write_atomic
 
 FORMAT = 1
 """Version of the layout of prepared folders."""
@@ -42,18 +42,13 @@ class Entry:
     source: str
 
 
-def stft_settings(stft: STFT) -> dict[str, int]:
-    """The three numbers from which an :class:`STFT` is made again."""
-    return {"n_fft": stft.n_fft, "hop": stft.hop, "sample_rate": stft.sample_rate}
-
-
 def write_manifest(folder: Path, entries: Iterable[Entry]) -> None:
     """Write ``manifest.csv`` whole or not at all."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, [field.name for field in fields(Entry)])
     writer.writeheader()
     writer.writerows(asdict(entry) for entry in entries)
-    write_whole(folder / "manifest.csv", text.getvalue().encode(), overwrite=True)
+    write_atomic(folder / "manifest.csv", text.getvalue().encode(), overwrite=True)
 
 
 def read_manifest(folder: Path) -> list[Entry]:

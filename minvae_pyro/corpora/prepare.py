@@ -20,22 +20,16 @@ from safetensors.torch import save
 from torch import Tensor
 
 from minvae_pyro.audio.files import read_sound
-from minvae_pyro.audio.stft import STFT
-from minvae_pyro.corpora.manifest import (
-    FORMAT,
-    Entry,
-    read_settings,
-    stft_settings,
-    write_manifest,
-)
+from minvae_pyro.audio.stft import STFT, stft_settings
+from minvae_pyro.corpora.manifest import FORMAT, Entry, read_settings, write_manifest
 from minvae_pyro.corpora.sources import Clip, find_clips
 from minvae_pyro.errors import UserError
+from minvae_pyro.files import write_atomic
 from minvae_pyro.utterances import MOUTH_SIZE
 from minvae_pyro.version import __version__
 from minvae_pyro.video.align import align_mouth
 from minvae_pyro.video.lips import load_lips
 from minvae_pyro.video.mouth import read_mouth
-from minvae_pyro.writing import write_whole
 
 
 @dataclass
@@ -123,7 +117,7 @@ def _claim(destination: Path, kind: str, source: Path, stft: STFT) -> None:
     try:
         (destination / "features").mkdir(parents=True, exist_ok=True)
         text = json.dumps({**settings, "version": __version__}, indent=2) + "\n"
-        write_whole(destination / "settings.json", text.encode())
+        write_atomic(destination / "settings.json", text.encode())
     except OSError as error:
         raise UserError(f"cannot write to {destination} ({error.strerror}): choose another folder.") from error
 
@@ -243,4 +237,4 @@ def unit_power(waveform: Tensor, stft: STFT) -> Tensor | None:
 
 
 def _write_features(path: Path, tensors: dict[str, Tensor], entry: Entry) -> None:
-    write_whole(path, save(tensors, metadata={"entry": json.dumps(asdict(entry))}), overwrite=True)
+    write_atomic(path, save(tensors, metadata={"entry": json.dumps(asdict(entry))}), overwrite=True)

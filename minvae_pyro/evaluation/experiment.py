@@ -13,16 +13,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from minvae_pyro.checkpoints import describe
-from minvae_pyro.destinations import check_folder, make_folder
+from minvae_pyro.checkpoints.checkpoint import describe
 from minvae_pyro.errors import UserError
-from minvae_pyro.evaluation.estimates import Estimates
+from minvae_pyro.evaluation.jobs import Job, mouth_of, mouths_folder, one_thread
+from minvae_pyro.evaluation.metrics import column
 from minvae_pyro.evaluation.mixtures import Mixture
-from minvae_pyro.evaluation.pieces import Piece, mouth_of, mouths_folder, one_thread
-from minvae_pyro.evaluation.quantities import column
 from minvae_pyro.evaluation.scores import METRICS
-from minvae_pyro.evaluation.systems import INPUT, System, check_distinct, check_name
-from minvae_pyro.writing import write_whole
+from minvae_pyro.evaluation.systems import INPUT, Estimates, System, check_distinct, check_name
+from minvae_pyro.files import check_folder, make_folder, write_atomic
 
 BATCH = 12
 """Mixtures that are inferred together. Their number decides which random numbers each of them gets."""
@@ -56,7 +54,7 @@ def evaluate(
         mixtures: what is enhanced.
         systems: what enhances.
         output: folder of the results: the table (:data:`TABLES`), sounds (see
-            :func:`minvae_pyro.evaluation.pieces.sound_file`) and responsibilities over time.
+            :func:`minvae_pyro.evaluation.jobs.sound_file`) and responsibilities over time.
         estimates: by the name of another system, the folder of what it has made of the mixtures: files ID.wav or
             ID.flac.
         workers: processes; the results do not depend on their number.
@@ -83,14 +81,14 @@ def evaluate(
         make_folder(folder)
     report = progress or (lambda what, done, total: None)
     batches = [tuple(mixtures[first : first + BATCH]) for first in range(0, len(mixtures), BATCH)]
-    pieces = [Piece(s, batch, output, device, sounds) for s in (None, *systems, *others) for batch in batches]
+    pieces = [Job(s, batch, output, device, sounds) for s in (None, *systems, *others) for batch in batches]
     missing = [piece for piece in pieces if not piece.file.exists()]
     _read_mouths(missing, workers, report)
-    jobs = [joblib.delayed(Piece.run)(piece) for piece in missing]
+    jobs = [joblib.delayed(Job.run)(piece) for piece in missing]
     _side_by_side(jobs, workers, "enhancing and scoring", report, len(pieces))
     table = _table([row for piece in pieces for row in piece.rows() or []], systems)
     for name, content in zip(TABLES, (table.to_parquet(index=False), table.to_csv(index=False).encode()), strict=True):
-        write_whole(output / name, content, overwrite=True)
+        write_atomic(output / name, content, overwrite=True)
     return table
 
 
@@ -138,7 +136,7 @@ def _check(
             )
 
 
-def _read_mouths(pieces: Sequence[Piece], workers: int, report: Progress) -> None:
+def _read_mouths(pieces: Sequence[Job], workers: int, report: Progress) -> None:
     """Read the mouths that pieces need, clip by clip; what cannot be read is told by the piece that needs it."""
     wanted: dict[Path, list[tuple[System, Mixture, Path]]] = {}
     for piece in pieces:

@@ -16,7 +16,7 @@ from minvae_pyro.audio.files import read_sound
 from minvae_pyro.corpora.sources import find_clips
 from minvae_pyro.errors import UserError
 from minvae_pyro.evaluation.mixtures import Mixture
-from minvae_pyro.writing import write_whole
+from minvae_pyro.files import write_atomic
 
 _SAMPLE_RATE = 16000  # Hz, of all mixtures
 _MARGIN = 10.0  # seconds before the end of a long noise in which none begins: most clips end before it is repeated
@@ -110,7 +110,7 @@ def write_mixtures(path: str | os.PathLike[str], mixtures: Sequence[Mixture], *,
     content = pd.DataFrame(rows).to_csv(index=False).encode()
     if path.is_file() and path.read_bytes() == content:
         return path
-    return write_whole(path, content, overwrite=overwrite)
+    return write_atomic(path, content, overwrite=overwrite)
 
 
 def _by_type(folder: Path) -> dict[str, list[Path]]:

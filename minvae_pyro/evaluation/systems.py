@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -9,17 +10,24 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
+from torch import Tensor
+from torch.nn.functional import pad
 
-from minvae_pyro.checkpoints import describe
+from minvae_pyro.audio.files import read_sound
+from minvae_pyro.checkpoints.checkpoint import describe
+from minvae_pyro.enhancement.batch import Estimate
 from minvae_pyro.errors import UserError
+from minvae_pyro.evaluation.mixtures import Mixture
 from minvae_pyro.evaluation.videos import make_video
 from minvae_pyro.guides import UtteranceGuide
-from minvae_pyro.guides.starts import STARTS
+from minvae_pyro.guides.test_time.starts import STARTS
 from minvae_pyro.inference import InferenceEngine, Settings
-from minvae_pyro.inference.infer import ENGINES
+from minvae_pyro.inference.settings import ENGINES
 from minvae_pyro.models import NoiseModel
-from minvae_pyro.naming import Description, make, resolve
+from minvae_pyro.registry.build import make
+from minvae_pyro.registry.names import Description, resolve
 
 INPUT = "input"
 """Name under which the mixtures as they are stand beside the systems."""
@@ -187,3 +195,51 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "noise": lambda value: make(NoiseModel, _described(value), "noise model"),
     "guide": lambda value: make(UtteranceGuide, _described(value), "guide"),
 }
+
+_SLACK = 0.05  # seconds by which an estimate may be longer or shorter than its mixture
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """What another system has made of the mixtures.
+
+    Attributes:
+        name: of the system.
+        folder: of sound files named after the ids of mixtures, at any rate.
+    """
+
+    name: str
+    folder: Path
+
+    def file(self, mixture: Mixture) -> Path | None:
+        """The estimate of a mixture, if there is one."""
+        files = (self.folder / f"{mixture.id}{suffix}" for suffix in (".wav", ".flac"))
+        return next((file for file in files if file.is_file()), None)
+
+    def read(self, mixture: Mixture, noisy: Tensor, notes: list[str]) -> Estimate:
+        """Read the estimate of a mixture, mono, at the rate and with the length of the mixture.
+
+        Args:
+            mixture: which.
+            noisy: (samples,) the mixture.
+            notes: told where the end was cut, or filled with silence.
+
+        Raises:
+            UserError: there is none, it cannot be read, or it is off by more than a twentieth of a second.
+        """
+        file = self.file(mixture)
+        if file is None:
+            raise UserError(f"there is no {self.folder / mixture.id}.wav or .flac")
+        speech = read_sound(file).resample(mixture.sample_rate).mono()
+        missing = len(noisy) - len(speech)
+        if abs(missing) > _SLACK * mixture.sample_rate:
+            lengths = f"{len(speech) / mixture.sample_rate:.3f} s, the mixture {len(noisy) / mixture.sample_rate:.3f} s"
+            raise UserError(f"{file} lasts {lengths}: align them")
+        if missing:
+            notes.append(f"the estimate is {abs(missing)} samples too {'short' if missing > 0 else 'long'}")
+        return given(pad(speech, (0, missing)))
+
+
+def given(speech: Tensor) -> Estimate:
+    """An estimate of which nothing more is known."""
+    return Estimate(speech, None, torch.empty(0), math.nan)

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from minvae_pyro.errors import UserError
-from minvae_pyro.evaluation.markup import to_latex, to_markdown
-from minvae_pyro.evaluation.quantities import GAINS
+from minvae_pyro.evaluation.metrics import GAINS
+from minvae_pyro.evaluation.report.markup import to_latex, to_markdown
 from minvae_pyro.evaluation.statistics import CONFIDENCE, RESAMPLES, bootstrap_mean, holm, signed_rank
 
 __all__ = ["by_mixture", "check_columns", "paired", "summary", "to_latex", "to_markdown", "values_in_order"]

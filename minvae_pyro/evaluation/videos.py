@@ -14,11 +14,11 @@ import torch
 from safetensors.torch import load_file, save
 
 from minvae_pyro.errors import UserError
-from minvae_pyro.evaluation.digests import digest_of
-from minvae_pyro.naming import Description, make, resolve
+from minvae_pyro.files import digest_of, write_atomic
+from minvae_pyro.registry.build import make
+from minvae_pyro.registry.names import Description, resolve
 from minvae_pyro.video.mouth import read_mouth
 from minvae_pyro.video.track import MouthTrack
-from minvae_pyro.writing import write_whole
 
 Read = Callable[[Path], MouthTrack]
 """Reads the mouth of a clip."""
@@ -181,5 +181,5 @@ def read_once(clip: Path, cache: Path) -> MouthTrack:
         track = read_mouth(clip)
         tensors: dict[str, Any] = {"crops": track.crops, "times": track.times, "found": track.found}
         # another process may have been quicker
-        write_whole(path, save({name: value.contiguous() for name, value in tensors.items()}), overwrite=True)
+        write_atomic(path, save({name: value.contiguous() for name, value in tensors.items()}), overwrite=True)
     return MouthTrack(**load_file(path))

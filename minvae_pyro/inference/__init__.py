@@ -2,11 +2,12 @@
 
 from minvae_pyro.inference.engine import InferenceEngine
 from minvae_pyro.inference.fast import FastVariational
-from minvae_pyro.inference.infer import DEFAULT_ENGINE, Inference, Settings, infer
+from minvae_pyro.inference.infer import Inference, infer
 from minvae_pyro.inference.langevin import LangevinEM
 from minvae_pyro.inference.metropolis import MetropolisHastingsEM
 from minvae_pyro.inference.particle_em import ParticleEM
 from minvae_pyro.inference.point import PointEM
+from minvae_pyro.inference.settings import DEFAULT_ENGINE, Settings
 from minvae_pyro.inference.svi import StochasticVariational
 from minvae_pyro.inference.vem import VariationalEM
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from minvae_pyro.guides import UtteranceGuide
-from minvae_pyro.guides.branches import Story
-from minvae_pyro.inference.codes import draw_codes
-from minvae_pyro.inference.stopping import has_settled
-from minvae_pyro.models import NoisyMixture
+from minvae_pyro.guides.alpha_posterior import Story, both_alphas, code_at
+from minvae_pyro.guides.test_time.base import with_branches
+from minvae_pyro.models import NoisyMixture, SpeechPrior
 from minvae_pyro.utterances import Utterances
 
 Callback = Callable[[int, int, float], None]
@@ -27,7 +25,7 @@ class InferenceEngine(ABC):
 
     Attributes:
         tolerance: nats per frame; an engine stops when its objective rises by less, see
-            :func:`minvae_pyro.inference.stopping.has_settled`. At zero it runs all of its iterations. Recordings of a
+            :func:`minvae_pyro.inference.engine.has_settled`. At zero it runs all of its iterations. Recordings of a
             batch stop together.
     """
 
@@ -106,18 +104,60 @@ def update_alpha(
         utterances: the batch.
         done: share of the engine's run that is behind, this iteration included, 0 to 1.
     """
-    if guide.refresh(story, utterances, done) and guide.alpha is not None:
+    if guide.update_alpha(story, utterances, done) and guide.alpha is not None:
         mixture.speech.m_step(guide.alpha, utterances)
 
 
-@contextmanager
-def frozen(module: nn.Module) -> Iterator[None]:
-    """Leave the parameters of a module out of the gradients: nobody asks for those of a prior at test time."""
-    learnt = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    for parameter in learnt:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in learnt:
-            parameter.requires_grad_(True)
+WINDOW = 5
+"""Iterations over which the objective is averaged: one draw of z makes a single value noisy."""
+
+
+def has_settled(objective: Sequence[float], tolerance: float) -> bool:
+    """Whether the mean of the last five values has risen by less than the tolerance over that of the five before.
+
+    Args:
+        objective: after each iteration so far, higher is better.
+        tolerance: in the unit of the objective; zero never settles, not even where the objective falls.
+
+    Example:
+        >>> rising = [float(value) for value in range(20)]
+        >>> has_settled(rising, 2.0), has_settled(rising, 10.0), has_settled(rising, 0.0)
+        (False, True, False)
+    """
+    if tolerance == 0 or len(objective) < 2 * WINDOW:
+        return False
+    before, last = sum(objective[-2 * WINDOW : -WINDOW]), sum(objective[-WINDOW:])
+    return (last - before) / WINDOW < tolerance
+
+
+@torch.no_grad()
+def draw_codes(
+    prior: SpeechPrior, guide: UtteranceGuide, utterances: Utterances, samples: int
+) -> tuple[Tensor, Tensor | None]:
+    """Codes at draws of the continuous sites; alpha is summed over, not drawn.
+
+    Args:
+        prior: says what code follows from the sites.
+        guide: the posterior.
+        utterances: the noisy batch.
+        samples: S, draws of the continuous sites.
+
+    Returns:
+        tuple: codes (S, B, N, C) and None when alpha has no say in them; otherwise codes (2 S, B, N, C) and their
+        probabilities (2 S, B, N), which sum to one over the first axis.
+    """
+    sites = guide.draw(samples)
+    responsibility = guide.draw_responsibility
+    if responsibility is None:
+        return code_at(prior, utterances, **sites), None
+    sites = {name: with_branches(value) for name, value in sites.items()}
+    code = code_at(prior, utterances, **sites, alpha=both_alphas(responsibility))
+    if code.shape[1] == 1:
+        return code[:, 0], None
+    weight = torch.stack([1 - responsibility, responsibility], -3) / len(code)
+    return code.flatten(0, 1), weight.expand(code.shape[:-1]).flatten(0, 1)
+
+
+def expectation(values: Tensor, weight: Tensor | None) -> Tensor:
+    """Mean of (S, B, N, F) over the draws, weighted by (S, B, N), or plain."""
+    return values.mean(0) if weight is None else (weight[..., None] * values).sum(0)

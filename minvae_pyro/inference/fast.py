@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 from torch.distributions import kl_divergence
 
-from minvae_pyro.building import local_parameters
-from minvae_pyro.distributions import VARIANCE_FLOOR
 from minvae_pyro.guides import MeanFieldGuide, MixtureUtteranceGuide, UtteranceGuide
-from minvae_pyro.guides.branches import both_alphas, latent_trace
-from minvae_pyro.inference.engine import Callback, frozen, update_alpha
+from minvae_pyro.guides.alpha_posterior import both_alphas, latent_trace
+from minvae_pyro.inference.engine import Callback, update_alpha
 from minvae_pyro.inference.svi import StochasticVariational
 from minvae_pyro.models import NoisyMixture
+from minvae_pyro.probability.likelihoods import VARIANCE_FLOOR
+from minvae_pyro.probability.parameters import frozen, local_parameters
 from minvae_pyro.utterances import Utterances
 
 
@@ -112,7 +112,7 @@ class Step:
 
 
 class CompiledBound:
-    """The enumerated ELBO with analytic divergences, as :class:`minvae_pyro.elbo.AnalyticTraceEnum_ELBO` has it.
+    """The enumerated ELBO with analytic divergences, as :class:`minvae_pyro.probability.elbo.AnalyticTraceEnum_ELBO` has it.
 
     ::
 
@@ -132,7 +132,7 @@ class CompiledBound:
         self.mixture, self.guide, self.utterances, self.parts = mixture, guide, utterances, parts
         self.power = utterances.power
         # scored as power, which differs by a constant: it need not be worked out again
-        self.heard = utterances.replace(spectrum=self.power)
+        self.noisy_power = utterances.replace(spectrum=self.power)
         self.constant = math.log(math.pi) * self.power.shape[-1] if utterances.spectrum.is_complex() else 0.0
         self.constant *= int(utterances.mask.sum())
         self.divergence = self._alpha_divergence()
@@ -181,9 +181,9 @@ class CompiledBound:
             done: share of the run that is behind, 0 to 1.
         """
         before = self.guide.alpha
-        update_alpha(self.mixture, self.guide, self.mixture, self.heard, done)
+        update_alpha(self.mixture, self.guide, self.mixture, self.noisy_power, done)
         if self.guide.alpha is not before:
-            parts = compiled(self.mixture, self.guide, self.heard)
+            parts = compiled(self.mixture, self.guide, self.noisy_power)
             assert parts is not None
             self.parts = parts
             self.divergence = self._alpha_divergence()
@@ -239,7 +239,7 @@ class FastVariational(StochasticVariational):
         return super().__call__(mixture, guide, utterances, callback=callback)
 
     def _climb(self, bound: CompiledBound, callback: Callback | None) -> list[float]:
-        mixture, guide, utterances = bound.mixture, bound.guide, bound.heard
+        mixture, guide, utterances = bound.mixture, bound.guide, bound.noisy_power
         objective: list[float] = []
         frames = int(utterances.mask.sum())
         parameters = list(guide.parameters())

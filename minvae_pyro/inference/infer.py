@@ -3,94 +3,25 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import pyro.distributions as dist
 import torch
 from torch import Tensor
 
-from minvae_pyro.checkpoints import Checkpoint
-from minvae_pyro.errors import UserError
+from minvae_pyro.checkpoints.checkpoint import Checkpoint
 from minvae_pyro.guides import UtteranceGuide
-from minvae_pyro.guides.starts import STARTS, Start
-from minvae_pyro.handlers import in_force
+from minvae_pyro.guides.test_time.starts import STARTS, Start
 from minvae_pyro.inference.engine import Callback, InferenceEngine
-from minvae_pyro.inference.fast import FastVariational
-from minvae_pyro.inference.langevin import LangevinEM
-from minvae_pyro.inference.metropolis import MetropolisHastingsEM
-from minvae_pyro.inference.point import PointEM
-from minvae_pyro.inference.svi import StochasticVariational
-from minvae_pyro.inference.vem import VariationalEM
+from minvae_pyro.inference.settings import ENGINES, Settings
 from minvae_pyro.models import NoiseModel, NoisyMixture, reweigh, sharpen
-from minvae_pyro.models.mixing import audio_where_unseen
-from minvae_pyro.naming import Description, make, resolve
-from minvae_pyro.utterances import OnceSeen, Utterances
-
-ENGINES: dict[str, type[InferenceEngine]] = {
-    "fast": FastVariational,
-    "svi": StochasticVariational,
-    "vem": VariationalEM,
-    "map": PointEM,
-    "mcem": MetropolisHastingsEM,
-    "langevin": LangevinEM,
-}
-"""Engines by their short names; any other engine is named by its class."""
-
-DEFAULT_ENGINE = "fast"
-"""The engine that infers when none is named."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Defaults of enhancement, kept in the checkpoint under ``enhancement``.
-
-    Engine, noise and guide are a class name, an import path, a description (``class_path``, ``init_args``) or the thing
-    itself.
-
-    Attributes:
-        engine: how to infer: a name of :data:`ENGINES`, or as noise and guide.
-        start: where q(z) starts: a name of :data:`minvae_pyro.guides.starts.STARTS`, or an import path.
-        noise: the noise model.
-        guide: the posterior that is fitted.
-        temperature: sharpening of the visual component of the prior; 1 leaves it as trained.
-        mixing_weight: pi = P(alpha = 1) before the recording is looked at; None leaves it as trained. Near one, the
-            eyes have to earn their trust: the gate's log-odds, learnt at the pi of training, are moved by the change.
-        draws: draws of z over which the Wiener gain is averaged.
-        gain: whether speech has one loudness for the ``clip`` or one for each ``frame``, fitted either way.
-    """
-
-    engine: Description | InferenceEngine = DEFAULT_ENGINE
-    start: str | Start = "both"
-    noise: Description | NoiseModel = "NMFNoise"
-    guide: Description | UtteranceGuide = "MeanFieldGuide"
-    temperature: float = 1.0
-    mixing_weight: float | None = None
-    draws: int = 8
-    gain: Literal["clip", "frame"] = "clip"
-
-    def __post_init__(self) -> None:
-        if self.gain not in ("clip", "frame"):
-            raise UserError(f"enhancement needs a gain per clip or frame, not {self.gain}.")
-        if self.draws < 1 or not self.temperature > 0:
-            raise UserError(f"enhancement needs at least 1 of draws and a temperature above 0, not {self}.")
-        if self.mixing_weight is not None and not 0 < self.mixing_weight < 1:
-            raise UserError(f"enhancement needs a mixing_weight between 0 and 1, not {self.mixing_weight}.")
-
-    @classmethod
-    def choose(cls, *layers: Mapping[str, Any]) -> Settings:
-        """Settings from mappings, the later ones in front.
-
-        Raises:
-            UserError: an unknown name or an impossible value.
-        """
-        chosen = {name: value for layer in layers for name, value in layer.items() if value is not None}
-        known = [field.name for field in fields(cls)]
-        unknown = ", ".join(sorted(chosen.keys() - set(known)))
-        if unknown:
-            raise UserError(f"there is no setting {unknown} of enhancement. There are {', '.join(known)}.")
-        return cls(**chosen)
+from minvae_pyro.models.alpha_priors import audio_where_unseen
+from minvae_pyro.nn.cached import OnceSeen
+from minvae_pyro.probability.handlers import in_force
+from minvae_pyro.registry.build import make
+from minvae_pyro.registry.names import Description, resolve
+from minvae_pyro.utterances import Utterances
 
 
 @dataclass(frozen=True)
@@ -139,7 +70,7 @@ def infer(
             since: noise, posterior and (half way back to one) gain go on from there, and only new frames start.
         dropped: how many frames of that window have left it at its beginning.
         **settings: instead of the checkpoint's, see :class:`Settings`; None means the checkpoint's. A start may be
-            any callable with the signature of :class:`minvae_pyro.guides.starts.Start`.
+            any callable with the signature of :class:`minvae_pyro.guides.test_time.starts.Start`.
 
     Returns:
         Inference: the gain, and how it came about.
@@ -159,7 +90,7 @@ def infer(
     runs = make(InferenceEngine, chosen.engine, "engine", ENGINES)  # type: ignore[type-abstract]
     begin: Start = resolve(chosen.start, STARTS, _is_start, "start") if isinstance(chosen.start, str) else chosen.start
     noise, guide = make(NoiseModel, chosen.noise, "noise model"), make(UtteranceGuide, chosen.guide, "guide")
-    devices = [utterances.heard.device] if utterances.heard.is_cuda else []
+    devices = [utterances.noisy_power.device] if utterances.noisy_power.is_cuda else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(seed)
         return _run(
@@ -187,25 +118,25 @@ def _run(
     encoders: Any = checkpoint.guide
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        logit = encoders.noisy_log_odds(utterances)
-        even = torch.zeros_like(utterances.mask, dtype=utterances.heard.dtype)
+        logit = encoders.gate_logits(utterances)
+        even = torch.zeros_like(utterances.mask, dtype=utterances.noisy_power.dtype)
         trained: Any = checkpoint.prior
         weighed: Any = reweigh(trained, settings.mixing_weight)
         if logit is not None:
-            logit = logit + weighed.mixing(utterances) - trained.mixing(utterances)
+            logit = logit + weighed.alpha_prior(utterances).logits - trained.alpha_prior(utterances).logits
         known = audio_where_unseen(even if logit is None else logit, utterances)
         known = in_force(dist.Bernoulli(logits=known)).logits
-        prior = sharpen(weighed, settings.temperature).given(utterances)
+        prior = sharpen(weighed, settings.temperature).condition_on(utterances)
         begin = start(prior, encoders, utterances, 1 - known.sigmoid(), seed)
     moved = earlier and earlier.mixture.noise.moved(utterances, dropped)
     loudness = _loudness(utterances, settings.gain, earlier, dropped)
     mixture = NoisyMixture(prior, moved or noise.start(utterances, generator), loudness)
     fitted = guide.start(prior, utterances, begin, encoders, None if logit is None else known)
-    fitted.refresh(mixture, utterances, 0.0)
+    fitted.update_alpha(mixture, utterances, 0.0)
     fitted = engine.posterior(fitted)
     if earlier is not None:
-        fitted.follow(earlier.guide, dropped)
-        fitted.refresh(mixture, utterances, 0.0)
+        fitted.warm_start(earlier.guide, dropped)
+        fitted.update_alpha(mixture, utterances, 0.0)
     objective = engine(mixture, fitted, utterances, callback=callback)
     responsibility = fitted.responsibility
     gain = engine.gain(mixture, fitted, utterances, settings.draws)
@@ -214,7 +145,7 @@ def _run(
 
 def _loudness(utterances: Utterances, per: str, earlier: Inference | None, dropped: int) -> Tensor:
     """The gain of the speech before the first step, (B, 1, 1), or (B, N, 1) per frame."""
-    fresh = torch.ones_like(utterances.heard[:, :1, :1] if per == "clip" else utterances.heard[..., :1])
+    fresh = torch.ones_like(utterances.noisy_power[:, :1, :1] if per == "clip" else utterances.noisy_power[..., :1])
     if earlier is None:
         return fresh
     # half way back to one: what a pause has taken to nothing, multiplicative updates would not bring back

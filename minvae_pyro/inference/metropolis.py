@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from minvae_pyro.draws import normal, uniform
 from minvae_pyro.guides import ParticleGuide
-from minvae_pyro.guides.joint import Joint, log_joint
+from minvae_pyro.guides.test_time.log_joint import Joint, log_joint
 from minvae_pyro.inference.particle_em import ParticleEM
 from minvae_pyro.models import NoisyMixture
+from minvae_pyro.probability.random_numbers import normal, uniform
 from minvae_pyro.utterances import Utterances
 
 

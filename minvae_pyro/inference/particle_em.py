@@ -10,12 +10,11 @@ from itertools import islice
 import pyro
 from torch import Tensor
 
-from minvae_pyro.building import local_parameters
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides import ParticleGuide, UtteranceGuide
-from minvae_pyro.inference.codes import draw_codes
-from minvae_pyro.inference.engine import Callback, InferenceEngine, frozen, update_alpha
+from minvae_pyro.inference.engine import Callback, InferenceEngine, draw_codes, update_alpha
 from minvae_pyro.models import NoisyMixture
+from minvae_pyro.probability.parameters import frozen, local_parameters
 from minvae_pyro.utterances import Utterances
 
 
@@ -77,7 +76,7 @@ class ParticleEM(InferenceEngine):
         frames = int(utterances.mask.sum())
         with pyro.validation_enabled(False), local_parameters(mixture, mixture.speech, guide), frozen(mixture.speech):
             for particles, value in islice(self.e_steps(mixture, guide, utterances), self.iterations):
-                guide.hold(particles)
+                guide.set_particles(particles)
                 update_alpha(mixture, guide, mixture, utterances, (len(objective) + 1) / self.iterations)
                 code, weight = draw_codes(mixture.speech, guide, utterances, self.chains)
                 mixture.m_step(code, utterances, weight)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from minvae_pyro.guides import ParticleGuide
-from minvae_pyro.guides.joint import log_joint
+from minvae_pyro.guides.test_time.log_joint import log_joint
 from minvae_pyro.inference.particle_em import ParticleEM
 from minvae_pyro.models import NoisyMixture
 from minvae_pyro.utterances import Utterances

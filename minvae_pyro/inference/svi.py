@@ -8,12 +8,11 @@ import pyro
 from pyro.infer import SVI
 from pyro.optim import Adam
 
-from minvae_pyro.building import local_parameters
-from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.guides import UtteranceGuide
-from minvae_pyro.inference.codes import draw_codes
-from minvae_pyro.inference.engine import Callback, InferenceEngine, frozen, update_alpha
+from minvae_pyro.inference.engine import Callback, InferenceEngine, draw_codes, update_alpha
 from minvae_pyro.models import NoisyMixture
+from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
+from minvae_pyro.probability.parameters import frozen, local_parameters
 from minvae_pyro.utterances import Utterances
 
 

@@ -99,7 +99,7 @@ def traverse(prior: SpeechPrior, code: Tensor, dimension: int, places: Tensor, u
     """
     codes = code.expand(len(places), 1, 1, -1).clone()
     codes[..., dimension] += places[:, None, None]
-    variance = prior.given(utterances).speech_variance(codes, utterances)
+    variance = prior.condition_on(utterances).speech_variance(codes, utterances)
     return 10 * variance[:, 0, 0].clamp_min(1e-12).log10().cpu()
 
 

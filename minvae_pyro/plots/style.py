@@ -11,7 +11,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from minvae_pyro.errors import UserError
-from minvae_pyro.writing import write_whole
+from minvae_pyro.files import write_atomic
 
 BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 ORANGE, SKY, YELLOW, GREY, BLACK = "#E69F00", "#56B4E9", "#F0E442", "#999999", "#000000"
@@ -55,7 +55,7 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], *, overwrite: bool
     suffix = Path(path).suffix.lower()
     if suffix not in _SUFFIXES:
         raise UserError(f"cannot save a figure as {path}: the name must end in one of {', '.join(_SUFFIXES)}")
-    return write_whole(path, drawn(figure, suffix[1:]), overwrite=overwrite)
+    return write_atomic(path, drawn(figure, suffix[1:]), overwrite=overwrite)
 
 
 def drawn(figure: Figure, kind: str, *, dpi: int = 150) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -10,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from minvae_pyro.errors import UserError
-from minvae_pyro.plots.style import BLUE, GREEN, GREY, VERMILLION
+from minvae_pyro.plots.style import BLUE, GREEN, GREY, VERMILLION, save_figure
 
 _MUCH = 5
 
@@ -68,3 +69,34 @@ def _leave_the_start_out(axes: Axes, lines: Sequence[pd.Series]) -> None:
     reach = late.max() - late.min()
     if every.max() - every.min() > _MUCH * reach > 0:
         axes.set_ylim(late.min() - 0.1 * reach, late.max() + 0.1 * reach)
+
+
+NAME = "training.png"
+"""The picture, in the folder of the run."""
+
+
+def draw_run(output: Path) -> Path:
+    """Draw what a run logged, from all stretches that it went on in, over the picture of before.
+
+    Args:
+        output: folder of the run.
+
+    Returns:
+        The picture.
+
+    Raises:
+        UserError: nothing was logged there.
+    """
+    metrics = pd.DataFrame()
+    for log in sorted(output.glob("csv/version_*/metrics.csv"), key=_number):
+        stretch = pd.read_csv(log)
+        # it began after the last complete epoch, or over again
+        earlier = metrics[metrics["epoch"] < stretch["epoch"].min()] if len(metrics) else metrics
+        metrics = pd.concat([earlier, stretch], ignore_index=True)
+    if metrics.empty:
+        raise UserError(f"{output} has no metrics to draw: give the folder of a run of minvae train.")
+    return save_figure(training_figure(metrics), output / NAME, overwrite=True)
+
+
+def _number(log: Path) -> int:
+    return int(log.parent.name.removeprefix("version_"))

@@ -1,7 +1,6 @@
 """Training: plan, noise injection, augmentation, runs."""
 
-from minvae_pyro.training.augmentation import MouthAugmentation
-from minvae_pyro.training.corruption import MouthCorruption
+from minvae_pyro.training.augmentation import MouthAugmentation, MouthCorruption
 from minvae_pyro.training.noise import NoNoise, RealisticNoise, UniformNoise
 from minvae_pyro.training.plan import Optimisation, TrainingPlan
 from minvae_pyro.training.run import train

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from minvae_pyro.corpora.data import CorpusData
+from minvae_pyro.corpora.loader import CorpusData
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides import TableResponsibility
 from minvae_pyro.training.plan import TrainingPlan

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -11,13 +10,13 @@ from typing import Any, Literal
 
 import jsonargparse
 
-# imported so that the short name of its corpus is known
-import minvae_pyro.corpora.memory  # noqa: F401
-from minvae_pyro.building import add_description, check_classes
-from minvae_pyro.corpora.data import CorpusData
+import minvae_pyro.synthetic.corpus  # noqa: F401
+from minvae_pyro.corpora.loader import CorpusData
 from minvae_pyro.errors import UserError
-from minvae_pyro.mistakes import explain
-from minvae_pyro.parsing import Parser
+from minvae_pyro.registry.build import add_description, check_classes
+from minvae_pyro.registry.files import first_comment
+from minvae_pyro.registry.messages import explain
+from minvae_pyro.registry.parser import Parser
 from minvae_pyro.training.plan import Optimisation
 
 # Keys that may change when a run is continued.
@@ -97,19 +96,15 @@ def read_configuration(arguments: Sequence[str]) -> jsonargparse.Namespace:
 
 def shipped_configurations() -> list[str]:
     """Names of the configurations that ship with the package."""
-    folder = resources.files("minvae_pyro") / "configs"
+    folder = resources.files("minvae_pyro.training") / "configs"
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
 def comment(name: str) -> str:
     """The comment at the top of a shipped configuration."""
-    return first_comment((resources.files("minvae_pyro") / "configs" / f"{name}.yaml").read_text(encoding="utf-8"))
-
-
-def first_comment(text: str) -> str:
-    """The comment at the top of a YAML file."""
-    lines = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
-    return "\n".join(line.removeprefix("#").removeprefix(" ") for line in lines)
+    return first_comment(
+        (resources.files("minvae_pyro.training") / "configs" / f"{name}.yaml").read_text(encoding="utf-8")
+    )
 
 
 def as_plain(settings: jsonargparse.Namespace) -> dict[str, Any]:
@@ -158,7 +153,7 @@ def _file(name: str) -> str:
     if Path(name).is_file():
         return name
     if name in shipped_configurations():
-        return str(resources.files("minvae_pyro") / "configs" / f"{name}.yaml")
+        return str(resources.files("minvae_pyro.training") / "configs" / f"{name}.yaml")
     raise UserError(
         f"there is no configuration {name}: give a YAML file or one of {', '.join(shipped_configurations())}."
     )

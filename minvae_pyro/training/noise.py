@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 from torch import Generator, Tensor
 
-from minvae_pyro.corpora.data import Corpus, PreparedCorpus, Transform
+from minvae_pyro.corpora.corpus import Corpus, PreparedCorpus, Transform
 from minvae_pyro.utterances import Utterances
 
 
@@ -34,11 +34,11 @@ class UniformNoise(Transform):
 
     def __call__(self, utterances: Utterances, generator: Generator, corpus: Corpus) -> Utterances:
         """Add noise to ``heard`` in frames drawn at random."""
-        heard = utterances.heard
+        heard = utterances.noisy_power
         noise = self.highest * torch.rand(heard.shape, generator=generator, dtype=heard.dtype)
         chosen = torch.rand(heard.shape[:2], generator=generator) < self.share
         chosen &= utterances.mask
-        return utterances.replace(heard=heard + noise * chosen[..., None])
+        return utterances.replace(noisy_power=heard + noise * chosen[..., None])
 
 
 class RealisticNoise(Transform):
@@ -82,7 +82,7 @@ class RealisticNoise(Transform):
         chosen = (torch.rand(size, generator=generator) < self.share).nonzero().squeeze(1)
         if len(chosen) == 0:
             return utterances
-        speech, mask = utterances.heard[chosen], utterances.mask[chosen]
+        speech, mask = utterances.noisy_power[chosen], utterances.mask[chosen]
         kind = torch.rand(len(chosen), generator=generator)
         modulated = kind > (1 + self.talkers) / 2
         noise = coloured_noise(speech.shape, modulated, generator)
@@ -94,9 +94,9 @@ class RealisticNoise(Transform):
         scale = (speech * mask[..., None]).sum((1, 2)) / noise.sum((1, 2)).clamp_min(1e-10)
         noise = noise * (scale * 10 ** (-ratio / 10))[:, None, None]
         cosine = (2 * torch.pi * torch.rand(speech.shape, generator=generator)).cos_()
-        heard = utterances.heard.clone()
+        heard = utterances.noisy_power.clone()
         heard[chosen] = (speech + noise + 2 * cosine * (speech * noise).sqrt()).clamp_min(0)
-        return utterances.replace(heard=heard)
+        return utterances.replace(noisy_power=heard)
 
 
 def coloured_noise(shape: torch.Size, modulated: Tensor, generator: Generator) -> Tensor:

@@ -12,15 +12,16 @@ from lightning.pytorch import LightningModule
 from pyro.nn import PyroModule
 from torch import Tensor, nn
 
-from minvae_pyro.building import local_parameters, submodule, together
-from minvae_pyro.checkpoints import load_checkpoint
-from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
+from minvae_pyro.checkpoints.checkpoint import load_checkpoint
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides import MixtureGuide, TableResponsibility
 from minvae_pyro.models import SpeechPrior
-from minvae_pyro.training.looking import LookedAt
-from minvae_pyro.training.measures import collapsed_when_unknown, mixture_measures
-from minvae_pyro.utterances import OnceSeen, Utterances
+from minvae_pyro.nn.cached import LookedAt, OnceSeen
+from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
+from minvae_pyro.probability.parameters import local_parameters
+from minvae_pyro.registry.build import submodule, together
+from minvae_pyro.training.metrics import collapsed_when_unknown, mixture_measures
+from minvae_pyro.utterances import Utterances
 
 
 @dataclass

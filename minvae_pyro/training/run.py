@@ -19,11 +19,13 @@ from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
-from minvae_pyro.agreement import check_sites
-from minvae_pyro.building import tie
-from minvae_pyro.checkpoints import save_checkpoint
-from minvae_pyro.corpora.data import CorpusData
+from minvae_pyro.checkpoints.checkpoint import save_checkpoint
+from minvae_pyro.corpora.loader import CorpusData
 from minvae_pyro.errors import UserError
+from minvae_pyro.files import write_atomic
+from minvae_pyro.plots.training import draw_run
+from minvae_pyro.registry.build import tie
+from minvae_pyro.registry.match import check_sites
 from minvae_pyro.training.callbacks import EpochLines, ResponsibilityTable, resize_table
 from minvae_pyro.training.configuration import (
     as_plain,
@@ -32,9 +34,7 @@ from minvae_pyro.training.configuration import (
     make_parser,
     read_configuration,
 )
-from minvae_pyro.training.picture import draw_run
 from minvae_pyro.training.plan import TrainingPlan
-from minvae_pyro.writing import write_whole
 
 MONITOR = "validation/loss"
 """What early stopping and the best checkpoint go by."""
@@ -183,7 +183,7 @@ def _claim(output: Path, plain: dict[str, Any]) -> None:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make {output} ({error.strerror}): choose another --output.") from error
-    write_whole(output / "config.json", json.dumps(plain, indent=2).encode(), overwrite=True)
+    write_atomic(output / "config.json", json.dumps(plain, indent=2).encode(), overwrite=True)
 
 
 def _accelerator(device: str) -> str:

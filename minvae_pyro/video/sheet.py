@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from minvae_pyro.files import write_atomic
 from minvae_pyro.video.track import MOUTH_SIDE, MouthTrack
-from minvae_pyro.writing import write_whole
 
 _COLUMNS = 15
 _GAP = 2  # pixels between tiles
@@ -37,7 +37,7 @@ def contact_sheet(mouth: MouthTrack, path: str | PathLike[str], *, tiles: int = 
     """
     shown = np.linspace(0, len(mouth.times) - 1, min(tiles, len(mouth.times))).round().astype(int)
     page = _draw(mouth.crops[shown], mouth.times[shown], mouth.found[shown])
-    return write_whole(path, cv2.imencode(".png", page)[1].tobytes(), overwrite=overwrite)
+    return write_atomic(path, cv2.imencode(".png", page)[1].tobytes(), overwrite=overwrite)
 
 
 def _draw(crops: Tensor, times: Tensor, found: Tensor) -> NDArray[np.uint8]:

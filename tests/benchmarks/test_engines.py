@@ -10,11 +10,11 @@ from torch import Tensor
 
 from benchmarks import batches, engines, growth, quality, shipped, steps
 from minvae_pyro.audio.files import Sound, write_sound
-from minvae_pyro.checkpoints import load_checkpoint
-from minvae_pyro.corpora.synthetic import speak
-from minvae_pyro.enhancement import enhance
-from minvae_pyro.importing import Imported
+from minvae_pyro.checkpoints.checkpoint import load_checkpoint
+from minvae_pyro.checkpoints.importing import Imported
+from minvae_pyro.enhancement.enhance import enhance
 from minvae_pyro.inference import PointEM, StochasticVariational
+from minvae_pyro.synthetic.talker import speak
 from minvae_pyro.training.plan import TrainingPlan
 from minvae_pyro.video.track import MouthTrack
 

@@ -14,7 +14,11 @@ from minvae_pyro.cli.main import main
 REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / "docs"
 PAGES = [DOCS / f"{name}.md" for name in ("start", "enhance", "train", "evaluation", "add-your-own-prior")]
-EVERY_PAGE = [*REPOSITORY.glob("*.md"), *DOCS.glob("*.md"), REPOSITORY / "minvae_pyro" / "weights" / "README.md"]
+EVERY_PAGE = [
+    *REPOSITORY.glob("*.md"),
+    *DOCS.glob("*.md"),
+    REPOSITORY / "minvae_pyro" / "checkpoints" / "weights" / "README.md",
+]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# file: (\S+)\n")
 

@@ -11,16 +11,17 @@ from minvae_pyro.guides import (
     CollapsedResponsibility,
     FixedResponsibility,
     GatedResponsibility,
-    HeardPosterior,
     MixtureGuide,
+    MouthEncoder,
+    NoisyAudioEncoder,
     Responsibility,
-    SeenPosterior,
     SharedGuide,
     TableResponsibility,
 )
-from minvae_pyro.guides.posteriors import CleanPosterior
+from minvae_pyro.guides.encoders import CleanAudioEncoder
 from minvae_pyro.models import ConditionalMinVAE, MinVAE
-from minvae_pyro.networks import MouthPerceptron, SpectrumDecoder, SpectrumEncoder
+from minvae_pyro.nn.audio import SpectrumDecoder, SpectrumEncoder
+from minvae_pyro.nn.visual import MouthPerceptron
 from minvae_pyro.utterances import Utterances
 
 LATENT, FREQUENCIES = 3, 5
@@ -71,8 +72,8 @@ class World:
         spectrum = torch.randn(size, frames, FREQUENCIES, dtype=torch.complex128)
         mouth = torch.rand(size, frames, 67, 67, dtype=torch.float64)
         batch = Utterances.from_spectrum(spectrum if complex_values else spectrum.abs().square(), mouth)
-        heard = batch.heard + torch.rand_like(batch.heard) if noisy else batch.heard
-        return batch.replace(heard=heard, index=torch.tensor([5, 2, 0])[:size])
+        heard = batch.noisy_power + torch.rand_like(batch.noisy_power) if noisy else batch.noisy_power
+        return batch.replace(noisy_power=heard, index=torch.tensor([5, 2, 0])[:size])
 
     def with_gaps(self, batch: Utterances) -> Utterances:
         """The last frame of the last utterance padded, the first frame of the first without a mouth."""
@@ -85,7 +86,7 @@ class World:
     def mixture(self, rule: str = "collapsed") -> tuple[MinVAE, MixtureGuide]:
         """The published pair: constant components, an encoder for each alpha."""
         prior = MinVAE(LATENT, SpectrumDecoder(LATENT, 4, FREQUENCIES)).double()
-        guide = MixtureGuide(prior, HeardPosterior(encoder()), SeenPosterior(perceptron()), RULES[rule]()).double()
+        guide = MixtureGuide(prior, NoisyAudioEncoder(encoder()), MouthEncoder(perceptron()), RULES[rule]()).double()
         scatter(prior)
         scatter(guide)
         return prior, guide
@@ -95,7 +96,7 @@ class World:
         prior = ConditionalMinVAE(LATENT, perceptron())
         prior.decoder = SpectrumDecoder(LATENT, 4, FREQUENCIES)
         prior.double()
-        guide = SharedGuide(prior, CleanPosterior(encoder()), RULES[rule]()).double()
+        guide = SharedGuide(prior, CleanAudioEncoder(encoder()), RULES[rule]()).double()
         scatter(prior)
         scatter(guide)
         return prior, guide

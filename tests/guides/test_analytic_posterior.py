@@ -12,9 +12,9 @@ from pyro.optim import ClippedAdam
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
-from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.guides import Evidence, MeanFieldGuide, MixtureGuide, Responsibility
 from minvae_pyro.models import ConditionalMinVAE, GivenComponent, MinVAE
+from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.utterances import Utterances
 
 LATENT, FREQUENCIES, SPREAD = 2, 4, 0.7
@@ -30,7 +30,7 @@ class LinearGaussian(MinVAE):
         self.audio_component.mean.data = torch.tensor([0.5, -1.0])
         self.visual_component.mean.data = torch.tensor([-0.5, 0.3])
         self.visual_component.log_scale.data = torch.tensor(-0.4)
-        self.mixing.logit.data = torch.tensor(0.4)
+        self.alpha_prior.logit.data = torch.tensor(0.4)
         self.double().eval().requires_grad_(False)
 
     def forward(self, utterances: Utterances) -> Tensor:
@@ -152,7 +152,7 @@ def test_the_guide_of_test_time_recovers_the_posterior_of_a_single_component() -
     start = torch.zeros(2, 100, LATENT, dtype=torch.float64)
     guide = MeanFieldGuide().start(model, utterances, (start, start + 1))
     fit(model, guide, utterances)
-    guide.refresh(model, utterances)
+    guide.update_alpha(model, utterances)
     mean, scale = model.posterior(1, utterances)
     # every copy is fitted by itself: their mean has no noise left
     torch.testing.assert_close(guide.mean.detach().mean(1), mean[:, 0], rtol=0, atol=0.02)

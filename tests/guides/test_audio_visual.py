@@ -7,20 +7,21 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from minvae_pyro.audio_visual_networks import ConcatenatingDecoder, ConcatenatingEncoder, SightEncoder
-from minvae_pyro.building import build
-from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.guides import (
     AudioVisualGuide,
-    CleanPosterior,
+    CleanAudioEncoder,
     FixedResponsibility,
-    HeardPosterior,
     MixtureGuide,
-    SeenPosterior,
+    MouthEncoder,
+    NoisyAudioEncoder,
     SharedGuide,
 )
-from minvae_pyro.models import AudioVisualVAE, ConditionalComponent, ConditionalVAE, MinVAEv2, Sight
-from minvae_pyro.networks import MouthPerceptron, SpectrumEncoder
+from minvae_pyro.models import AudioVisualVAE, ConditionalComponent, ConditionalVAE, MinVAEv2, MouthFeatures
+from minvae_pyro.nn.audio import SpectrumEncoder
+from minvae_pyro.nn.audio_visual import ConcatenatingDecoder, ConcatenatingEncoder, FeatureEncoder
+from minvae_pyro.nn.visual import MouthPerceptron
+from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
+from minvae_pyro.registry.build import build
 from minvae_pyro.utterances import Utterances
 
 SEED, LATENT, SIGHT, FREQUENCIES = 5, 3, 2, 5
@@ -35,11 +36,11 @@ def scattered(module: nn.Module) -> Any:
 
 def pair(kind: type[AudioVisualVAE]) -> tuple[Any, AudioVisualGuide]:
     parts: list[nn.Module] = [
-        Sight(MouthPerceptron((4, 4), SIGHT)),
+        MouthFeatures(MouthPerceptron((4, 4), SIGHT)),
         ConcatenatingDecoder(LATENT, SIGHT, 4, FREQUENCIES),
     ]
     if kind is ConditionalVAE:
-        parts.append(SightEncoder(SIGHT, 4, LATENT))
+        parts.append(FeatureEncoder(SIGHT, 4, LATENT))
     prior = scattered(kind(LATENT, *parts))
     return prior, scattered(AudioVisualGuide(prior, ConcatenatingEncoder(FREQUENCIES, SIGHT, 4, LATENT)))
 
@@ -50,9 +51,9 @@ def mixture(family: Callable[..., MixtureGuide]) -> tuple[Any, MixtureGuide]:
     prior = scattered(MinVAEv2(LATENT, decoder, visual_component=ConditionalComponent(eyes)))
     rule = FixedResponsibility(0.2)
     if family is SharedGuide:
-        return prior, scattered(SharedGuide(prior, CleanPosterior(sound), rule))
-    seen = SeenPosterior(MouthPerceptron((4, 4), LATENT))
-    return prior, scattered(MixtureGuide(prior, HeardPosterior(sound), seen, rule))
+        return prior, scattered(SharedGuide(prior, CleanAudioEncoder(sound), rule))
+    seen = MouthEncoder(MouthPerceptron((4, 4), LATENT))
+    return prior, scattered(MixtureGuide(prior, NoisyAudioEncoder(sound), seen, rule))
 
 
 def loss_of(prior: Any, guide: Any, batch: Utterances) -> Tensor:
@@ -92,8 +93,8 @@ def assert_same(first: Tensor, second: Tensor, *modules: nn.Module) -> None:
 
 def by_hand(prior: Any, guide: AudioVisualGuide, batch: Utterances) -> Tensor:
     """-sum over frames of E_q[log p(s | z, v)] - KL(q(z | s, v) || p(z | v)), at the draw that the guide makes."""
-    sight = prior.sight.network(batch.mouth, batch.mouth_seen)[0] * batch.mouth_seen[..., None]
-    posterior = guide.encoder(batch.heard, sight)
+    sight = prior.visual_features.network(batch.mouth, batch.mouth_seen)[0] * batch.mouth_seen[..., None]
+    posterior = guide.encoder(batch.noisy_power, sight)
     standard = torch.zeros_like(posterior[0]), torch.ones_like(posterior[0])
     conditional = isinstance(prior, ConditionalVAE)
     of_z = where_seen(batch, prior.visual_component.network(sight)) if conditional else standard
@@ -130,14 +131,14 @@ def test_the_loss_of_the_mixture_that_sees_is_the_bound_written_by_hand(
         heard = seen = guide.audio.encoder(batch.power)
         draws = noise(*batch.mask.shape).expand(2, *batch.mask.shape, LATENT)
     else:
-        heard = guide.audio.encoder(batch.heard)
+        heard = guide.audio.encoder(batch.noisy_power)
         seen = guide.visual.network(batch.mouth, batch.mouth_seen)
         draws = noise(2, *batch.mask.shape)
     bounds = []
     for posterior, component, draw in ((seen, visual, draws[0]), (heard, standard, draws[1])):
         variance = prior.decoder(posterior[0] + posterior[1] * draw, sight)
         bounds.append(log_likelihood(batch, variance) - gaussian_kl(posterior, component))
-    pi = torch.where(batch.mouth_seen, prior.mixing.logit, 30.0).sigmoid()
+    pi = torch.where(batch.mouth_seen, prior.alpha_prior.logit, 30.0).sigmoid()
     r = torch.where(batch.mouth_seen, torch.tensor(0.2, dtype=torch.float64).logit(), 30.0).sigmoid()
     divergence = r * (r / pi).log() + torch.special.xlog1py(1 - r, -r) - torch.special.xlog1py(1 - r, -pi)
     bound = r * bounds[1] + (1 - r) * bounds[0] - divergence
@@ -150,7 +151,7 @@ def test_every_part_that_should_learn_gets_a_gradient(world: Any, kind: type[Aud
     found = gradients(loss_of(prior, guide, world.batch(2, 3)), prior, guide)
     idle = [name for name, gradient in found.items() if not gradient.abs().sum() > 0]
     # features are the mean of the mouth network; nobody asks for its scale
-    assert idle == [f"0 sight.network.head.log_variance.{part}" for part in ("weight", "bias")]
+    assert idle == [f"0 visual_features.network.head.log_variance.{part}" for part in ("weight", "bias")]
 
 
 @pytest.mark.parametrize("kind", [AudioVisualVAE, ConditionalVAE])
@@ -159,14 +160,14 @@ def test_without_a_mouth_it_is_the_bound_of_sound_alone(world: Any, kind: type[A
     batch = world.batch(2, 3)
     blind = batch.replace(mouth_seen=torch.zeros_like(batch.mouth_seen))  # what the pictures show is not looked at
     zero = torch.zeros(2, 3, SIGHT).double()
-    mean, scale = guide.encoder(batch.heard, zero)
+    mean, scale = guide.encoder(batch.noisy_power, zero)
     variance = prior.decoder(mean + scale * noise(2, 3), zero)
     divergence = gaussian_kl((mean, scale), (torch.zeros_like(mean), torch.ones_like(scale)))
     expected = -(log_likelihood(batch, variance) - divergence).sum()
     for unseen in (blind, batch.without_mouth()):
         loss = loss_of(prior, guide, unseen)
         torch.testing.assert_close(loss, expected)
-    eyes = gradients(loss, prior.sight)
+    eyes = gradients(loss, prior.visual_features)
     assert all((gradient == 0).all() for gradient in eyes.values())
 
 
@@ -174,17 +175,17 @@ def test_without_a_mouth_it_is_the_bound_of_sound_alone(world: Any, kind: type[A
 def test_where_z_may_start(world: Any, kind: type[AudioVisualVAE]) -> None:
     prior, guide = pair(kind)
     batch = world.with_gaps(world.batch(2, 3))
-    sight = prior.sight.network(batch.mouth, batch.mouth_seen)[0] * batch.mouth_seen[..., None]
-    torch.testing.assert_close(guide.heard(batch), guide.encoder(batch.heard, sight))
-    louder = batch.replace(heard=batch.heard + 1)
-    assert not torch.equal(guide.heard(louder)[0], guide.heard(batch)[0])
-    seen = guide.seen(batch)
+    sight = prior.visual_features.network(batch.mouth, batch.mouth_seen)[0] * batch.mouth_seen[..., None]
+    torch.testing.assert_close(guide.encode_audio(batch), guide.encoder(batch.noisy_power, sight))
+    louder = batch.replace(noisy_power=batch.noisy_power + 1)
+    assert not torch.equal(guide.encode_audio(louder)[0], guide.encode_audio(batch)[0])
+    seen = guide.encode_visual(batch)
     if kind is ConditionalVAE:  # noise cannot reach it
         torch.testing.assert_close(seen, where_seen(batch, prior.visual_component.network(sight)))
-        torch.testing.assert_close(guide.seen(louder), seen)
+        torch.testing.assert_close(guide.encode_visual(louder), seen)
     else:
-        torch.testing.assert_close(seen, guide.heard(batch))
-    assert guide.noisy_log_odds(batch) is None
+        torch.testing.assert_close(seen, guide.encode_audio(batch))
+    assert guide.gate_logits(batch) is None
 
 
 def test_the_weights_of_the_prior_are_not_the_guides() -> None:
@@ -198,14 +199,14 @@ def test_the_weights_of_the_prior_are_not_the_guides() -> None:
 )
 def test_they_are_built_by_name(prior: str, guide: str) -> None:
     perceptron = {"class_path": "MouthPerceptron", "init_args": {"hidden": [4, 4], "latent_dim": 8}}
-    eyes = {"class_path": "Sight", "init_args": {"network": perceptron}}
-    decoder = {"class_path": "ConcatenatingDecoder", "init_args": {"sight_dim": 8}}
+    eyes = {"class_path": "MouthFeatures", "init_args": {"network": perceptron}}
+    decoder = {"class_path": "ConcatenatingDecoder", "init_args": {"feature_dim": 8}}
     made, posterior = build(
         {
-            "prior": {"class_path": prior, "init_args": {"sight": eyes, "decoder": decoder}},
+            "prior": {"class_path": prior, "init_args": {"visual_features": eyes, "decoder": decoder}},
             "guide": {"class_path": guide},
         }
     )
     assert type(made).__name__ == prior
-    assert made.sight.network.head.mean.out_features == 8
+    assert made.visual_features.network.head.mean.out_features == 8
     assert posterior._prior[0] is made

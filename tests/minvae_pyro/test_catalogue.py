@@ -21,7 +21,7 @@ def there():
         ("noises", {"NMFNoise", "BayesianNMFNoise", "StationaryNoise"}),
         ("test-guides", {"MeanFieldGuide", "PointGuide"}),
         ("components", {"ConstantComponent", "StandardComponent", "ConditionalComponent"}),
-        ("posteriors", {"HeardPosterior", "SeenPosterior", "CleanPosterior"}),
+        ("posteriors", {"NoisyAudioEncoder", "MouthEncoder", "CleanAudioEncoder"}),
         ("mouth-networks", {"MouthPerceptron", "MouthConvolution"}),
         ("networks", {"SpectrumEncoder", "SpectrumDecoder"}),
         ("training-noise", {"NoNoise", "UniformNoise", "RealisticNoise"}),
@@ -39,8 +39,23 @@ def test_what_there_is_is_found(there, kind, names):
 
 def test_bases_and_what_only_programs_make_are_left_out(there):
     names = {entry.name for kind in KINDS for entry in there[kind]}
-    assert not names & {"SpeechPrior", "NoiseModel", "UtteranceGuide", "InferenceEngine", "Responsibility", "Mixing"}
-    assert not names & {"Switching", "Transform", "Corpus", "GivenComponent", "UtteranceMixing", "NoisyMixture", "STFT"}
+    assert not names & {
+        "SpeechPrior",
+        "NoiseModel",
+        "UtteranceGuide",
+        "InferenceEngine",
+        "Responsibility",
+        "AlphaPrior",
+    }
+    assert not names & {
+        "MarkovAlphaPrior",
+        "Transform",
+        "Corpus",
+        "GivenComponent",
+        "UtteranceAlphaPrior",
+        "NoisyMixture",
+        "STFT",
+    }
 
 
 def test_nothing_is_of_two_kinds(there):
@@ -98,7 +113,7 @@ def test_choices_are_those_of_the_place_and_of_the_type():
     assert choices("minvae enhance", "guide", anything) == [entry.name for entry in entries("test-guides")]
     assert choices("minvae train", "guide", anything) == [entry.name for entry in entries("guides")]
     assert choices("minvae train", "prior", lambda target: issubclass(target, VisualVAE)) == ["VisualVAE"]
-    mixing = choices("minvae train", "prior.mixing", lambda target: issubclass(target, nn.Module))
+    mixing = choices("minvae train", "prior.alpha_prior", lambda target: issubclass(target, nn.Module))
     assert mixing == [entry.name for entry in entries("mixing")]
     # a place of unknown name: whatever is of the type, but no whole model where a network is asked for
     unknown = choices("minvae train", "guide.something", lambda target: isinstance(target, type))

@@ -6,7 +6,7 @@ import pytest
 
 from minvae_pyro import enhance, read_sound, shipped
 from minvae_pyro.audio.mixing import mix_at_snr
-from minvae_pyro.enhancement import DEFAULT_CHECKPOINT
+from minvae_pyro.enhancement.enhance import DEFAULT_CHECKPOINT
 from minvae_pyro.evaluation.scores import si_sdr
 from minvae_pyro.video import read_mouth
 

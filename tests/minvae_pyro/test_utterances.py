@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from pyro import poutine
 from torch import Tensor
 
-from minvae_pyro.utterances import MOUTH_SIZE, OnceSeen, Utterances, concatenate
+from minvae_pyro.nn.cached import OnceSeen
+from minvae_pyro.utterances import MOUTH_SIZE, Utterances, concatenate
 
 
 def batch(size: int, frames: int, *, complex_values: bool = False) -> Utterances:
@@ -25,7 +26,7 @@ def test_one_recording_becomes_a_batch_of_one() -> None:
     assert len(one) == 1
     assert one.frames == 4
     assert torch.equal(one.spectrum[0], power)
-    assert torch.equal(one.heard[0], power)
+    assert torch.equal(one.noisy_power[0], power)
     assert torch.equal(one.mouth[0], mouth)
     assert torch.equal(one.mouth_seen[0], seen)
     assert one.mask.all()
@@ -35,7 +36,7 @@ def test_one_recording_becomes_a_batch_of_one() -> None:
 def test_complex_spectra_are_heard_as_power() -> None:
     spectrum = torch.tensor([[[3 + 4j]]])
     utterances = Utterances.from_spectrum(spectrum)
-    assert utterances.heard.item() == 25
+    assert utterances.noisy_power.item() == 25
     assert utterances.power.item() == 25
     assert utterances.spectrum is spectrum
 
@@ -70,7 +71,7 @@ def test_precision_and_device(complex_values: bool) -> None:
     original = batch(2, 3, complex_values=complex_values)
     double = original.to(torch.float64)
     assert double.spectrum.dtype == (torch.complex128 if complex_values else torch.float64)
-    assert double.heard.dtype == double.mouth.dtype == torch.float64
+    assert double.noisy_power.dtype == double.mouth.dtype == torch.float64
     assert double.mask.dtype == double.mouth_seen.dtype == torch.bool
     assert double.index.dtype == torch.int64
     moved = original.to("meta")
@@ -79,9 +80,9 @@ def test_precision_and_device(complex_values: bool) -> None:
 
 def test_replace_leaves_the_original() -> None:
     original = batch(1, 2)
-    changed = original.replace(heard=torch.zeros(1, 2, 5))
-    assert changed.heard.sum() == 0
-    assert original.heard.sum() > 0
+    changed = original.replace(noisy_power=torch.zeros(1, 2, 5))
+    assert changed.noisy_power.sum() == 0
+    assert original.noisy_power.sum() > 0
     assert changed.spectrum is original.spectrum
 
 

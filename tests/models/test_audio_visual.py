@@ -9,21 +9,21 @@ from pyro import poutine
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from minvae_pyro.audio_visual_networks import ConcatenatingDecoder, SightEncoder
 from minvae_pyro.models import (
     AudioVisualVAE,
     ConditionalComponent,
     ConditionalVAE,
     ConstantComponent,
-    GivenSight,
+    GivenFeatures,
     MinVAE,
     MinVAEv2,
-    Sight,
+    MouthFeatures,
     SpeechPrior,
     StandardComponent,
     sharpen,
 )
-from minvae_pyro.networks import MouthPerceptron
+from minvae_pyro.nn.audio_visual import ConcatenatingDecoder, FeatureEncoder
+from minvae_pyro.nn.visual import MouthPerceptron
 from minvae_pyro.utterances import Utterances
 
 LATENT, SIGHT, FREQUENCIES = 3, 2, 4
@@ -46,11 +46,11 @@ def decoder(sight: int = SIGHT) -> ConcatenatingDecoder:
 
 
 def av_vae() -> AudioVisualVAE:
-    return AudioVisualVAE(LATENT, Sight(Eyes(SIGHT)), decoder())
+    return AudioVisualVAE(LATENT, MouthFeatures(Eyes(SIGHT)), decoder())
 
 
 def av_cvae() -> ConditionalVAE:
-    return ConditionalVAE(LATENT, Sight(Eyes(SIGHT)), decoder(), SightEncoder(SIGHT, 4, LATENT))
+    return ConditionalVAE(LATENT, MouthFeatures(Eyes(SIGHT)), decoder(), FeatureEncoder(SIGHT, 4, LATENT))
 
 
 def mixture() -> MinVAEv2:
@@ -59,7 +59,7 @@ def mixture() -> MinVAEv2:
 
 def published() -> MinVAEv2:
     constant = (ConstantComponent(LATENT), ConstantComponent(LATENT))
-    return MinVAEv2(LATENT, decoder(), *constant, sight=Sight(Eyes(SIGHT)))
+    return MinVAEv2(LATENT, decoder(), *constant, visual_features=MouthFeatures(Eyes(SIGHT)))
 
 
 PRIORS: dict[str, Callable[[], SpeechPrior]] = {
@@ -152,7 +152,7 @@ def test_a_story_looks_at_the_mouth_once(prior: Any) -> None:
 
 def test_given_is_the_same_prior_that_looks_no_more(prior: Any, batch: Utterances) -> None:
     batch, alpha = with_gap(batch), torch.tensor([0.0, 1.0]).double()[:, None, None]
-    given, watch = prior.given(batch), eyes(prior)
+    given, watch = prior.condition_on(batch), eyes(prior)
     before = watch.calls
     z = torch.randn(2, *batch.mask.shape, LATENT).double()
     condition = {"z": z} | ({"alpha": alpha} if isinstance(prior, MinVAE) else {})
@@ -165,11 +165,11 @@ def test_given_is_the_same_prior_that_looks_no_more(prior: Any, batch: Utterance
     variance = given.speech_variance(z, batch)
     torch.testing.assert_close(variance, prior.speech_variance(z, batch))
     # given again, as by an engine that is handed a prior of which this has been asked already
-    torch.testing.assert_close(given.given(batch).speech_variance(z, batch), variance)
+    torch.testing.assert_close(given.condition_on(batch).speech_variance(z, batch), variance)
     # no graph of the network is kept, and the original is what it was
     assert all(buffer.grad_fn is None for buffer in given.buffers())
     assert {name for name, _ in prior.named_modules()} >= {"decoder"}
-    assert not any(isinstance(module, GivenSight) for module in prior.modules())
+    assert not any(isinstance(module, GivenFeatures) for module in prior.modules())
     assert all(a is b for a, b in zip(prior.decoder.parameters(), given.decoder.parameters(), strict=True))
 
 
@@ -181,14 +181,16 @@ def test_the_story_trains_the_eyes_and_all_the_rest(prior: Any) -> None:
     (-poutine.trace(poutine.condition(prior, condition)).get_trace(batch).log_prob_sum()).backward()
     untouched = [name for name, p in prior.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     # features are the mean of their network; its scale is not asked for
-    assert untouched == [name for name, _ in prior.named_parameters() if name.startswith("sight.network.head.log_var")]
+    assert untouched == [
+        name for name, _ in prior.named_parameters() if name.startswith("visual_features.network.head.log_var")
+    ]
 
 
 def test_without_a_mouth_it_is_a_prior_of_sound_alone(prior: Any, batch: Utterances) -> None:
     unseen = batch.replace(mouth_seen=torch.zeros_like(batch.mouth_seen))  # pictures that must not be looked at
     z = torch.randn(*batch.mask.shape, LATENT).double()
     zero = torch.zeros_like(features(prior, batch))
-    for p in (prior, prior.given(unseen)):
+    for p in (prior, prior.condition_on(unseen)):
         torch.testing.assert_close(p.speech_variance(z, unseen), prior.decoder(z, zero))
     if isinstance(prior, MinVAE):
         assert (prior.alpha_prior(unseen).mean > 1 - 1e-9).all()
@@ -233,7 +235,7 @@ def test_sharpening_is_of_what_the_mouth_says(prior: Any) -> None:
     zero = torch.zeros(2, 3).double()
     arguments = (zero, batch) if isinstance(prior, MinVAE) else (batch,)
     plain = prior.z_prior(*arguments).base_dist
-    for p in (sharp, sharp.given(batch)):
+    for p in (sharp, sharp.condition_on(batch)):
         found = p.z_prior(*arguments).base_dist
         torch.testing.assert_close(found.loc, plain.loc)
         factor = torch.where(batch.mouth_seen, 0.5, 1.0)[..., None].double()
@@ -243,7 +245,7 @@ def test_sharpening_is_of_what_the_mouth_says(prior: Any) -> None:
 
 def test_the_mixtures_m_step_and_pi_are_those_of_the_first_version() -> None:
     prior, batch = mixture().double(), with_gap(utterances(2, 3))
-    given = prior.given(batch)
+    given = prior.condition_on(batch)
     r = torch.rand(2, 3).double()
     given.m_step(torch.distributions.Bernoulli(r), batch)
     expected = (r * batch.mouth_seen).sum(1) / batch.mouth_seen.sum(1)
@@ -265,7 +267,7 @@ def test_what_is_left_out_is_made() -> None:
 def test_features_worked_out_elsewhere_may_be_given() -> None:
     batch = utterances(2, 3)
     known = torch.randn(2, 3, SIGHT).double()
-    prior = AudioVisualVAE(LATENT, GivenSight(known), decoder()).double()
+    prior = AudioVisualVAE(LATENT, GivenFeatures(known), decoder()).double()
     z = torch.randn(2, 3, LATENT).double()
     torch.testing.assert_close(prior.speech_variance(z, batch), prior.decoder(z, known))
-    assert isinstance(nn.ModuleDict({"prior": prior}).state_dict()["prior.sight.features"], Tensor)
+    assert isinstance(nn.ModuleDict({"prior": prior}).state_dict()["prior.visual_features.features"], Tensor)

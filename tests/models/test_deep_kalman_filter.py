@@ -5,10 +5,10 @@ import torch
 from pyro import poutine
 from torch import Tensor, nn
 
-from minvae_pyro.distributions import ComplexNormal
-from minvae_pyro.dynamic_networks import DeepDecoder, Fusion, GatedTransition
-from minvae_pyro.models import DeepKalmanFilter, Sight
-from minvae_pyro.networks import MouthPerceptron
+from minvae_pyro.models import DeepKalmanFilter, MouthFeatures
+from minvae_pyro.nn.recurrent import DeepDecoder, Fusion, GatedTransition
+from minvae_pyro.nn.visual import MouthPerceptron
+from minvae_pyro.probability.likelihoods import ComplexNormal
 from minvae_pyro.utterances import Utterances
 
 LATENT, FREQUENCIES, SIGHT = 3, 4, 2
@@ -35,11 +35,11 @@ def sighted() -> DeepKalmanFilter:
         LATENT,
         GatedTransition(LATENT, 4, fusion=Fusion(LATENT, SIGHT)),
         DeepDecoder(LATENT, [4], FREQUENCIES, Fusion(4, SIGHT)),
-        Sight(CountingMouth((4, 4), SIGHT)),
+        MouthFeatures(CountingMouth((4, 4), SIGHT)),
     ).double()
 
 
-PRIORS = {"sound": heard_only, "sight": sighted}
+PRIORS = {"sound": heard_only, "visual_features": sighted}
 
 
 def utterances(size: int, frames: int, complex_values: bool = False) -> Utterances:
@@ -66,8 +66,8 @@ def test_sites_and_densities_frame_by_frame(name: str, shape: tuple[int, int], c
         for n in range(shape[1]):
             previous = z[b, n - 1] if n else torch.zeros(LATENT, dtype=torch.float64)
             features = []
-            if name == "sight":
-                mean, _ = prior.sight.network(batch.mouth[b, n], batch.mouth_seen[b, n])
+            if name == "visual_features":
+                mean, _ = prior.visual_features.network(batch.mouth[b, n], batch.mouth_seen[b, n])
                 features = [mean * batch.mouth_seen[b, n]]
             mean, scale = prior.transition(previous, *features)
             density = torch.distributions.Normal(mean, scale).log_prob(z[b, n]).sum()
@@ -104,21 +104,21 @@ def test_the_mouth_sets_prior_and_variance() -> None:
 def test_the_network_on_the_mouth_runs_once_a_story() -> None:
     prior, batch = sighted(), utterances(2, 3)
     prior(batch)
-    assert prior.sight.network.asked == 1
+    assert prior.visual_features.network.asked == 1
 
 
 def test_given_is_the_same_prior_and_does_not_look_again() -> None:
     prior, batch = sighted(), utterances(2, 3)
-    given = prior.given(batch)
-    assert prior.sight.network.asked == 1
+    given = prior.condition_on(batch)
+    assert prior.visual_features.network.asked == 1
     z = torch.randn(4, 2, 3, LATENT, dtype=torch.float64)
     found = given.z_prior(batch).log_prob(z), given.speech_variance(z, batch)
-    assert prior.sight.network.asked == 1
+    assert prior.visual_features.network.asked == 1
     torch.testing.assert_close(found, (prior.z_prior(batch).log_prob(z), prior.speech_variance(z, batch)))
-    assert isinstance(prior.sight, Sight)
-    assert not found[0].grad_fn or all(p.grad is None for p in prior.sight.parameters())
+    assert isinstance(prior.visual_features, MouthFeatures)
+    assert not found[0].grad_fn or all(p.grad is None for p in prior.visual_features.parameters())
     sound = heard_only()
-    assert sound.given(batch) is sound
+    assert sound.condition_on(batch) is sound
 
 
 def test_speech_drawn_from_the_story_has_the_decoders_variance() -> None:

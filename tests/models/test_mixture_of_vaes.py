@@ -10,24 +10,25 @@ from pyro import poutine
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from minvae_pyro.audio_visual_networks import ConcatenatingDecoder, SightEncoder
-from minvae_pyro.building import local_parameters
-from minvae_pyro.chains import BinaryMarkovChain
 from minvae_pyro.errors import UserError
 from minvae_pyro.models import (
     AudioVAE,
     ConditionalVAE,
-    FixedMixing,
-    FixedSwitching,
-    LearntSwitching,
+    FixedAlphaPrior,
+    FixedMarkovAlphaPrior,
+    LearntMarkovAlphaPrior,
     MixtureOfVAEs,
-    Sight,
+    MouthFeatures,
     SpeechPrior,
     SwitchingVAE,
-    UtteranceMixing,
-    UtteranceSwitching,
+    UtteranceAlphaPrior,
+    UtteranceMarkovAlphaPrior,
 )
-from minvae_pyro.networks import MouthPerceptron, SpectrumDecoder
+from minvae_pyro.nn.audio import SpectrumDecoder
+from minvae_pyro.nn.audio_visual import ConcatenatingDecoder, FeatureEncoder
+from minvae_pyro.nn.visual import MouthPerceptron
+from minvae_pyro.probability.markov import BinaryMarkovChain
+from minvae_pyro.probability.parameters import local_parameters
 from minvae_pyro.utterances import Utterances
 
 LATENT, FREQUENCIES = 3, 4
@@ -47,16 +48,16 @@ def visual() -> SpeechPrior:
     return scattered(
         ConditionalVAE(
             LATENT,
-            Sight(MouthPerceptron((3, 3), 2)),
+            MouthFeatures(MouthPerceptron((3, 3), 2)),
             ConcatenatingDecoder(LATENT, 2, 4, FREQUENCIES),
-            SightEncoder(2, 4, LATENT),
+            FeatureEncoder(2, 4, LATENT),
         )
     )
 
 
 PRIORS: dict[str, Callable[[], MixtureOfVAEs]] = {
     "mixture": lambda: MixtureOfVAEs(audio(), visual()).double(),
-    "switching": lambda: SwitchingVAE(audio(), visual(), LearntSwitching(0.8, 0.7, 0.4)).double(),
+    "switching": lambda: SwitchingVAE(audio(), visual(), LearntMarkovAlphaPrior(0.8, 0.7, 0.4)).double(),
 }
 
 
@@ -119,7 +120,7 @@ def test_without_a_mouth_it_is_the_audio_vae(name: str) -> None:
 def test_given_utterances_it_asks_no_network_on_the_mouth_and_says_the_same(name: str) -> None:
     prior, batch = PRIORS[name](), utterances()
     batch.mouth_seen[0, 1] = False
-    ready = prior.given(batch)
+    ready = prior.condition_on(batch)
     blind = batch.replace(mouth=torch.full_like(batch.mouth, torch.nan))
     alpha = torch.tensor([[1.0, 1.0, 0.0, 0.0], [0.0, 1.0, 1.0, 0.0]], dtype=torch.float64)
     z = torch.randn(2, 4, LATENT, dtype=torch.float64)
@@ -138,7 +139,7 @@ def test_parts_that_have_run_may_be_put_together_and_run_locally() -> None:
     prior = MixtureOfVAEs(*parts).double()
     with local_parameters(prior):
         prior(batch)
-        prior.given(batch)(batch)
+        prior.condition_on(batch)(batch)
 
 
 def test_codes_of_two_sizes_do_not_mix() -> None:
@@ -152,8 +153,8 @@ def test_pi_becomes_the_mean_responsibility() -> None:
     q = dist.Bernoulli(torch.rand(2, 4, dtype=torch.float64))
     prior.m_step(q, batch)
     torch.testing.assert_close(prior.alpha_prior(batch).mean[1], torch.full((4,), 0.5, dtype=torch.float64))
-    own = prior.given(batch)
-    assert isinstance(own.mixing, UtteranceMixing)
+    own = prior.condition_on(batch)
+    assert isinstance(own.alpha_prior, UtteranceAlphaPrior)
     own.m_step(q, batch)
     expected = torch.stack([q.mean[0, :3].mean(), q.mean[1].mean()])
     torch.testing.assert_close(own.alpha_prior(batch).mean[:, 0], expected)
@@ -161,7 +162,7 @@ def test_pi_becomes_the_mean_responsibility() -> None:
 
 
 def test_the_chain_is_the_one_that_was_asked_for() -> None:
-    prior, batch = SwitchingVAE(audio(), visual(), FixedSwitching(0.8, 0.7, 0.4)).double(), utterances(1, 3)
+    prior, batch = SwitchingVAE(audio(), visual(), FixedMarkovAlphaPrior(0.8, 0.7, 0.4)).double(), utterances(1, 3)
     for row in itertools.product([0.0, 1.0], repeat=3):
         alpha = torch.tensor([row], dtype=torch.float64)
         expected = 0.4 if row[0] else 0.6
@@ -174,8 +175,8 @@ def test_the_chain_is_the_one_that_was_asked_for() -> None:
 def test_a_chain_of_halves_is_a_mixture_of_halves() -> None:
     parts, batch = (audio(), visual()), utterances()
     batch.mouth_seen[1, 2] = False
-    switching = SwitchingVAE(*parts, FixedSwitching(0.5, 0.5, 0.5)).double()
-    mixture = MixtureOfVAEs(*parts, FixedMixing(0.5)).double()
+    switching = SwitchingVAE(*parts, FixedMarkovAlphaPrior(0.5, 0.5, 0.5)).double()
+    mixture = MixtureOfVAEs(*parts, FixedAlphaPrior(0.5)).double()
     nodes = sites_of(switching, batch)
     values = {site: nodes[site]["value"] for site in ("alpha", "z")}
     expected = sites_of(mixture, batch, **values)
@@ -187,7 +188,7 @@ def test_a_chain_of_halves_is_a_mixture_of_halves() -> None:
 def test_a_sure_chain_is_its_one_vae(alpha: int) -> None:
     batch = utterances()
     sure = 1e-13
-    chain = FixedSwitching(1 - sure, sure, 1 - sure) if alpha else FixedSwitching(sure, 1 - sure, sure)
+    chain = FixedMarkovAlphaPrior(1 - sure, sure, 1 - sure) if alpha else FixedMarkovAlphaPrior(sure, 1 - sure, sure)
     prior = SwitchingVAE(audio(), visual(), chain).double()
     nodes = sites_of(prior, batch)
     assert (nodes["alpha"]["value"] == alpha).all()
@@ -198,7 +199,7 @@ def test_a_sure_chain_is_its_one_vae(alpha: int) -> None:
 
 
 def test_the_chain_remembers() -> None:
-    prior = SwitchingVAE(audio(), visual(), FixedSwitching(0.95, 0.9, 0.5)).double()
+    prior = SwitchingVAE(audio(), visual(), FixedMarkovAlphaPrior(0.95, 0.9, 0.5)).double()
     alpha = sites_of(prior, utterances(20, 400))["alpha"]["value"]
     before, now = alpha[:, :-1], alpha[:, 1:]
     assert now[before == 1].mean().item() == pytest.approx(0.95, abs=0.01)
@@ -212,11 +213,11 @@ def test_transitions_become_those_of_the_pairs_that_show_a_mouth(independent: bo
     batch.mask[1, 4] = False
     logits = torch.randn(2, 2, 5, dtype=torch.float64)
     q = dist.Bernoulli(logits=logits[0]) if independent else BinaryMarkovChain(*logits)
-    before = [prior.mixing.after_visual.item(), prior.mixing.after_audio.item()]
+    before = [prior.alpha_prior.after_visual.item(), prior.alpha_prior.after_audio.item()]
     prior.m_step(q, batch)
-    assert [prior.mixing.after_visual.item(), prior.mixing.after_audio.item()] == before
-    own = prior.given(batch)
-    assert isinstance(own.mixing, UtteranceSwitching)
+    assert [prior.alpha_prior.after_visual.item(), prior.alpha_prior.after_audio.item()] == before
+    own = prior.condition_on(batch)
+    assert isinstance(own.alpha_prior, UtteranceMarkovAlphaPrior)
     own.m_step(q, batch)
     pairs = [[(0, 1), (3, 4)], [(0, 1), (1, 2), (2, 3)]]
     for row in range(2):
@@ -226,18 +227,18 @@ def test_transitions_become_those_of_the_pairs_that_show_a_mouth(independent: bo
             weight = q.log_prob(value)[row].sum().exp()
             for first, second in pairs[row]:
                 counts[assignment[first], assignment[second]] += weight
-        torch.testing.assert_close(own.mixing.after_visual[row, 0].sigmoid(), counts[0, 1] / counts[0].sum())
-        torch.testing.assert_close(own.mixing.after_audio[row, 0].sigmoid(), counts[1, 1] / counts[1].sum())
-    torch.testing.assert_close(own.mixing.start, prior.mixing.start.detach().expand(2, 1))
+        torch.testing.assert_close(own.alpha_prior.after_visual[row, 0].sigmoid(), counts[0, 1] / counts[0].sum())
+        torch.testing.assert_close(own.alpha_prior.after_audio[row, 0].sigmoid(), counts[1, 1] / counts[1].sum())
+    torch.testing.assert_close(own.alpha_prior.start, prior.alpha_prior.start.detach().expand(2, 1))
 
 
 def test_where_nothing_was_seen_twice_in_a_row_the_chain_stays_as_it_was() -> None:
     prior, batch = PRIORS["switching"](), utterances(1, 4)
     batch.mouth_seen[0, 1::2] = False
-    own = prior.given(batch)
+    own = prior.condition_on(batch)
     own.m_step(prior.alpha_prior(batch), batch)
-    torch.testing.assert_close(own.mixing.after_audio[0, 0], prior.mixing.after_audio.detach())
-    torch.testing.assert_close(own.mixing.after_visual[0, 0], prior.mixing.after_visual.detach())
+    torch.testing.assert_close(own.alpha_prior.after_audio[0, 0], prior.alpha_prior.after_audio.detach())
+    torch.testing.assert_close(own.alpha_prior.after_visual[0, 0], prior.alpha_prior.after_visual.detach())
 
 
 def test_padding_and_frames_without_a_mouth_are_the_sounds_and_break_the_chain() -> None:
@@ -250,4 +251,4 @@ def test_padding_and_frames_without_a_mouth_are_the_sounds_and_break_the_chain()
     loud = evidence.clone()
     loud[0, [2, 3, 4, 5]] = 25.0
     torch.testing.assert_close(chain.tilted(loud).mean[0, :2], chain.tilted(evidence).mean[0, :2])
-    torch.testing.assert_close(logsigmoid(chain.logits[0, 3]), logsigmoid(prior.mixing.after_audio))
+    torch.testing.assert_close(logsigmoid(chain.logits[0, 3]), logsigmoid(prior.alpha_prior.after_audio))

@@ -13,8 +13,6 @@ from torch import Tensor, nn
 
 from minvae_pyro import read_sound
 from minvae_pyro.audio.stft import STFT
-from minvae_pyro.building import local_parameters
-from minvae_pyro.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.guides import SharedGuide
 from minvae_pyro.models import (
     AudioVAE,
@@ -28,7 +26,10 @@ from minvae_pyro.models import (
     StationaryNoise,
 )
 from minvae_pyro.models.bayesian_nmf import _best_factor
-from minvae_pyro.networks import MouthPerceptron, SpectrumDecoder
+from minvae_pyro.nn.audio import SpectrumDecoder
+from minvae_pyro.nn.visual import MouthPerceptron
+from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
+from minvae_pyro.probability.parameters import local_parameters
 from minvae_pyro.utterances import Utterances
 
 LATENT = 2

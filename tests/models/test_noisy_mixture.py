@@ -11,7 +11,7 @@ from torch import Tensor
 
 from minvae_pyro.models import AudioVAE, MinVAE, NMFNoise, NoisyMixture
 from minvae_pyro.models.noise import FLOOR
-from minvae_pyro.networks import SpectrumDecoder
+from minvae_pyro.nn.audio import SpectrumDecoder
 from minvae_pyro.utterances import Utterances
 
 LATENT = 2

@@ -5,7 +5,6 @@ import pytest
 import torch
 from pyro import poutine
 
-from minvae_pyro.distributions import ComplexNormal, PowerExponential
 from minvae_pyro.models import (
     AudioVAE,
     ConditionalMinVAE,
@@ -16,7 +15,9 @@ from minvae_pyro.models import (
     VisualVAE,
     spectral_likelihood,
 )
-from minvae_pyro.networks import MouthPerceptron, SpectrumDecoder
+from minvae_pyro.nn.audio import SpectrumDecoder
+from minvae_pyro.nn.visual import MouthPerceptron
+from minvae_pyro.probability.likelihoods import ComplexNormal, PowerExponential
 from minvae_pyro.utterances import Utterances
 
 LATENT, FREQUENCIES = 3, 4
@@ -83,7 +84,7 @@ def _picked(prior: SpeechPrior, trace: poutine.Trace, batch: Utterances) -> tupl
 
 def test_the_mixture_draws_each_component_as_often_as_pi_says() -> None:
     prior = MinVAE(LATENT, decoder())
-    prior.mixing.logit.data.fill_(1.2)
+    prior.alpha_prior.logit.data.fill_(1.2)
     prior.audio_component.mean.data.fill_(4.0)
     prior.visual_component.mean.data.fill_(-4.0)
     batch = utterances(20, 100)

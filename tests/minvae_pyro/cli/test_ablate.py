@@ -6,7 +6,7 @@ import yaml
 
 from minvae_pyro.audio.files import Sound, write_sound
 from minvae_pyro.cli.main import main
-from minvae_pyro.corpora.synthetic import speak
+from minvae_pyro.synthetic.talker import speak
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_an_interrupted_ablation_tells_that_it_goes_on(ablation, mixtures, tmp_p
     def interrupted(*given, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("minvae_pyro.evaluation.trainings.train", interrupted)
+    monkeypatch.setattr("minvae_pyro.ablation.training.train", interrupted)
     output = tmp_path / "results"
     assert main(["ablate", str(ablation), "--mixtures", str(mixtures), "--output", str(output)]) == 130
     assert capsys.readouterr().err == (

@@ -10,8 +10,8 @@ import soundfile
 
 from minvae_pyro.audio.files import Sound, write_sound
 from minvae_pyro.cli.main import main
-from minvae_pyro.corpora.synthetic import speak
 from minvae_pyro.evaluation import experiment
+from minvae_pyro.synthetic.talker import speak
 
 QUICK = "{class_path: fast, init_args: {iterations: 3}}"
 

@@ -11,10 +11,10 @@ import soundfile
 import torch
 import yaml
 
-import minvae_pyro.enhancement
-from minvae_pyro.checkpoints import describe, load_checkpoint
+import minvae_pyro.enhancement.enhance
+from minvae_pyro.checkpoints.checkpoint import describe, load_checkpoint
 from minvae_pyro.cli.main import main
-from minvae_pyro.corpora.synthetic import SyntheticUtterance
+from minvae_pyro.synthetic.talker import SyntheticUtterance
 
 Capture = pytest.CaptureFixture[str]
 
@@ -105,7 +105,7 @@ def test_a_tolerance_stops_an_engine(
     talk: str, tiny_checkpoint: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engines: list[Any] = []
-    chosen = minvae_pyro.enhancement.enhance
+    chosen = minvae_pyro.enhancement.enhance.enhance
 
     def noted(*arguments: Any, **options: Any) -> Any:
         engines.append(options["engine"])
@@ -113,7 +113,7 @@ def test_a_tolerance_stops_an_engine(
         engines.append(len(result.objective))
         return result
 
-    monkeypatch.setattr(minvae_pyro.enhancement, "enhance", noted)
+    monkeypatch.setattr(minvae_pyro.enhancement.enhance, "enhance", noted)
     options = ["--checkpoint", str(tiny_checkpoint), "--engine", "svi", "--engine.tolerance"]
     assert main(["enhance", talk, *options, "1000"]) == 0
     assert engines[0]["init_args"]["tolerance"] == 1000
@@ -169,14 +169,14 @@ def test_help_of_classes(arguments: list[str], told: list[str], here: Path, caps
         (["--prior", "Foo"], ["no prior 'Foo'", "AudioVAE", "SwitchingVAE", "import path"]),
         (["--prior", "swap_own.Foo"], ["no prior 'swap_own.Foo'", "no attribute", "AudioVAE"]),
         (["--prior", "swap_gone.Foo"], ["No module named 'swap_gone'", "AudioVAE"]),
-        (["--prior", "minvae_pyro.networks.SpectrumEncoder"], ["SpectrumEncoder is no prior", "AudioVAE"]),
+        (["--prior", "minvae_pyro.nn.audio.SpectrumEncoder"], ["SpectrumEncoder is no prior", "AudioVAE"]),
         (["--prior", "SpeechPrior"], ["priors derive from", "AudioVAE"]),
         (["--prior.size", "3"], ["no class that could take 'size'"]),
         (["--prior", "AudioVAE", "--prior.size", "3"], ["AudioVAE has no argument 'size'", "latent_dim, decoder"]),
         (["--prior", "AudioVAE", "--prior.latent_dim", "x"], ["prior.latent_dim: must be int, not x"]),
         (["--prior", "AudioVAE", "--prior.decoder", "Foo"], ["no prior.decoder 'Foo'", "SpectrumDecoder"]),
         (["--guide", "Foo"], ["no guide 'Foo'", "AudioGuide", "MixtureGuide"]),
-        (["--guide", "swap_own.Deaf"], ["lacks heard, seen, noisy_log_odds", "AudioGuide"]),
+        (["--guide", "swap_own.Deaf"], ["lacks heard, seen, gate_logits", "AudioGuide"]),
         (["--guide", "AudioVAE"], ["AudioVAE is no guide", "AudioGuide"]),
         (["--guide", "SharedGuide"], ["SharedGuide is a guide for MinVAE", "AudioVAE is not", "AudioGuide"]),
         (["--prior", "MinVAE"], ["MinVAE samples alpha, which AudioGuide does not", "SharedGuide"]),
@@ -214,16 +214,16 @@ def enhanced(capsys: Capture, talk: str, checkpoint: Path, *arguments: str) -> d
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What enhancement is asked for, the inference itself left out."""
-    import minvae_pyro.enhancement
+    import minvae_pyro.enhancement.enhance
 
     calls: list[dict[str, Any]] = []
-    original = minvae_pyro.enhancement.enhance
+    original = minvae_pyro.enhancement.enhance.enhance
 
     def noted(source: Any, **options: Any) -> Any:
         calls.append(options)
         return original(source, **options)
 
-    monkeypatch.setattr(minvae_pyro.enhancement, "enhance", noted)
+    monkeypatch.setattr(minvae_pyro.enhancement.enhance, "enhance", noted)
     return calls
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from minvae_pyro.checkpoints import load_checkpoint
+from minvae_pyro.checkpoints.checkpoint import load_checkpoint
 from minvae_pyro.cli.main import main
 from minvae_pyro.corpora.manifest import Entry, write_manifest
 

@@ -14,8 +14,8 @@ from minvae_pyro.audio.files import Sound, read_sound, write_sound
 from minvae_pyro.errors import UserError
 from minvae_pyro.evaluation import experiment
 from minvae_pyro.evaluation.experiment import evaluate, read_table
+from minvae_pyro.evaluation.jobs import Job, responsibility_file, sound_file
 from minvae_pyro.evaluation.mixtures import Mixture, read_mixtures
-from minvae_pyro.evaluation.pieces import Piece, responsibility_file, sound_file
 from minvae_pyro.evaluation.scores import METRICS, scores
 from minvae_pyro.evaluation.systems import System
 
@@ -38,13 +38,13 @@ def system(tmp_path: Path, handmade: Handmade) -> System:
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the systems of pieces that are run."""
     seen: list[str] = []
-    run = Piece.run
+    run = Job.run
 
-    def watched(piece: Piece) -> None:
+    def watched(piece: Job) -> None:
         seen.append(piece.name)
         run(piece)
 
-    monkeypatch.setattr(Piece, "run", watched)
+    monkeypatch.setattr(Job, "run", watched)
     return seen
 
 

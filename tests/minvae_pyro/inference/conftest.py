@@ -12,13 +12,13 @@ from minvae_pyro.guides import (
     AudioGuide,
     CollapsedResponsibility,
     GatedResponsibility,
-    HeardPosterior,
     MeanFieldGuide,
+    NoisyAudioEncoder,
     ParticleGuide,
     SharedGuide,
     UtteranceGuide,
 )
-from minvae_pyro.guides.posteriors import CleanPosterior
+from minvae_pyro.guides.encoders import CleanAudioEncoder
 from minvae_pyro.inference import ParticleEM
 from minvae_pyro.models import (
     AudioVAE,
@@ -29,7 +29,8 @@ from minvae_pyro.models import (
     SpeechPrior,
     SwitchingVAE,
 )
-from minvae_pyro.networks import MouthPerceptron, SpectrumDecoder, SpectrumEncoder
+from minvae_pyro.nn.audio import SpectrumDecoder, SpectrumEncoder
+from minvae_pyro.nn.visual import MouthPerceptron
 from minvae_pyro.utterances import Utterances
 
 LATENT, FREQUENCIES, RANK = 3, 6, 2
@@ -80,7 +81,7 @@ class Noisy:
             return 0.2 + torch.rand(shape, generator=self.generator, dtype=torch.float64)
 
         noise = NMFNoise(RANK).at(spectra=positive(size, FREQUENCIES, RANK), activations=positive(size, RANK, frames))
-        return NoisyMixture(prior.given(batch), noise, positive(size, 1, 1))
+        return NoisyMixture(prior.condition_on(batch), noise, positive(size, 1, 1))
 
     def guide(
         self, batch: Utterances, prior: SpeechPrior, kind: type[UtteranceGuide] = MeanFieldGuide, **start: Any
@@ -96,7 +97,9 @@ class Noisy:
         prior = self.prior(mixture)
         encoder = SpectrumEncoder(FREQUENCIES, 4, LATENT)
         rule = GatedResponsibility(MaskGate()) if gate else CollapsedResponsibility()
-        guide = SharedGuide(prior, CleanPosterior(encoder), rule) if mixture else AudioGuide(HeardPosterior(encoder))
+        guide = (
+            SharedGuide(prior, CleanAudioEncoder(encoder), rule) if mixture else AudioGuide(NoisyAudioEncoder(encoder))
+        )
         scatter(guide, self.generator)
         return SimpleNamespace(prior=prior, guide=guide.double(), enhancement=enhancement)
 
@@ -135,7 +138,7 @@ class Small:
         size, frames = batch.mask.shape
         spectra, activations = (0.2 + torch.rand(size, *s).double() for s in ((BINS, 2), (2, frames)))
         noise = NMFNoise(2).at(spectra=spectra, activations=activations)
-        return NoisyMixture(prior.given(batch), noise, torch.full((size, 1, 1), 1.2, dtype=torch.float64))
+        return NoisyMixture(prior.condition_on(batch), noise, torch.full((size, 1, 1), 1.2, dtype=torch.float64))
 
     @staticmethod
     def particles(mixture: NoisyMixture, batch: Utterances, chains: int, latent: int, **start: Any) -> ParticleGuide:

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 
-from minvae_pyro.checkpoints import load_checkpoint
+from minvae_pyro.checkpoints.checkpoint import load_checkpoint
 from minvae_pyro.inference import infer
-from minvae_pyro.inference.infer import ENGINES
+from minvae_pyro.inference.settings import ENGINES
 from minvae_pyro.utterances import Utterances, concatenate
 
 LENGTHS = (9, 21, 14)

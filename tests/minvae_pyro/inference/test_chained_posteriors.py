@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from minvae_pyro.dynamics import MarkovNormal
 from minvae_pyro.inference import LangevinEM, MetropolisHastingsEM, ParticleEM
 from minvae_pyro.models import MixtureOfVAEs, NMFNoise, NoisyMixture, SpeechPrior, SwitchingVAE
+from minvae_pyro.probability.gauss_markov import MarkovNormal
 from minvae_pyro.utterances import Plates, Utterances
 
 
@@ -83,7 +83,7 @@ def test_langevin_steps_fit_into_what_room_the_prior_leaves(small: Any, scale: f
     engine = LangevinEM(steps=300, burn_in=250, chains=500, step_size=0.1)
     guide = small.particles(mixture, batch, 500, 1)
     for start in (1 - 0.5 * 0.9 ** torch.arange(6.0).double(), torch.full((6,), 1e6).double()):
-        guide.hold(start[None, None, :, None].expand(500, -1, -1, -1))
+        guide.set_particles(start[None, None, :, None].expand(500, -1, -1, -1))
         kept = small.one_e_step(engine, mixture, guide, batch)[:, 0, :, 0]
         assert (kept - start).abs().max() < 310  # 300 drifts of at most one scale each, and noise
         if start[0] < 1:
@@ -119,7 +119,7 @@ def test_alpha_has_its_exact_probability(small: Any, kind: type[MixtureOfVAEs], 
         else LangevinEM(steps=250, burn_in=240, chains=chains, step_size=0.1)
     )
     guide = small.particles(mixture, batch, chains, 1)
-    guide.hold(small.one_e_step(moves, mixture, guide, batch))
-    guide.refresh(mixture, batch)
+    guide.set_particles(small.one_e_step(moves, mixture, guide, batch))
+    guide.update_alpha(mixture, batch)
     assert guide.responsibility is not None
     torch.testing.assert_close(guide.responsibility[0], expected, rtol=0, atol=0.02)

@@ -10,12 +10,12 @@ import torch
 from scipy.integrate import dblquad
 from torch import Tensor
 
-from minvae_pyro.draws import normal
 from minvae_pyro.guides import MeanFieldGuide, MixtureUtteranceGuide, PointGuide, UtteranceGuide
 from minvae_pyro.inference import InferenceEngine, StochasticVariational, VariationalEM
 from minvae_pyro.inference.engine import update_alpha
 from minvae_pyro.inference.vem import posterior_of_speech
 from minvae_pyro.models import NMFNoise, NoisyMixture
+from minvae_pyro.probability.random_numbers import normal
 from minvae_pyro.utterances import Utterances
 
 ENGINES: list[type[StochasticVariational] | type[VariationalEM]] = [StochasticVariational, VariationalEM]
@@ -40,7 +40,7 @@ def log_prior(
     speech: Any = mixture.speech
     if guide.alpha is None:
         return of(lambda _: (torch.zeros(3).double(), torch.ones(3).double()))
-    r, pi = guide.alpha.mean, speech.mixing(batch).sigmoid()
+    r, pi = guide.alpha.mean, speech.alpha_prior(batch).mean
     total = r * (of(speech.audio_component) + pi.log() - r.log())
     return total + (1 - r) * (of(speech.visual_component) + (1 - pi).log() - (1 - r).log())
 
@@ -196,7 +196,7 @@ def test_pi_is_the_mean_responsibility(noisy: Any) -> None:
     mixture, guide = noisy.mixture(batch, prior), noisy.guide(batch, prior)
     update_alpha(mixture, guide, mixture, batch, 1.0)
     r = guide.responsibility
-    pi = mixture.speech.mixing(batch).sigmoid()
+    pi = mixture.speech.alpha_prior(batch).mean
     torch.testing.assert_close(pi[0], r[0].mean().expand(3), rtol=1e-6, atol=0)
     torch.testing.assert_close(pi[1, :2], r[1, :2].mean().expand(2), rtol=1e-6, atol=0)
 
@@ -208,10 +208,10 @@ def test_q_of_alpha_stays_where_it_is_given(noisy: Any, engine: Any) -> None:
         prior = noisy.prior()
         start = {"log_odds": torch.full((2, 3), 0.7, dtype=torch.float64)} if given else {}
         mixture, guide = noisy.mixture(batch, prior), noisy.guide(batch, prior, **start)
-        alpha, pi = guide.alpha.mean.clone(), mixture.speech.mixing.logit.clone()
+        alpha, pi = guide.alpha.mean.clone(), mixture.speech.alpha_prior.logit.clone()
         run(engine(iterations=2, steps=1), mixture, guide, batch)
         assert torch.equal(guide.alpha.mean, alpha) is given
-        assert torch.equal(pi.expand(2, 3), mixture.speech.mixing.logit.expand(2, 3)) is given
+        assert torch.equal(pi.expand(2, 3), mixture.speech.alpha_prior.logit.expand(2, 3)) is given
 
 
 @pytest.mark.parametrize("kind", [MeanFieldGuide, PointGuide, MixtureUtteranceGuide])
@@ -270,7 +270,7 @@ def test_a_padded_batch_is_the_utterances_one_by_one(noisy: Any, engine: Any, mi
     noise = NMFNoise().at(
         spectra=mixture.noise.spectra[1:].clone(), activations=mixture.noise.activations[1:, :, :short].clone()
     )
-    mixture_alone = NoisyMixture(prior.given(alone), noise, mixture.gain[1:].clone())
+    mixture_alone = NoisyMixture(prior.condition_on(alone), noise, mixture.gain[1:].clone())
     guide_alone = PointGuide().start(prior, alone, (guide.mean[1:, :short], guide.scale[1:, :short]))
     engine = engine(iterations=8)
     run(engine, mixture, guide, loud)
@@ -301,9 +301,9 @@ def test_engines_recover_a_talker_from_noise_of_another_colour(noisy: Any) -> No
     clean = torch.randn_like(batch.spectrum) * variance.sqrt()
     loudness = torch.tensor([30.0, 20.0, 0, 0, 0, 0]).double()
     noisy_batch = batch.replace(spectrum=clean + torch.randn_like(clean) * loudness)
-    noisy_batch = noisy_batch.replace(heard=noisy_batch.power)
+    noisy_batch = noisy_batch.replace(noisy_power=noisy_batch.power)
     for engine in ENGINES:
-        mixture = NoisyMixture(prior.given(batch), NMFNoise(1).start(noisy_batch), torch.ones(2, 1, 1).double())
+        mixture = NoisyMixture(prior.condition_on(batch), NMFNoise(1).start(noisy_batch), torch.ones(2, 1, 1).double())
         guide = noisy.guide(batch, prior)
         run(engine(iterations=40), mixture, guide, noisy_batch)
         estimate = engine().gain(mixture, guide, noisy_batch, 8) * noisy_batch.spectrum

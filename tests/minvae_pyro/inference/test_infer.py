@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from minvae_pyro.enhancement import enhance
+from minvae_pyro.enhancement.enhance import enhance
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides import AmortisedGuide, MeanFieldGuide, MixtureUtteranceGuide, PointGuide, SmoothedGuide
-from minvae_pyro.guides.starts import STARTS
+from minvae_pyro.guides.test_time.starts import STARTS
 from minvae_pyro.inference import (
     FastVariational,
     Inference,
@@ -20,7 +20,7 @@ from minvae_pyro.inference import (
     VariationalEM,
     infer,
 )
-from minvae_pyro.inference.infer import DEFAULT_ENGINE, ENGINES
+from minvae_pyro.inference.settings import DEFAULT_ENGINE, ENGINES
 from minvae_pyro.models import FrozenNoise, GivenComponent, MinVAE, NMFNoise
 
 
@@ -42,8 +42,8 @@ class NoFit(InferenceEngine):
 
     def __call__(self, mixture: Any, guide: Any, utterances: Any, *, callback: Any = None) -> list[float]:
         self.mean = guide.mean.detach().clone()
-        self.given = not guide.refresh(mixture, utterances)
-        self.pi = mixture.speech.mixing(utterances) if isinstance(mixture.speech, MinVAE) else None
+        self.given = not guide.update_alpha(mixture, utterances)
+        self.pi = mixture.speech.alpha_prior(utterances).mean if isinstance(mixture.speech, MinVAE) else None
         return []
 
 
@@ -107,7 +107,7 @@ def test_start_and_settings_come_from_the_checkpoint_unless_given(noisy: Any) ->
     engine = NoFit()
     assert isinstance(found.guide, PointGuide)
     found = infer(checkpoint, batch, engine=engine, start="audio", noise=NMFNoise(5), guide="MixtureUtteranceGuide")
-    torch.testing.assert_close(engine.mean[1], checkpoint.guide.heard(batch)[0])
+    torch.testing.assert_close(engine.mean[1], checkpoint.guide.encode_audio(batch)[0])
     assert isinstance(found.guide, MixtureUtteranceGuide)
     assert found.mixture.noise.spectra.shape == (2, 6, 5)
 
@@ -132,7 +132,7 @@ def test_a_rule_that_needs_clean_speech_is_replaced_by_the_closed_form(noisy: An
     assert found.guide.alpha is not None
     # refreshed once more by the engine above: nothing had moved
     torch.testing.assert_close(engine.alpha.logits, found.guide.alpha.logits)
-    assert not torch.equal(engine.alpha.logits, engine.pi)
+    assert not torch.equal(engine.alpha.mean, engine.pi)
 
 
 def test_a_gate_is_believed_and_blends_the_start(noisy: Any) -> None:
@@ -144,7 +144,7 @@ def test_a_gate_is_believed_and_blends_the_start(noisy: Any) -> None:
     trust = torch.where(batch.mouth_seen, torch.tensor(1.5).double().sigmoid(), 0.0)
     assert found.audio_responsibility is not None
     torch.testing.assert_close(1 - found.audio_responsibility, trust, rtol=1e-6, atol=1e-9)
-    heard, seen = checkpoint.guide.heard(batch)[0], checkpoint.guide.seen(batch)[0]
+    heard, seen = checkpoint.guide.encode_audio(batch)[0], checkpoint.guide.encode_visual(batch)[0]
     torch.testing.assert_close(engine.mean, heard + trust[..., None] * (seen - heard), rtol=1e-6, atol=1e-9)
     fitted = infer(checkpoint, batch, engine=StochasticVariational(iterations=3))
     torch.testing.assert_close(fitted.audio_responsibility, found.audio_responsibility)
@@ -158,10 +158,10 @@ def test_prior_odds_move_the_gate_by_their_change(noisy: Any) -> None:
         found = infer(checkpoint, batch, engine=engine, mixing_weight=weight)
         assert found.audio_responsibility is not None
         odds[weight] = found.audio_responsibility.logit()
-        torch.testing.assert_close(engine.pi.sigmoid(), torch.full_like(engine.pi, weight))
+        torch.testing.assert_close(engine.pi, torch.full_like(engine.pi, weight))
     change = torch.tensor([0.9, 0.3]).double().logit()
     torch.testing.assert_close(odds[0.9] - odds[0.3], (change[0] - change[1]).expand_as(odds[0.9]))
-    trained = checkpoint.prior.mixing(batch)
+    trained = checkpoint.prior.alpha_prior(batch).logits
     plain = infer(checkpoint, batch, engine=NoFit()).audio_responsibility
     assert plain is not None
     torch.testing.assert_close(odds[0.9] - plain.logit(), change[0] - trained)
@@ -209,7 +209,7 @@ def test_a_checkpoint_may_name_its_engine(noisy: Any) -> None:
 def test_names_and_import_paths(noisy: Any) -> None:
     checkpoint, batch = noisy.checkpoint(), noisy.batch(1, 2)
     path = "minvae_pyro.inference.svi.StochasticVariational"
-    by_path = infer(checkpoint, batch, engine=path, start="minvae_pyro.guides.starts.prior")
+    by_path = infer(checkpoint, batch, engine=path, start="minvae_pyro.guides.test_time.starts.prior")
     assert same(by_path, infer(checkpoint, batch, engine="svi", start="prior"))
     assert len(by_path.objective) == StochasticVariational().iterations
     assert ENGINES["svi"] is StochasticVariational
@@ -258,8 +258,8 @@ def test_noise_that_is_held(noisy: Any) -> None:
         ("engine", "minvae_pyro.inference.InferenceEngine", "is no engine. Choose fast, svi, vem"),
         ("noise", "PinkNoise", "there is no noise model 'PinkNoise'. Choose NMFNoise, "),
         ("noise", "minvae_pyro.models.MinVAE", "'minvae_pyro.models.MinVAE' is no noise model. "),
-        ("guide", "AudioGuide", "there is no guide 'AudioGuide'. Choose MeanFieldGuide, "),
-        ("guide", "minvae_pyro.guides.UtteranceGuide", "is no guide. Choose MeanFieldGuide, "),
+        ("guide", "AudioGuide", "there is no guide 'AudioGuide'. Choose AmortisedGuide, "),
+        ("guide", "minvae_pyro.guides.UtteranceGuide", "is no guide. Choose AmortisedGuide, "),
     ],
 )
 def test_what_is_no_part_is_refused(noisy: Any, part: str, name: str, message: str) -> None:

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-import minvae_pyro.distributions
 import minvae_pyro.inference.langevin
 import minvae_pyro.inference.metropolis
-from minvae_pyro.enhancement import enhance
+import minvae_pyro.probability.likelihoods
+from minvae_pyro.enhancement.enhance import enhance
 from minvae_pyro.guides import MeanFieldGuide
-from minvae_pyro.inference.infer import ENGINES
+from minvae_pyro.inference.settings import ENGINES
 from minvae_pyro.models import NoisyMixture
 from minvae_pyro.video.track import MouthTrack
 
@@ -32,7 +32,11 @@ def shuffle_draws(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
         return lambda *a, **k: draw(*a, **k).index_select(axis, ORDER)
 
     def begin() -> None:
-        for module in (minvae_pyro.distributions, minvae_pyro.inference.langevin, minvae_pyro.inference.metropolis):
+        for module in (
+            minvae_pyro.probability.likelihoods,
+            minvae_pyro.inference.langevin,
+            minvae_pyro.inference.metropolis,
+        ):
             monkeypatch.setattr(module, "normal", shuffled(module.normal, -2))
         monkeypatch.setattr(
             minvae_pyro.inference.metropolis, "uniform", shuffled(minvae_pyro.inference.metropolis.uniform, -1)
@@ -49,7 +53,7 @@ def test_frames_in_another_order_are_the_same_frames(
     batch, prior = small.recordings(1, 6), small.prior(kind)
     mean = torch.randn(1, 6, 2, dtype=torch.float64)
     mixture = small.mixture_of(prior, batch)
-    other = batch.replace(spectrum=batch.spectrum[:, ORDER], heard=batch.heard[:, ORDER])
+    other = batch.replace(spectrum=batch.spectrum[:, ORDER], noisy_power=batch.noisy_power[:, ORDER])
     noise = mixture.noise.at(activations=mixture.noise.activations[..., ORDER])
 
     def gain(one: Any, mixture: NoisyMixture, mean: Tensor) -> Tensor:
@@ -61,7 +65,9 @@ def test_frames_in_another_order_are_the_same_frames(
 
     found = gain(batch, mixture, mean)
     shuffle_draws()
-    shuffled = gain(other, NoisyMixture(prior.given(other), noise, torch.full_like(mixture.gain, 1.2)), mean[:, ORDER])
+    shuffled = gain(
+        other, NoisyMixture(prior.condition_on(other), noise, torch.full_like(mixture.gain, 1.2)), mean[:, ORDER]
+    )
     torch.testing.assert_close(shuffled, found[:, ORDER], rtol=1e-7, atol=1e-9)
     assert (shuffled - found).abs().max() > 1e-3
 

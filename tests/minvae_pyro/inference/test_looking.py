@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 
-from minvae_pyro.checkpoints import load_checkpoint
+from minvae_pyro.checkpoints.checkpoint import load_checkpoint
 from minvae_pyro.inference import infer
-from minvae_pyro.networks import MouthConvolution, MouthPerceptron
+from minvae_pyro.nn.visual import MouthConvolution, MouthPerceptron
 from minvae_pyro.utterances import Utterances
 
 

@@ -34,7 +34,7 @@ def test_acceptance_is_the_integral_and_falls_with_the_step(small: Any) -> None:
         guide = small.particles(mixture, batch, 4000, 1)
         # begun in the posterior itself
         index = torch.multinomial(density, 4000, replacement=True)
-        guide.hold(grid[index].reshape(4000, 1, 1, 1))
+        guide.set_particles(grid[index].reshape(4000, 1, 1, 1))
         before, after = small.one_e_step(engine, mixture, guide, batch).squeeze().chunk(2)
         rates.append((before != after).double().mean().item())
         step = torch.linspace(-6, 6, 400, dtype=torch.float64) * math.sqrt(variance)

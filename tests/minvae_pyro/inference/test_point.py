@@ -22,7 +22,7 @@ def test_map_finds_the_mode(small: Any, latent: int) -> None:
     grid, density = small.on_a_grid(mixture, speech, batch, latent, points)
     mode = grid[density.argmax(0)]
     guide = small.particles(mixture, batch, 1, latent)
-    guide.hold(mode[None] + 0.2)
+    guide.set_particles(mode[None] + 0.2)
     found = small.one_e_step(PointEM(steps=800, learning_rate=0.01), mixture, guide, batch).requires_grad_()
     assert (found[0] - mode).abs().max() < 12 / (points - 1)  # a cell of the grid
     (slope,) = torch.autograd.grad(small.log_density(mixture, speech, batch, found).sum(), found)
@@ -55,7 +55,7 @@ def test_map_of_a_padded_batch_is_that_of_the_utterances_one_by_one(small: Any, 
     mixture = small.mixture_of(prior, batch)
     alone = Utterances.from_spectrum(batch.spectrum[1:, :3], batch.mouth[1:, :3])
     noise = NMFNoise(2).at(spectra=mixture.noise.spectra[1:], activations=mixture.noise.activations[1:, :, :3])
-    mixture_alone = NoisyMixture(prior.given(alone), noise, mixture.gain[1:])
+    mixture_alone = NoisyMixture(prior.condition_on(alone), noise, mixture.gain[1:])
     mean = torch.randn(2, 5, 2, dtype=torch.float64)
     loud = batch.replace(spectrum=torch.where(batch.mask[..., None], batch.spectrum, 100j))
     gain, _ = run(PointEM(iterations=8), mixture, loud, mean)

@@ -2,7 +2,7 @@ import pyro
 import pytest
 import torch
 
-from minvae_pyro.checkpoints import load_checkpoint
+from minvae_pyro.checkpoints.checkpoint import load_checkpoint
 from minvae_pyro.errors import UserError
 from minvae_pyro.models import (
     BayesianNMFNoise,
@@ -14,8 +14,7 @@ from minvae_pyro.models import (
     StationaryNoise,
 )
 from minvae_pyro.plots import graphical_model
-from minvae_pyro.plots.graphical import find_graph
-from minvae_pyro.plots.graphs import Graph
+from minvae_pyro.plots.graphical import Graph, find_graph
 from minvae_pyro.utterances import Utterances
 
 FRAMES = ("utterances", "frames")
@@ -109,7 +108,7 @@ def test_a_figure_names_all_and_lists_distributions() -> None:
 
 def test_a_prior_that_was_given_other_utterances_asks_for_them() -> None:
     own = Utterances.from_spectrum(torch.rand(2, 5, 513), torch.rand(2, 5, 67, 67))
-    prior = load_checkpoint("min-vae").prior.given(own)
+    prior = load_checkpoint("min-vae").prior.condition_on(own)
     with pytest.raises(UserError, match="give the utterances"):
         graphical_model(prior)
     assert find_graph(prior, own).nodes

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from minvae_pyro.audio.stft import STFT
-from minvae_pyro.corpora.data import MemoryCorpus
+from minvae_pyro.corpora.corpus import MemoryCorpus
 from minvae_pyro.errors import UserError
 from minvae_pyro.training.augmentation import MouthAugmentation
 from minvae_pyro.utterances import Utterances, concatenate

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from minvae_pyro.audio.stft import STFT
-from minvae_pyro.corpora.data import MemoryCorpus
+from minvae_pyro.corpora.corpus import MemoryCorpus
 from minvae_pyro.errors import UserError
 from minvae_pyro.training.noise import NoNoise, RealisticNoise, UniformNoise, coloured_noise
 from minvae_pyro.utterances import Utterances, concatenate
@@ -30,11 +30,11 @@ def batch():
 def test_only_what_is_heard_changes_and_seeds_decide(noise, batch, corpus):
     one, same = noise(batch, generator(1), corpus), noise(batch, generator(1), corpus)
     assert one.spectrum is batch.spectrum
-    assert torch.equal(one.heard, same.heard)
-    assert (one.heard >= 0).all()
-    assert torch.isfinite(one.heard).all()
+    assert torch.equal(one.noisy_power, same.noisy_power)
+    assert (one.noisy_power >= 0).all()
+    assert torch.isfinite(one.noisy_power).all()
     if not isinstance(noise, NoNoise):
-        assert not torch.equal(one.heard, noise(batch, generator(2), corpus).heard)
+        assert not torch.equal(one.noisy_power, noise(batch, generator(2), corpus).noisy_power)
 
 
 @pytest.mark.parametrize("noise", TRANSFORMS)
@@ -49,7 +49,7 @@ def test_no_noise_is_none(batch, corpus):
 
 
 def test_uniform_noise_is_that_of_the_paper(batch, corpus):
-    added = UniformNoise()(batch, generator(), corpus).heard - batch.heard
+    added = UniformNoise()(batch, generator(), corpus).noisy_power - batch.noisy_power
     frames = (added > 0).any(-1)
     assert frames.float().mean() == pytest.approx(0.5, abs=0.05)
     chosen = added[frames]
@@ -59,8 +59,8 @@ def test_uniform_noise_is_that_of_the_paper(batch, corpus):
 
 
 def test_noise_hits_half_of_the_clips(batch, corpus):
-    heard = RealisticNoise()(batch, generator(), corpus).heard
-    assert (heard != batch.heard).any(-1).any(-1).float().mean() == pytest.approx(0.5, abs=0.2)
+    heard = RealisticNoise()(batch, generator(), corpus).noisy_power
+    assert (heard != batch.noisy_power).any(-1).any(-1).float().mean() == pytest.approx(0.5, abs=0.2)
 
 
 @pytest.mark.parametrize("talkers", [0.0, 1.0])
@@ -68,19 +68,19 @@ def test_noise_hits_half_of_the_clips(batch, corpus):
 def test_signal_to_noise_ratio_is_as_asked(batch, corpus, talkers, snr):
     noise = RealisticNoise(share=1.0, snr_db=(snr, snr), talkers=talkers)
     # the phase between speech and noise is random, so powers add up on average only
-    added = (noise(batch, generator(), corpus).heard - batch.heard).sum()
-    assert 10 * torch.log10(batch.heard.sum() / added) == pytest.approx(snr, abs=0.3)
+    added = (noise(batch, generator(), corpus).noisy_power - batch.noisy_power).sum()
+    assert 10 * torch.log10(batch.noisy_power.sum() / added) == pytest.approx(snr, abs=0.3)
 
 
 def test_speech_and_noise_can_cancel(batch, corpus):
     noise = RealisticNoise(share=1.0, snr_db=(0.0, 0.0))
-    assert (noise(batch, generator(), corpus).heard < batch.heard).float().mean() > 0.1
+    assert (noise(batch, generator(), corpus).noisy_power < batch.noisy_power).float().mean() > 0.1
 
 
 def test_padding_stays_silent(corpus):
     batch = concatenate([Utterances.from_spectrum(torch.rand(n, 513)) for n in (10, 30)])
     for noise in (RealisticNoise(share=1.0), UniformNoise(share=1.0)):
-        assert not noise(batch, generator(), corpus).heard[0, 10:].any()
+        assert not noise(batch, generator(), corpus).noisy_power[0, 10:].any()
 
 
 def test_coloured_noise_swells_only_when_modulated():
@@ -94,8 +94,8 @@ def test_other_talkers_come_from_the_voices_that_are_named(batch, corpora):
     silent = MemoryCorpus([Utterances.from_spectrum(torch.zeros(40, 513))], STFT())
     named = RealisticNoise(share=1.0, talkers=1.0, voices=(str(corpora / "train"),))
     unnamed = RealisticNoise(share=1.0, talkers=1.0)
-    assert (unnamed(batch, generator(), silent).heard == batch.heard).all()
-    assert (named(batch, generator(), silent).heard != batch.heard).any(-1).all()
+    assert (unnamed(batch, generator(), silent).noisy_power == batch.noisy_power).all()
+    assert (named(batch, generator(), silent).noisy_power != batch.noisy_power).any(-1).all()
 
 
 def test_voices_that_are_missing_are_a_mistake_of_the_user(batch, corpus, tmp_path):

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from minvae_pyro.audio.stft import STFT
-from minvae_pyro.building import build, together
-from minvae_pyro.checkpoints import save_checkpoint
+from minvae_pyro.checkpoints.checkpoint import save_checkpoint
 from minvae_pyro.errors import UserError
+from minvae_pyro.registry.build import build, together
 from minvae_pyro.training.plan import Optimisation, TrainingPlan
 from minvae_pyro.utterances import Utterances, concatenate
 
@@ -41,7 +41,7 @@ def test_loss_is_the_negative_bound_of_real_frames_by_hand(batch):
     torch.manual_seed(5)
     loss = plan(batch)
     with torch.no_grad():
-        mean, scale = guide.audio.encoder(batch.heard)
+        mean, scale = guide.audio.encoder(batch.noisy_power)
         torch.manual_seed(5)
         z = mean + scale * torch.randn(mean.shape)
         variance = model.decoder(z)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from minvae_pyro.checkpoints import load_checkpoint
+from minvae_pyro.checkpoints.checkpoint import load_checkpoint
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides import TableResponsibility
 from minvae_pyro.training.callbacks import resize_table
@@ -13,11 +13,11 @@ from minvae_pyro.training.plan import TrainingPlan
 from minvae_pyro.training.run import train
 
 MIXTURE = """
-prior: {class_path: MinVAE, init_args: {mixing: FixedMixing}}
+prior: {class_path: MinVAE, init_args: {alpha_prior: FixedAlphaPrior}}
 guide:
   class_path: MixtureGuide
   init_args:
-    visual: {class_path: SeenPosterior, init_args: {network: MouthPerceptron}}
+    visual: {class_path: MouthEncoder, init_args: {network: MouthPerceptron}}
     responsibility: {class_path: TableResponsibility, init_args: {utterances: 1, frames: 1}}
 """
 

@@ -1,0 +1,122 @@
+"""What a prior says of its mixture variable alpha, asked by conditioning, whatever its class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyro
+import pyro.distributions as dist
+import torch
+from pyro import poutine
+from torch import Tensor
+from torch.distributions import kl_divergence
+
+from minvae_pyro.models.alpha_priors import audio_where_unseen
+from minvae_pyro.probability.handlers import hidden_block
+from minvae_pyro.probability.markov import conditionals
+from minvae_pyro.utterances import Plates, Utterances
+
+
+class Story(Protocol):
+    """A speech prior, or the mixture that it is heard in."""
+
+    def latent(self, utterances: Utterances, plates: Plates) -> Tensor:
+        """Sample the latent sites; the code, (..., B, N, C)."""
+        ...
+
+    def likelihood(self, code: Tensor, utterances: Utterances) -> dist.Distribution:
+        """What is observed, given the code; batch shape (..., B, N)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Branches:
+    """Both values of alpha side by side; axis 0 is alpha, so visual comes first.
+
+    Attributes:
+        prior: p(alpha), batch shape (B, N).
+        divergence: KL(q(z | alpha) || p(z | alpha)), (2, B, N).
+        code: what sets the variance, (..., B, N, C), with an axis of two before B if alpha has a say in it.
+    """
+
+    prior: dist.Distribution
+    divergence: Tensor
+    code: Tensor
+
+
+def both_alphas(like: Tensor) -> Tensor:
+    """Alpha at both of its values, (2, 1, 1), visual first, with dtype and device of ``like``."""
+    return torch.tensor([0.0, 1.0], device=like.device, dtype=like.dtype)[:, None, None]
+
+
+def latent_trace(story: Story, utterances: Utterances, **sites: Tensor) -> Any:
+    """The trace of the latent part of a story at known values of its sites; arguments as of :func:`code_at`.
+
+    Returns:
+        Trace: its ``_RETURN`` has the code.
+    """
+    # hidden: a guide that asks must not find the model's sites in its own trace
+    with hidden_block(), pyro.validation_enabled(False):
+        # the plates are made before: they are no sites of the story
+        plates = utterances.plates()
+        return poutine.trace(poutine.condition(story.latent, data=sites)).get_trace(utterances, plates)
+
+
+def code_at(story: Story, utterances: Utterances, **sites: Tensor) -> Tensor:
+    """The code of a story at known values of its latent sites.
+
+    Args:
+        story: any speech prior, or a noisy mixture.
+        utterances: the batch.
+        **sites: a value for each site, batch shape (B, N) or what broadcasts to it. Names that the story lacks are
+            passed over.
+
+    Returns:
+        Tensor: (..., B, N, C).
+    """
+    with hidden_block(), pyro.validation_enabled(False), poutine.condition(data=sites):
+        return story.latent(utterances, utterances.plates())
+
+
+def branches(story: Story, posterior: dist.Distribution, draw: Tensor, utterances: Utterances) -> Branches | None:
+    """Run the latent part of a story with alpha at both of its values and z at a draw.
+
+    Args:
+        story: any speech prior, or a noisy mixture.
+        posterior: q(z | alpha), batch shape (2, B, N), or q(z), batch shape (B, N); event shape (L,).
+        draw: z, of the shape of the posterior, perhaps with more axes in front.
+        utterances: the batch.
+
+    Returns:
+        Branches, or None for a story without a site ``alpha``.
+    """
+    sites = latent_trace(story, utterances, alpha=both_alphas(draw), z=draw).nodes
+    if "alpha" not in sites:
+        return None
+    divergence = kl_divergence(conditionals(posterior, draw), conditionals(sites["z"]["fn"], draw))
+    return Branches(sites["alpha"]["fn"], divergence, sites["_RETURN"]["value"])
+
+
+def alpha_posterior(prior: dist.Distribution, evidence: Tensor, utterances: Utterances) -> dist.Distribution:
+    """q(alpha) in closed form: the prior, tilted by what each frame says.
+
+    Equation :eq:`best-responsibility`, or :eq:`tilted-chain` where the prior is a chain.
+
+    Args:
+        prior: p(alpha), Bernoulli over frames or a distribution with ``tilted``, such as a Markov chain.
+        evidence: log-evidence for alpha = 1 against alpha = 0, (B, N).
+        utterances: the batch; frames without a mouth are the sound's.
+
+    Returns:
+        Distribution: batch shape (B, N), with ``mean`` and ``logits`` of each frame.
+
+    Example:
+        >>> seen = Utterances.from_spectrum(torch.ones(3, 5), torch.zeros(3, 67, 67))
+        >>> prior = dist.Bernoulli(torch.full((1, 3), 0.5))
+        >>> alpha_posterior(prior, torch.tensor([[0.0, 2.0, -2.0]]), seen).mean
+        tensor([[0.5000, 0.8808, 0.1192]])
+    """
+    if hasattr(prior, "tilted"):
+        return prior.tilted(audio_where_unseen(evidence, utterances))
+    return dist.Bernoulli(logits=audio_where_unseen(prior.logits + evidence, utterances))

@@ -1,0 +1,106 @@
+"""Training guides of a prior with dynamics: posteriors that read the whole utterance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyro
+import pyro.distributions as dist
+from pyro.nn import PyroModule
+from torch import Tensor, nn
+
+from minvae_pyro.models.deep_kalman_filter import DeepKalmanFilter
+from minvae_pyro.nn.recurrent import RecurrentEncoder, StructuredEncoder
+from minvae_pyro.probability.gauss_markov import MarkovNormal
+from minvae_pyro.probability.normals import Gaussian
+from minvae_pyro.utterances import Utterances
+
+
+class RecurrentGuide(PyroModule):
+    """Frames are independent given the sound, but each is told all of it (arXiv 1609.09869, MF-LR).
+
+    ::
+
+        for n in frames:
+            z[n] ~ N(encoder(heard)[n])
+
+    Args:
+        prior: the prior that is trained; with visual features, its dynamics say what the mouth lets expect.
+        encoder: maps power (B, N, F), mask (B, N) and, with visual features, features (B, N, V) to mean and scale,
+            each (B, N, L).
+    """
+
+    def __init__(self, prior: DeepKalmanFilter, encoder: nn.Module | None = None) -> None:
+        super().__init__()
+        # in a list, so that the prior's weights are not the guide's as well
+        self._prior = [prior]
+        self.encoder = RecurrentEncoder(latent_dim=prior.latent_dim) if encoder is None else encoder
+
+    def z_posterior(self, utterances: Utterances) -> dist.Distribution:
+        """q(z), batch shape (B, N), event shape (L,)."""
+        return dist.Normal(*self.encode_audio(utterances)).to_event(1)
+
+    def encode_audio(self, utterances: Utterances) -> Gaussian:
+        """Where z may start at test time, from the sound, each (B, N, L)."""
+        return self.encoded(utterances)
+
+    def encoded(self, utterances: Utterances) -> Any:
+        """What the encoder says of these recordings."""
+        network = self._prior[0].visual_features
+        features = () if network is None else (network(utterances),)
+        return self.encoder(utterances.noisy_power, utterances.mask, *features)
+
+    def encode_visual(self, utterances: Utterances) -> Gaussian:
+        """Where z may start at test time, from the mouth: along the mean of the prior; without visual features, the sound."""
+        prior = self._prior[0]
+        return (
+            self.encode_audio(utterances)
+            if prior.visual_features is None
+            else prior.condition_on(utterances).z_prior(utterances).mean_path()
+        )
+
+    def gate_logits(self, utterances: Utterances) -> Tensor | None:
+        """None: there is no mixture variable."""
+        return None
+
+    def forward(self, utterances: Utterances) -> None:
+        """Sample ``z``."""
+        with utterances.plates().every_frame():
+            pyro.sample("z", self.z_posterior(utterances))
+
+
+class StructuredGuide(RecurrentGuide):
+    """Each frame follows from the one before and from all that is yet to be heard (arXiv 1609.09869, DKS).
+
+    The posterior of the published A-DKF (arXiv 2211.00988)::
+
+        z[0] = 0
+        for n in frames:
+            z[n] ~ N(encoder.step(z[n-1], encoder(heard)[n]))
+
+    Its divergence from the prior is equation :eq:`kalman-divergence`.
+
+    Args:
+        prior: the prior that is trained; with visual features, its dynamics say what the mouth lets expect.
+        encoder: maps power (B, N, F), mask (B, N) and, with visual features, features (B, N, V) to what lies ahead of each frame,
+            (B, N, H); its method ``step`` makes mean and scale of that and of z of the frame before.
+    """
+
+    def __init__(self, prior: DeepKalmanFilter, encoder: StructuredEncoder | None = None) -> None:
+        super().__init__(prior, StructuredEncoder(latent_dim=prior.latent_dim) if encoder is None else encoder)
+
+    def z_posterior(self, utterances: Utterances) -> MarkovNormal:
+        """q(z), batch shape (B, N), event shape (L,)."""
+        encoder: Any = self.encoder
+        ahead = self.encoded(utterances)
+
+        def transition(previous: Tensor, frames: slice) -> Gaussian:
+            return encoder.step(previous, ahead[..., frames, :])
+
+        rest = utterances.noisy_power.new_zeros(len(utterances), 1, self._prior[0].latent_dim)
+        mean, scale = transition(rest, slice(0, 1))
+        return MarkovNormal((mean[..., 0, :], scale[..., 0, :]), transition, utterances.frames)
+
+    def encode_audio(self, utterances: Utterances) -> Gaussian:
+        """Where z may start at test time, from the sound: along the mean of the posterior, each (B, N, L)."""
+        return self.z_posterior(utterances).mean_path()

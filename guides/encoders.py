@@ -1,0 +1,61 @@
+"""Amortised posteriors of z: which tensor an encoder reads, nothing more."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from minvae_pyro.nn.audio import SpectrumEncoder
+from minvae_pyro.nn.visual import MouthConvolution
+from minvae_pyro.probability.normals import Gaussian
+from minvae_pyro.utterances import Utterances
+
+
+class NoisyAudioEncoder(nn.Module):
+    """q(z | alpha = 1): the audio encoder on what is heard (in training possibly with noise injected).
+
+    Args:
+        encoder: maps power (B, N, F) to mean and scale, each (B, N, L).
+    """
+
+    def __init__(self, encoder: nn.Module | None = None) -> None:
+        super().__init__()
+        self.encoder = SpectrumEncoder() if encoder is None else encoder
+
+    def forward(self, utterances: Utterances) -> Gaussian:
+        """Mean and scale, each (B, N, L)."""
+        return self.encoder(utterances.noisy_power)
+
+
+class CleanAudioEncoder(nn.Module):
+    """The audio encoder on the clean power that the likelihood scores.
+
+    In training it is the posterior that a component conditioned on the mouth is fitted to: the divergence
+    ``KL(q(z | s) || p(z | alpha = 0, mouth))`` is what AV-CVAE minimises (arXiv 1908.02590).
+
+    Args:
+        encoder: maps power (B, N, F) to mean and scale, each (B, N, L).
+    """
+
+    def __init__(self, encoder: nn.Module | None = None) -> None:
+        super().__init__()
+        self.encoder = SpectrumEncoder() if encoder is None else encoder
+
+    def forward(self, utterances: Utterances) -> Gaussian:
+        """Mean and scale, each (B, N, L)."""
+        return self.encoder(utterances.power)
+
+
+class MouthEncoder(nn.Module):
+    """q(z | alpha = 0): the visual encoder on the mouth.
+
+    Args:
+        network: maps crops (B, N, 67, 67) and ``mouth_seen`` (B, N) to mean and scale, each (B, N, L).
+    """
+
+    def __init__(self, network: nn.Module | None = None) -> None:
+        super().__init__()
+        self.network = MouthConvolution() if network is None else network
+
+    def forward(self, utterances: Utterances) -> Gaussian:
+        """Mean and scale, each (B, N, L)."""
+        return utterances.seen_by(self.network)

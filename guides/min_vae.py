@@ -1,0 +1,188 @@
+"""Guides of MIN-VAE: the mixture of two encoders (arXiv 1912.10647)."""
+
+from __future__ import annotations
+
+import pyro
+import pyro.distributions as dist
+import torch
+from pyro.nn import PyroModule
+from torch import Tensor, nn
+
+from minvae_pyro.errors import UserError
+from minvae_pyro.guides.alpha_posterior import branches, code_at
+from minvae_pyro.guides.encoders import CleanAudioEncoder, MouthEncoder, NoisyAudioEncoder
+from minvae_pyro.guides.responsibility import CollapsedResponsibility, Evidence, Responsibility
+from minvae_pyro.models.min_vae import MinVAE
+from minvae_pyro.models.speech_prior import SpeechPrior
+from minvae_pyro.probability.normals import Gaussian, PresampledNormal
+from minvae_pyro.utterances import Utterances
+
+
+class MixtureGuide(PyroModule):
+    """The mixture of inference networks, q(alpha) q(z | alpha) (arXiv 1912.10647).
+
+    ::
+
+        for n in frames:
+            alpha[n] ~ Bernoulli(r[n])                          # responsibility; enumerated, never sampled
+            z[n] | alpha[n] = 1 ~ N(audio encoder(heard[n]))
+            z[n] | alpha[n] = 0 ~ N(visual encoder(mouth))
+
+    Equation :eq:`mixture-posterior`; the bound that it is trained by is equation :eq:`mixture-bound`.
+
+    Args:
+        prior: the prior that is trained; its conditionals give the bounds L_a and L_v.
+        audio: maps utterances to mean and scale under alpha = 1.
+        visual: maps utterances to mean and scale under alpha = 0.
+        responsibility: the rule for r; collapsed when omitted.
+    """
+
+    def __init__(
+        self,
+        prior: SpeechPrior,
+        audio: nn.Module | None = None,
+        visual: nn.Module | None = None,
+        responsibility: Responsibility | None = None,
+    ) -> None:
+        super().__init__()
+        # in a list, so that the prior's weights are not the guide's as well
+        self._prior = [prior]
+        self.audio = NoisyAudioEncoder() if audio is None else audio
+        self.visual = MouthEncoder() if visual is None else visual
+        self.responsibility = CollapsedResponsibility() if responsibility is None else responsibility
+
+    def posteriors(self, utterances: Utterances) -> Gaussian:
+        """Mean and scale of q(z | alpha), each (2, B, N, L); axis 0 is alpha, so visual comes first."""
+        audio_mean, audio_scale = self.audio(utterances)
+        visual_mean, visual_scale = self.visual(utterances)
+        mean = torch.stack(torch.broadcast_tensors(visual_mean, audio_mean))
+        return mean, torch.stack(torch.broadcast_tensors(visual_scale, audio_scale))
+
+    def encode_audio(self, utterances: Utterances) -> Gaussian:
+        """Where z may start at test time, from the sound, each (B, N, L)."""
+        return self.audio(utterances)
+
+    def encode_visual(self, utterances: Utterances) -> Gaussian:
+        """Where z may start at test time, from the mouth, each (B, N, L)."""
+        return self.visual(utterances)
+
+    def gate_logits(self, utterances: Utterances) -> Tensor | None:
+        """Log-odds of alpha = 1 that can be told from a noisy recording, (B, N), or None."""
+        return self.responsibility.noisy(utterances, self.evidence(utterances))
+
+    def draw(self, posterior: dist.Normal) -> Tensor:
+        """One reparameterised draw of z under each alpha, (2, B, N, L)."""
+        return posterior.rsample()
+
+    def forward(self, utterances: Utterances) -> None:
+        """Sample ``alpha`` (to be enumerated) and ``z``."""
+        posterior = dist.Normal(*self.posteriors(utterances))
+        draw = self.draw(posterior)
+        q_alpha = self.responsibility.posterior(utterances, self.evidence(utterances, posterior, draw))
+        with utterances.plates().every_frame():
+            alpha = pyro.sample("alpha", q_alpha, infer={"enumerate": "parallel"})
+            pyro.sample("z", self.z_posterior(alpha, posterior, draw).to_event(1))
+
+    def z_posterior(self, alpha: Tensor, posterior: dist.Normal, draw: Tensor) -> PresampledNormal:
+        """q(z | alpha) at the draw made.
+
+        Args:
+            alpha: (2, 1, 1) when enumerated, else (B, N) or what broadcasts to it.
+            posterior: q(z | alpha), parameters (2, B, N, L).
+            draw: z drawn from it, (2, B, N, L).
+        """
+        mean, scale = posterior.loc, posterior.scale
+        if alpha.dim() < 3:  # sampled or conditioned; enumerated, alpha is in the order of the stacked axis
+            audio = (alpha == 1)[..., None]
+            mean, scale, draw = (torch.where(audio, v[1], v[0]) for v in (mean, scale, draw))
+        return PresampledNormal(mean, scale, draw)
+
+    def evidence(
+        self, utterances: Utterances, posterior: dist.Normal | None = None, draw: Tensor | None = None
+    ) -> Evidence:
+        """What the rule for r may ask for; bounds need a posterior and a draw of it.
+
+        Args:
+            utterances: the batch.
+            posterior: q(z | alpha), parameters (2, B, N, L).
+            draw: z drawn from it, (2, B, N, L).
+        """
+
+        def bounds() -> tuple[dist.Distribution, Tensor, Tensor]:
+            if posterior is None or draw is None:
+                raise ValueError("bounds can be told of clean speech only")
+            return self.bounds(utterances, posterior, draw)
+
+        def visual() -> tuple[Gaussian, Tensor]:
+            seen, prior = self.encode_visual(utterances), self._prior[0]
+            code = code_at(prior, utterances, alpha=seen[0].new_zeros(()), z=seen[0])
+            return seen, prior.speech_variance(code, utterances)
+
+        return Evidence(bounds, visual)
+
+    def bounds(
+        self, utterances: Utterances, posterior: dist.Normal, draw: Tensor
+    ) -> tuple[dist.Distribution, Tensor, Tensor]:
+        """p(alpha), and the two bounds ``E_q[log p(s | z, alpha)] - KL(q || p(z | alpha))`` at a draw.
+
+        Equation :eq:`branch-bound`.
+
+        Args:
+            utterances: the batch.
+            posterior: q(z | alpha), parameters (2, B, N, L).
+            draw: z drawn from it, (2, B, N, L).
+
+        Returns:
+            tuple: p(alpha), batch shape (B, N); L_a and L_v, each (B, N).
+
+        Raises:
+            UserError: the prior has no mixture variable.
+        """
+        prior = self._prior[0]
+        found = branches(prior, posterior.to_event(1), draw, utterances)
+        if found is None:
+            raise UserError(
+                f"{type(self).__name__} needs a prior with a mixture variable alpha, and {type(prior).__name__} has "
+                "none: choose another guide, such as AudioGuide."
+            )
+        bound = prior.likelihood(found.code, utterances).log_prob(utterances.spectrum) - found.divergence
+        return found.prior, bound[1], bound[0]
+
+
+class SharedGuide(MixtureGuide):
+    """One posterior of z whatever alpha, q(alpha) q(z), for a prior whose visual component depends on the mouth.
+
+    Clean speech tells z by itself; what is learnt is how well the mouth predicts it (the divergence
+    ``KL(q(z | s) || p(z | alpha = 0, mouth))``, arXiv 1908.02590) and when it can be trusted. Both alphas
+    share one draw, so the likelihood cancels from ``L_a - L_v`` to the last digit: equation :eq:`shared-evidence`.
+
+    Args:
+        prior: the prior that is trained.
+        posterior: maps utterances to mean and scale; the audio encoder on clean speech when omitted.
+        responsibility: the rule for r; collapsed when omitted.
+    """
+
+    def __init__(
+        self, prior: MinVAE, posterior: nn.Module | None = None, responsibility: Responsibility | None = None
+    ) -> None:
+        posterior = CleanAudioEncoder() if posterior is None else posterior
+        super().__init__(prior, posterior, posterior, responsibility)
+
+    def encode_visual(self, utterances: Utterances) -> Gaussian:
+        """Where z may start at test time, from the mouth: the visual component of the prior."""
+        mean, scale = self._prior[0].visual_component(utterances)
+        shape = (*utterances.mask.shape, mean.shape[-1])
+        return mean.expand(shape), scale.expand(shape)
+
+    def posteriors(self, utterances: Utterances) -> Gaussian:
+        """Mean and scale of q(z), (2, B, N, L), alike along axis 0; the encoder runs once."""
+        mean, scale = self.audio(utterances)
+        return mean.expand(2, *mean.shape), scale.expand(2, *scale.shape)
+
+    def draw(self, posterior: dist.Normal) -> Tensor:
+        """One draw of z, the same under each alpha, (2, B, N, L)."""
+        return dist.Normal(posterior.loc[0], posterior.scale[0]).rsample().expand_as(posterior.loc)
+
+    def z_posterior(self, alpha: Tensor, posterior: dist.Normal, draw: Tensor) -> PresampledNormal:
+        """q(z), which does not know alpha: the decoder runs once."""
+        return PresampledNormal(posterior.loc[0], posterior.scale[0], draw[0])

@@ -1,0 +1,51 @@
+"""The guide of priors that choose between two VAEs: each VAE keeps its own posterior (arXiv 1911.03930)."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from minvae_pyro.guides.audio_visual import AudioVisualGuide
+from minvae_pyro.guides.min_vae import MixtureGuide
+from minvae_pyro.guides.responsibility import Responsibility
+from minvae_pyro.models.mixture_of_vaes import MixtureOfVAEs
+from minvae_pyro.probability.normals import Gaussian
+from minvae_pyro.utterances import Utterances
+
+
+class TwoVAEsGuide(MixtureGuide):
+    """q(alpha) q(z | alpha), with the posterior of A-VAE for one alpha and that of AV-CVAE for the other.
+
+    ::
+
+        for n in frames:
+            alpha[n] ~ q(alpha[n])                              # responsibility; enumerated, never sampled
+            z[n] | alpha[n] = 1 ~ N(audio encoder(heard[n]))
+            z[n] | alpha[n] = 0 ~ N(encoder(heard[n], v[n]))    # v: what the visual VAE sees of the mouth
+
+    Args:
+        prior: the prior that is trained; its visual VAE has a decoder that sees the mouth.
+        audio: maps utterances to mean and scale under alpha = 1.
+        encoder: maps power (B, N, F) and features of the mouth (B, N, V) to mean and scale under alpha = 0.
+        responsibility: the rule for q(alpha); collapsed when omitted.
+    """
+
+    visual: AudioVisualGuide
+
+    def __init__(
+        self,
+        prior: MixtureOfVAEs,
+        audio: nn.Module | None = None,
+        encoder: nn.Module | None = None,
+        responsibility: Responsibility | None = None,
+    ) -> None:
+        super().__init__(prior, audio, AudioVisualGuide(prior.visual, encoder), responsibility)
+
+    def posteriors(self, utterances: Utterances) -> Gaussian:
+        """Mean and scale of q(z | alpha), each (2, B, N, L); axis 0 is alpha, so visual comes first."""
+        visual, audio = self.visual.posterior(utterances), self.audio(utterances)
+        return torch.stack([visual[0], audio[0]]), torch.stack([visual[1], audio[1]])
+
+    def encode_visual(self, utterances: Utterances) -> Gaussian:
+        """Where z may start at test time under alpha = 0, from sound and mouth, each (B, N, L)."""
+        return self.visual.posterior(utterances)

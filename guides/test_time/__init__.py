@@ -1,0 +1,1 @@
+"""Guides at test time: one posterior per recording, fitted to it."""

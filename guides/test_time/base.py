@@ -1,0 +1,177 @@
+"""What every guide at test time is: one posterior per recording, started by the encoders and then fitted."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, ClassVar, Self
+
+import pyro
+import pyro.distributions as dist
+import torch
+from pyro.nn import PyroModule
+from torch import Tensor
+
+from minvae_pyro.guides.alpha_posterior import Story, alpha_posterior, branches
+from minvae_pyro.guides.test_time.starts import Encoders
+from minvae_pyro.models.speech_prior import SpeechPrior
+from minvae_pyro.probability.handlers import in_force
+from minvae_pyro.probability.normals import CommonRandomNormal, Gaussian
+from minvae_pyro.utterances import Utterances
+
+DRAWS = 4
+"""Draws of z over which q(alpha) averages the likelihood, where the likelihood depends on alpha."""
+
+
+class UtteranceGuide(PyroModule):
+    """What every guide at test time is; a subclass holds q(z) and says how it starts (:meth:`initialise`).
+
+    The constructor takes settings alone, so that a guide can be named on the command line; :meth:`start` gives the
+    one that belongs to a batch of recordings.
+
+    Attributes:
+        framewise: names of the parameters that are (..., B, N, L), one value for each frame.
+        alpha: q(alpha), batch shape (B, N); None for a prior without it.
+        patience: share of an engine's run, 0 to 1, before which q(alpha) stays as it starts.
+    """
+
+    framewise: ClassVar[tuple[str, ...]] = ("mean", "scale")
+    patience: float = 0.0
+    alpha: dist.Distribution | None = None
+    _given = False
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def start(
+        self,
+        prior: SpeechPrior,
+        utterances: Utterances,
+        begin: Gaussian,
+        encoders: Encoders | None = None,
+        log_odds: Tensor | None = None,
+    ) -> Self:
+        """A copy ready to be fitted to these recordings.
+
+        Args:
+            prior: any speech prior.
+            utterances: the noisy batch.
+            begin: mean and scale of q(z) before the first step, each (B, N, L).
+            encoders: the trained guide, for those that ask it for more.
+            log_odds: of alpha = 1, (B, N), when a learnt gate knows them; q(alpha) then stays as it is. Otherwise
+                it has its closed form, see :meth:`update_alpha`.
+        """
+        twin = copy.deepcopy(self)
+        twin.initialise(prior, utterances, begin, encoders)
+        with torch.no_grad():
+            posterior = twin.z_posterior()
+            found = branches(prior, posterior, posterior.mean, utterances)
+        if found is not None:
+            twin._given = log_odds is not None
+            twin.alpha = in_force(found.prior if log_odds is None else dist.Bernoulli(logits=log_odds))
+        return twin
+
+    def initialise(
+        self, prior: SpeechPrior, utterances: Utterances, begin: Gaussian, encoders: Encoders | None
+    ) -> None:
+        """Set the parameters of q(z) to where they start; arguments as of :meth:`start`."""
+        raise NotImplementedError(f"{type(self).__name__} must say where q(z) starts")
+
+    @torch.no_grad()
+    def warm_start(self, earlier: Self, dropped: int) -> None:
+        """Take over what was fitted in an earlier window over the recording; new frames stay where they start.
+
+        Args:
+            earlier: the guide of that window, for the same prior.
+            dropped: how many of its frames have left the window at the beginning.
+        """
+        before = dict(earlier.named_parameters())
+        for name, parameter in self.named_parameters():
+            if name.removesuffix("_unconstrained") in self.framewise:
+                known = before[name][..., dropped:, :]
+                parameter[..., : known.shape[-2], :] = known
+            else:
+                parameter.copy_(before[name])
+
+    def z_posterior(self) -> dist.Distribution:
+        """q(z) of each frame by itself, batch shape (B, N), or q(z | alpha), (2, B, N); event shape (L,)."""
+        raise NotImplementedError(f"{type(self).__name__} must say what q(z) is")
+
+    def z_given(self, alpha: Tensor | None) -> dist.Distribution:
+        """What z is drawn from: the joint distribution, for a guide whose frames hang together.
+
+        Args:
+            alpha: (2, 1, 1) when enumerated, (B, N) when known; None for all of q(z | alpha) side by side.
+        """
+        posterior: Any = self.z_posterior()
+        # enumerated values are in the order of the first axis
+        if alpha is None or alpha.shape == (2, 1, 1) or len(posterior.batch_shape) < 3:
+            return posterior
+        audio = (alpha == 1)[..., None]
+        mean, scale = (
+            torch.where(audio, part[1], part[0]) for part in (posterior.base_dist.loc, posterior.base_dist.scale)
+        )
+        return CommonRandomNormal(mean, scale).to_event(1)
+
+    def forward(self, utterances: Utterances) -> None:
+        """Sample ``alpha`` (to be enumerated) where the prior has it, and ``z``."""
+        with utterances.plates().every_frame():
+            alpha = None
+            if self.alpha is not None:
+                alpha = pyro.sample("alpha", self.alpha, infer={"enumerate": "parallel"})
+            pyro.sample("z", self.z_given(alpha))
+
+    @torch.no_grad()
+    def draw(self, samples: int) -> dict[str, Tensor]:
+        """Draws of the continuous sites: z, (S, B, N, L), or (S, 2, B, N, L) where it depends on alpha."""
+        return {"z": self.z_given(None).sample((samples,))}
+
+    @torch.no_grad()
+    def update_alpha(self, story: Story, utterances: Utterances, done: float = 1.0) -> bool:
+        """Set q(alpha) to its closed form given q(z | alpha) (arXiv 1912.10647, speech enhancement).
+
+        ``log p(alpha) + E_q[log p(observed | z, alpha)] - KL(q(z | alpha) || p(z | alpha))``, normalised. The
+        likelihood cancels where alpha has no say in it, and is not asked for then.
+
+        Equation :eq:`frame-evidence`.
+
+        Args:
+            story: the noisy mixture, or the prior when ``utterances`` are of clean speech.
+            utterances: the batch.
+            done: share of the engine's run that is behind, 0 to 1.
+
+        Returns:
+            bool: False where q(alpha) stays as it is, for there is none, it was given or it is too early.
+        """
+        if self.alpha is None or self._given or done < self.patience:
+            return False
+        self.alpha = self.alpha_posterior(story, utterances)
+        return True
+
+    def alpha_posterior(self, story: Story, utterances: Utterances) -> dist.Distribution:
+        """The closed form of q(alpha), batch shape (B, N); arguments as of :meth:`update_alpha`."""
+        posterior: Any = self.z_posterior()
+        found = branches(story, posterior, posterior.mean, utterances)
+        assert found is not None
+        evidence = found.divergence[0] - found.divergence[1]
+        if found.code.dim() > 3:
+            drawn = branches(story, posterior, with_branches(posterior.sample((DRAWS,))), utterances)
+            assert drawn is not None
+            with pyro.validation_enabled(False):
+                likelihood = story.likelihood(drawn.code, utterances).log_prob(utterances.spectrum).mean(0)
+            evidence = evidence + likelihood[1] - likelihood[0]
+        return alpha_posterior(found.prior, evidence, utterances)
+
+    @property
+    def responsibility(self) -> Tensor | None:
+        """r, (B, N), or None for a prior without ``alpha``."""
+        return None if self.alpha is None else self.alpha.mean
+
+    @property
+    def draw_responsibility(self) -> Tensor | None:
+        """What :meth:`draw` gives has this r, (S, B, N), or (B, N) where z has no say in it."""
+        return self.responsibility
+
+
+def with_branches(draws: Tensor) -> Tensor:
+    """Draws of z, (S, B, N, L) or (S, 2, B, N, L), with an axis for alpha: (S, 1, B, N, L) or as they are."""
+    return draws if draws.dim() == 5 else draws.unsqueeze(1)

@@ -1,0 +1,127 @@
+"""The log-joint of a story at known z, with alpha still open: what engines that sample or climb need to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pyro
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, kl_divergence
+from torch.nn.functional import logsigmoid
+
+from minvae_pyro.guides.alpha_posterior import Story, alpha_posterior, both_alphas, latent_trace
+from minvae_pyro.probability.markov import conditionals, couples_frames
+from minvae_pyro.utterances import Utterances
+
+
+@dataclass(frozen=True)
+class Joint:
+    """A story at S values of z, frame by frame.
+
+    ::
+
+        terms[s, a, b, n] = log p(z[n] | z[n - 1], alpha[n] = a) + log p(x[n] | z[n], alpha[n] = a)
+
+    Their sum over alpha and frames is equation :eq:`log-joint`.
+
+    Attributes:
+        alpha: p(alpha), batch shape (B, N); None for a story without it.
+        terms: (S, A, B, N), zero in padding; A is 2 with alpha, visual first, and 1 without.
+        code: what sets the variance, (S, 1, B, N, C), or (S, 2, B, N, C) where alpha has a say in it.
+        variance: of z under p(z[n] | z[n - 1], alpha[n]), (S, A, B, N, L).
+        follows: whether each z follows from the one before.
+        utterances: the batch.
+    """
+
+    alpha: Any
+    terms: Tensor
+    code: Tensor
+    variance: Tensor
+    follows: bool
+    utterances: Utterances
+
+    @property
+    def chained(self) -> bool:
+        """Whether alpha is a Markov chain."""
+        return couples_frames(self.alpha)
+
+    @property
+    def evidence(self) -> Tensor:
+        """What a frame says of alpha = 1 against alpha = 0, (S, B, N)."""
+        return self.terms[:, 1] - self.terms[:, 0]
+
+    def posterior(self) -> Distribution:
+        """p(alpha | z, x), batch shape (S, B, N), or (B, N) where it does not depend on them."""
+        evidence = self.evidence
+        prior = self.alpha.expand(evidence.shape) if self.chained else self.alpha
+        return alpha_posterior(prior, evidence, self.utterances)
+
+    def at(self, alpha: Tensor) -> Tensor:
+        """Each frame's log p(x, z | alpha) at known alpha, (S, B, N)."""
+        return torch.where(alpha == 1, self.terms[:, 1], self.terms[:, 0])
+
+    def frames(self, held: Distribution | None = None) -> Tensor:
+        """Each frame's log p(x, z), alpha summed out, (S, B, N); not for a chain, whose frames hang together.
+
+        Args:
+            held: q(alpha) where it is given: ``E_q[log p(x, z | alpha)] - KL(q(alpha) || p(alpha))`` then, also for a
+                chain.
+        """
+        if self.alpha is None:
+            return self.terms[:, 0]
+        if held is not None:
+            audio, divergence = held.mean, kl_divergence(held, self.alpha)
+            inside = (1 - audio) * self.terms[:, 0] + audio * self.terms[:, 1]
+            return inside - torch.where(self.utterances.mask, divergence, 0)
+        logits = self.alpha.logits
+        return torch.logaddexp(self.terms[:, 0] + logsigmoid(-logits), self.terms[:, 1] + logsigmoid(logits))
+
+    def total(self, held: Distribution | None = None) -> Tensor:
+        """Each recording's log p(x, z), alpha summed out, over all paths where it is a chain, (S, B).
+
+        Args:
+            held: see :meth:`frames`.
+        """
+        if not self.chained or held is not None:
+            return self.frames(held).sum(-1)
+        evidence = self.evidence
+        return self.terms[:, 0].sum(-1) + self.alpha.expand(evidence.shape).log_normaliser(evidence)
+
+    def where(self, changed: Tensor, other: Joint) -> Joint:
+        """The same with the terms of other values of z in the frames (S, B, N) that changed."""
+        return replace(self, terms=torch.where(changed.unsqueeze(1), other.terms, self.terms))
+
+    def observing(self, story: Story) -> Joint:
+        """The same with what is observed in the story."""
+        with pyro.validation_enabled(False):
+            terms = story.likelihood(self.code, self.utterances).log_prob(self.utterances.spectrum)
+        return replace(self, terms=self.terms + torch.where(self.utterances.mask, terms, 0))
+
+
+def latent_joint(story: Story, z: Tensor, utterances: Utterances) -> Joint:
+    """Run the latent part of a story with z known and alpha at both of its values.
+
+    Args:
+        story: a noisy mixture, or any speech prior.
+        z: (S, B, N, L).
+        utterances: the batch.
+
+    Returns:
+        Joint: of z alone; nothing is observed yet.
+    """
+    values = z.unsqueeze(1)
+    sites = latent_trace(story, utterances, alpha=both_alphas(z), z=values).nodes
+    factors = conditionals(sites["z"]["fn"], values)
+    with pyro.validation_enabled(False):
+        terms = torch.where(utterances.mask, factors.log_prob(values), 0)
+    prior = sites["alpha"]["fn"] if "alpha" in sites else None
+    terms = terms.expand(-1, 1 if prior is None else 2, -1, -1)
+    variance = factors.variance.expand(*terms.shape, -1)
+    return Joint(prior, terms, sites["_RETURN"]["value"], variance, factors is not sites["z"]["fn"], utterances)
+
+
+def log_joint(story: Story, z: Tensor, utterances: Utterances) -> Joint:
+    """The same with what is observed; arguments as of :func:`latent_joint`."""
+    return latent_joint(story, z, utterances).observing(story)

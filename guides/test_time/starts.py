@@ -1,0 +1,86 @@
+"""Where the posterior of z starts at test time: any callable with this signature will do."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from minvae_pyro.models.speech_prior import SpeechPrior
+from minvae_pyro.probability.normals import Gaussian
+from minvae_pyro.probability.random_numbers import normal
+from minvae_pyro.utterances import Utterances
+
+
+class Encoders(Protocol):
+    """What a start reads of a trained guide."""
+
+    def encode_audio(self, utterances: Utterances) -> Gaussian:
+        """Posterior of z from the sound, (B, N, L) each."""
+        ...
+
+    def encode_visual(self, utterances: Utterances) -> Gaussian:
+        """Posterior of z from the mouth, (B, N, L) each."""
+        ...
+
+
+class Start(Protocol):
+    """Mean and scale of q(z) before the first step."""
+
+    def __call__(
+        self, prior: SpeechPrior, encoders: Encoders, utterances: Utterances, trust: Tensor, seed: int
+    ) -> Gaussian:
+        """Start q(z).
+
+        Args:
+            prior: the speech prior.
+            encoders: the trained guide.
+            utterances: the noisy batch.
+            trust: (B, N), prior probability that the mouth explains the frame, P(alpha = 0).
+            seed: for starts that draw.
+        """
+        ...
+
+
+def _seen_or_heard(encoders: Encoders, utterances: Utterances, trust: Tensor) -> Gaussian:
+    """Blend of both posteriors; the mouth's share is ``trust``, and zero where no mouth was seen."""
+    share = (trust * utterances.mouth_seen)[..., None]
+    heard_mean, heard_scale = encoders.encode_audio(utterances)
+    seen_mean, seen_scale = encoders.encode_visual(utterances)
+    mean = share * seen_mean + (1 - share) * heard_mean
+    return mean, share * seen_scale + (1 - share) * heard_scale
+
+
+def audio(prior: SpeechPrior, encoders: Encoders, utterances: Utterances, trust: Tensor, seed: int) -> Gaussian:
+    """The audio encoder's posterior of the noisy sound."""
+    return encoders.encode_audio(utterances)
+
+
+def visual(prior: SpeechPrior, encoders: Encoders, utterances: Utterances, trust: Tensor, seed: int) -> Gaussian:
+    """The visual encoder's posterior, which no noise can reach (arXiv 1912.10647); audio where unseen."""
+    return _seen_or_heard(encoders, utterances, torch.ones_like(trust))
+
+
+def both(prior: SpeechPrior, encoders: Encoders, utterances: Utterances, trust: Tensor, seed: int) -> Gaussian:
+    """Between the two posteriors, by the trust in the mouth.
+
+    Equation :eq:`blended-start`.
+    """
+    return _seen_or_heard(encoders, utterances, trust)
+
+
+def prior(prior: SpeechPrior, encoders: Encoders, utterances: Utterances, trust: Tensor, seed: int) -> Gaussian:
+    """The mean of the standard normal: no frame knows anything yet."""
+    mean, scale = encoders.encode_audio(utterances)
+    return torch.zeros_like(mean), torch.ones_like(scale)
+
+
+def random(prior: SpeechPrior, encoders: Encoders, utterances: Utterances, trust: Tensor, seed: int) -> Gaussian:
+    """A draw from the standard normal, one for all recordings."""
+    mean, scale = encoders.encode_audio(utterances)
+    return normal(mean.shape, mean, torch.Generator().manual_seed(seed)).expand(mean.shape), torch.ones_like(scale)
+
+
+STARTS: dict[str, Start] = {"visual": visual, "audio": audio, "both": both, "prior": prior, "random": random}
+"""Starts by their short names."""

@@ -1,0 +1,63 @@
+"""Guides of the plain priors: one posterior of z, from the sound or from the mouth."""
+
+from __future__ import annotations
+
+import pyro
+import pyro.distributions as dist
+from pyro.nn import PyroModule
+from torch import Tensor, nn
+
+from minvae_pyro.guides.encoders import MouthEncoder, NoisyAudioEncoder
+from minvae_pyro.probability.normals import Gaussian
+from minvae_pyro.utterances import Utterances
+
+
+class AudioGuide(PyroModule):
+    """q(z) = N(audio encoder(heard)): the posterior of A-VAE (arXiv 1902.01605).
+
+    The bound that it is trained by is equation :eq:`vae-bound`.
+
+    Args:
+        audio: maps utterances to mean and scale of z.
+    """
+
+    def __init__(self, audio: nn.Module | None = None) -> None:
+        super().__init__()
+        self.audio = NoisyAudioEncoder() if audio is None else audio
+
+    def posterior(self, utterances: Utterances) -> Gaussian:
+        """Mean and scale of q(z), each (B, N, L)."""
+        return self.audio(utterances)
+
+    def encode_audio(self, utterances: Utterances) -> Gaussian:
+        """Where z may start at test time, from the sound; here the one posterior there is."""
+        return self.posterior(utterances)
+
+    def encode_visual(self, utterances: Utterances) -> Gaussian:
+        """Where z may start at test time, from the mouth; here the one posterior there is."""
+        return self.posterior(utterances)
+
+    def gate_logits(self, utterances: Utterances) -> Tensor | None:
+        """None: there is no mixture variable."""
+        return None
+
+    def forward(self, utterances: Utterances) -> None:
+        """Sample ``z``."""
+        with utterances.plates().every_frame():
+            pyro.sample("z", dist.Normal(*self.posterior(utterances)).to_event(1))
+
+
+class VisualGuide(AudioGuide):
+    """q(z) = N(visual encoder(mouth)): the posterior of V-VAE (arXiv 1908.02590).
+
+    Args:
+        visual: maps utterances to mean and scale of z.
+    """
+
+    def __init__(self, visual: nn.Module | None = None) -> None:
+        PyroModule.__init__(self)
+        self.visual = MouthEncoder() if visual is None else visual
+
+    def posterior(self, utterances: Utterances) -> Gaussian:
+        """Mean and scale of q(z), each (B, N, L)."""
+        return self.visual(utterances)

@@ -1,0 +1,1 @@
+"""What each part of a model is worth: factors, levels, claims, and their report."""

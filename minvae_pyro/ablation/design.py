@@ -1,0 +1,322 @@
+"""Ablations: factors with levels, and the systems that their combinations make."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from minvae_pyro.ablation.claims import Claim, read_claims
+from minvae_pyro.ablation.training import Training
+from minvae_pyro.errors import UserError
+from minvae_pyro.evaluation.systems import System
+from minvae_pyro.registry.files import first_comment
+
+Combination = Mapping[str, str]
+"""A level of each factor."""
+
+DESIGNS = ("one-at-a-time", "full")
+"""Designs that have a name: the reference with one factor changed, and all combinations."""
+
+REPORTED_BY = ("talker", "noise", "snr_db")
+"""Properties of mixtures that a report may split its tables by."""
+
+_KEYS = ("title", "claims", "base", "factors", "design", "replicates", "by")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A system of an ablation before it is trained.
+
+    Attributes:
+        name: of the system: where it differs from the reference, or the level of an only factor, and its replicate.
+        combination: level of each factor.
+        replicate: level of each thing that is averaged over.
+        description: of the system, as in a file of systems; ``train`` may stand in the place of ``checkpoint``.
+    """
+
+    name: str
+    combination: Combination
+    replicate: Combination
+    description: Mapping[str, Any]
+
+    @property
+    def training(self) -> Training | None:
+        """What has to be trained for it."""
+        described = self.description.get("train")
+        return None if described is None else Training.from_description(described)
+
+    def system(self, checkpoint: str | os.PathLike[str] | None = None) -> System:
+        """The system, checked.
+
+        Args:
+            checkpoint: what was trained; needed where there is a :attr:`training`.
+
+        Raises:
+            UserError: something in the description cannot be used.
+        """
+        described = {key: value for key, value in self.description.items() if key != "train"}
+        if checkpoint is not None:
+            described["checkpoint"] = str(checkpoint)
+        return System.from_description(self.name, described, {**self.combination, **self.replicate})
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """Factors, their levels, and which combinations are measured.
+
+    The first level of each factor is its reference: where a factor stays while another changes.
+
+    Attributes:
+        title: of the report.
+        base: part of a system that all have.
+        factors: for each factor and each of its levels the part of a system that it stands for, later factors in
+            front.
+        design: a name of :data:`DESIGNS`, or combinations, each a level or several for some factors; the others stay
+            at their reference.
+        replicates: what is averaged over, such as the seed of the training: for each level a part of a system that
+            levels of factors may overrule, or a text put where ``{NAME}`` stands in strings.
+        claims: what the ablation is to decide.
+        by: properties of mixtures, of :data:`REPORTED_BY`, that the report splits by.
+    """
+
+    title: str
+    base: Mapping[str, Any]
+    factors: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    design: str | Sequence[Mapping[str, Any]] = "one-at-a-time"
+    replicates: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    claims: tuple[Claim, ...] = ()
+    by: tuple[str, ...] = ("talker",)
+
+    @property
+    def reference(self) -> dict[str, str]:
+        """The first level of each factor."""
+        return {factor: next(iter(levels)) for factor, levels in self.factors.items()}
+
+    def combinations(self) -> list[dict[str, str]]:
+        """The combinations that are measured, each once, in the order of the design."""
+        if self.design == "full":
+            chosen = _product({factor: list(levels) for factor, levels in self.factors.items()})
+        elif self.design == "one-at-a-time":
+            chosen = [{}, *({factor: level} for factor, levels in self.factors.items() for level in levels)]
+        else:
+            chosen = [
+                one
+                for entry in self.design
+                if isinstance(entry, Mapping)
+                for one in _product({str(factor): _names(levels) for factor, levels in entry.items()})
+            ]
+        full = [{**self.reference, **combination} for combination in chosen]
+        return [one for number, one in enumerate(full) if one not in full[:number]]
+
+    def plans(self) -> list[Plan]:
+        """What is measured; replicates that make the same system of a combination are one."""
+        found: list[Plan] = []
+        runs = _product({name: list(levels) for name, levels in self.replicates.items()})
+        for combination in self.combinations():
+            made: list[Plan] = []
+            for replicate in runs:
+                description = self._description(combination, replicate)
+                if all(description != other.description for other in made):
+                    made.append(Plan(self._name(combination, replicate), combination, replicate, description))
+            found += made
+        return found
+
+    def _name(self, combination: Combination, replicate: Combination) -> str:
+        differs = {factor: level for factor, level in combination.items() if level != self.reference[factor]}
+        distinct = combination if len(self.factors) == 1 else differs
+        return ", ".join(filter(None, [label(distinct) or "reference", label(replicate)]))
+
+    def _description(self, combination: Combination, replicate: Combination) -> dict[str, Any]:
+        values = {name: self.replicates[name][level] for name, level in replicate.items()}
+        parts = [value for value in values.values() if isinstance(value, Mapping)]
+        layers = [self.base, *parts, *(self.factors[factor][level] for factor, level in combination.items())]
+        merged: dict[str, Any] = {}
+        for layer in layers:
+            # whoever names a model stands for it alone
+            for one, other in (("train", "checkpoint"), ("checkpoint", "train")):
+                if layer.get(one) is not None:
+                    merged.pop(other, None)
+            merged.update(layer)
+        texts = {f"{{{name}}}": str(value) for name, value in values.items() if not isinstance(value, Mapping)}
+        filled: dict[str, Any] = _filled(merged, texts)
+        return filled
+
+
+def read_ablation(name_or_path: str | os.PathLike[str]) -> Ablation:
+    """Read an ablation, and see that all it names is there: levels, systems, trainings, claims.
+
+    Args:
+        name_or_path: a YAML file, or the name of one that ships with the package (see :func:`shipped_ablations`).
+
+    Raises:
+        UserError: the file is missing or wrong, told with the key.
+    """
+    path = _file(name_or_path)
+    try:
+        described = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"cannot read the ablation {path}: {' '.join(str(error).split())}") from error
+    try:
+        ablation = ablation_from(described)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    return ablation
+
+
+def ablation_from(described: Any) -> Ablation:
+    """The ablation that a mapping describes, checked as by :func:`read_ablation`.
+
+    Args:
+        described: ``title, base, factors`` and perhaps ``design, replicates, claims, by``, see :class:`Ablation`.
+
+    Raises:
+        UserError: something is missing, unknown or cannot be used.
+    """
+    described = _mapping(described, "an ablation", "title: ..., base: ..., factors: ...")
+    unknown = [str(key) for key in described if key not in _KEYS]
+    if unknown:
+        raise UserError(f"there is no key {', '.join(unknown)}. There are {', '.join(_KEYS)}.")
+    missing = [key for key in ("title", "factors") if not described.get(key)]
+    if missing:
+        raise UserError(f"key {', '.join(missing)} is missing.")
+    factors = _levels(described["factors"], "factors")
+    for factor, levels in factors.items():
+        for level, part in levels.items():
+            _mapping(part, f"factors, {factor}, {level}", "{start: visual}")
+    replicates = _levels(described.get("replicates") or {}, "replicates")
+    if both := sorted(factors.keys() & replicates.keys()):
+        raise UserError(f"{', '.join(both)} is a factor and a replicate: it is one of them.")
+    ablation = Ablation(
+        title=str(described["title"]),
+        base=_mapping(described.get("base") or {}, "base", "{checkpoint: min-vae}"),
+        factors={factor: {level: part or {} for level, part in levels.items()} for factor, levels in factors.items()},
+        design=_design(described.get("design", "one-at-a-time"), factors),
+        replicates=replicates,
+        claims=read_claims(described.get("claims") or []),
+        by=_by(described.get("by", ["talker"])),
+    )
+    _check(ablation)
+    return ablation
+
+
+def shipped_ablations() -> list[str]:
+    """Names of the ablations that ship with the package."""
+    folder = resources.files("minvae_pyro.ablation") / "ready_made"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def ablation_comment(name: str) -> str:
+    """The comment at the top of a shipped ablation."""
+    return first_comment(
+        (resources.files("minvae_pyro.ablation") / "ready_made" / f"{name}.yaml").read_text(encoding="utf-8")
+    )
+
+
+def _check(ablation: Ablation) -> None:
+    checked: list[Training] = []
+    for plan in ablation.plans():
+        training = plan.training
+        if training is not None and training not in checked:
+            training.check()
+            checked.append(training)
+        # the shipped model stands in for what is not trained yet
+        plan.system(None if training is None else "min-vae")
+    measured = ablation.combinations()
+    for claim in ablation.claims:
+        for part in claim.compared:
+            _check_levels(part, ablation.factors, f"claim '{claim.text}'")
+            if {**ablation.reference, **part} not in measured:
+                raise UserError(f"claim '{claim.text}': the design leaves {label(part)} out.")
+
+
+def _design(described: Any, factors: Mapping[str, Mapping[str, Any]]) -> str | list[dict[str, Any]]:
+    if isinstance(described, str):
+        if described not in DESIGNS:
+            raise UserError(f"there is no design {described}: it is {', '.join(DESIGNS)} or a list of combinations.")
+        return described
+    if not isinstance(described, list) or not described:
+        raise UserError(f"design must be {', '.join(DESIGNS)} or a list such as [{{start: [visual, audio]}}].")
+    entries = [_mapping(entry, "design", "{start: [visual, audio]}") for entry in described]
+    for entry in entries:
+        for factor, levels in entry.items():
+            for level in _names(levels):
+                _check_levels({str(factor): level}, factors, "design")
+    return entries
+
+
+def _check_levels(combination: Combination, factors: Mapping[str, Mapping[str, Any]], where: str) -> None:
+    for factor, level in combination.items():
+        if factor not in factors:
+            raise UserError(f"{where}: there is no factor {factor}. There are {', '.join(factors)}.")
+        if level not in factors[factor]:
+            raise UserError(f"{where}: {factor} has no level {level}. It has {', '.join(factors[factor])}.")
+
+
+def _by(described: Any) -> tuple[str, ...]:
+    if not isinstance(described, list) or any(one not in REPORTED_BY for one in described):
+        raise UserError(f"by must be a list of {', '.join(REPORTED_BY)}, not {described!r}.")
+    return tuple(described)
+
+
+def _levels(described: Any, key: str) -> dict[str, dict[str, Any]]:
+    """Names of levels as strings."""
+    found = {}
+    for name, levels in _mapping(described, key, "{start: {visual: {start: visual}}}").items():
+        if not isinstance(levels, Mapping) or not levels:
+            raise UserError(f"{key}, {name}: give levels with what they change, such as {{visual: {{start: visual}}}}.")
+        found[str(name)] = {str(level): part for level, part in levels.items()}
+    return found
+
+
+def _mapping(described: Any, where: str, example: str) -> dict[str, Any]:
+    """A mapping; nothing is an empty one.
+
+    Raises:
+        UserError: it is something else.
+    """
+    if described is None:
+        return {}
+    if not isinstance(described, Mapping):
+        raise UserError(f"{where} must be a mapping such as {example}, not {described!r}.")
+    return dict(described)
+
+
+def _names(levels: Any) -> list[str]:
+    return [str(level) for level in (levels if isinstance(levels, list) else [levels])]
+
+
+def _product(choices: Mapping[str, Iterable[str]]) -> list[dict[str, str]]:
+    return [dict(zip(choices, chosen, strict=True)) for chosen in itertools.product(*choices.values())]
+
+
+def _filled(value: Any, texts: Mapping[str, str]) -> Any:
+    """The value with texts put into its strings, however deep."""
+    if isinstance(value, str):
+        for place, text in texts.items():
+            value = value.replace(place, text)
+        return value
+    if isinstance(value, Mapping):
+        return {key: _filled(part, texts) for key, part in value.items()}
+    return [_filled(part, texts) for part in value] if isinstance(value, list) else value
+
+
+def label(combination: Combination) -> str:
+    """Levels in words."""
+    return ", ".join(f"{factor}={level}" for factor, level in combination.items())
+
+
+def _file(name_or_path: str | os.PathLike[str]) -> Path:
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    if str(name_or_path) in shipped_ablations():
+        return Path(str(resources.files("minvae_pyro.ablation") / "ready_made" / f"{name_or_path}.yaml"))
+    names = ", ".join(shipped_ablations())
+    raise UserError(f"there is no ablation {name_or_path}: give a YAML file or one of {names}.")

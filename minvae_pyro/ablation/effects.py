@@ -1,0 +1,141 @@
+"""What an ablation finds: the effect of each level of each factor, and whether claims hold, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from minvae_pyro.ablation.design import Ablation, Combination, label
+from minvae_pyro.evaluation.metrics import GAINS, column
+from minvae_pyro.evaluation.scores import METRICS
+from minvae_pyro.evaluation.statistics import holm
+from minvae_pyro.evaluation.systems import INPUT
+from minvae_pyro.evaluation.tables import paired
+
+SHOWN = (*GAINS, "audio_responsibility")
+"""Columns of which effects are told."""
+
+VERDICTS = ("holds", "holds partly", "does not hold")
+"""What may be said of a claim."""
+
+_NUMBERS = (*METRICS, *(f"{metric}_gain" for metric in METRICS), "audio_responsibility", "real_time_factor")
+
+
+def averaged(table: pd.DataFrame, ablation: Ablation) -> pd.DataFrame:
+    """The table of an ablation with a row for each combination and mixture: the mean over replicates.
+
+    Args:
+        table: as :func:`minvae_pyro.evaluation.experiment.evaluate` returns it of the systems of the ablation.
+        ablation: says what its columns mean.
+    """
+    keys = [*(column(factor) for factor in ablation.factors), "id", "talker", "noise", "snr_db"]
+    ours = table[table["system"] != INPUT]
+    finite = ours.assign(**{name: ours[name].where(np.isfinite(ours[name].astype(float))) for name in _NUMBERS})
+    means = finite.groupby(keys, sort=False, as_index=False)[list(_NUMBERS)].mean()
+    levels = means[[column(factor) for factor in ablation.factors]]
+    return means.assign(system=levels.agg(", ".join, axis=1))
+
+
+def matched(means: pd.DataFrame, ablation: Ablation, factor: str, level: str) -> pd.DataFrame:
+    """Rows in which a factor has this level or its reference, and which are alike in all other factors, in pairs.
+
+    In a full design those are all rows of the level; in any other the other factors are at their reference, so that
+    levels are not averaged over different things.
+
+    Args:
+        means: of :func:`averaged`.
+        ablation: of which.
+        factor: that differs.
+        level: of the factor.
+    """
+    reference, measured = ablation.reference[factor], ablation.combinations()
+    chosen = [
+        one
+        for one in measured
+        if one[factor] in (level, reference)
+        and (ablation.design == "full" or {**one, factor: reference} == ablation.reference)
+    ]
+    if not {level, reference} <= {one[factor] for one in chosen}:
+        return means.iloc[:0]
+    return pd.concat([_rows(means, one) for one in chosen])
+
+
+def by_level(means: pd.DataFrame, ablation: Ablation, factor: str) -> pd.DataFrame:
+    """Rows of each level of a factor that can be compared with its reference, in the order of the levels."""
+    reference, *others = ablation.factors[factor]
+    parts = [matched(means, ablation, factor, level) for level in others]
+    changed = [part[part[column(factor)] == level] for part, level in zip(parts, others, strict=True)]
+    return pd.concat([matched(means, ablation, factor, reference), *changed])
+
+
+def main_effects(means: pd.DataFrame, ablation: Ablation) -> pd.DataFrame:
+    """What each level of each factor changes against the reference, all other factors alike, mixture by mixture.
+
+    Args:
+        means: of :func:`averaged`.
+        ablation: of which.
+
+    Returns:
+        A row for each talker, factor, level but the reference, and score of :data:`SHOWN`: talker, factor, level, and
+        what :func:`minvae_pyro.evaluation.tables.paired` tells; ``p_holm`` is corrected for all tests of the ablation.
+    """
+    found = []
+    for factor, levels in ablation.factors.items():
+        for level in list(levels)[1:]:
+            rows = matched(means, ablation, factor, level)
+            if len(rows):
+                change = paired(rows, ablation.reference[factor], SHOWN, of=column(factor), by=["talker"])
+                found.append(change.rename(columns={column(factor): "level"}).assign(factor=factor))
+    return _corrected(found, ["factor", "level", "talker"])
+
+
+def decide_claims(means: pd.DataFrame, ablation: Ablation) -> pd.DataFrame:
+    """What the mixtures say of each claim, comparison by comparison.
+
+    Args:
+        means: of :func:`averaged`.
+        ablation: has the claims.
+
+    Returns:
+        A row for each claim, rival, talker and score: claim, source, than, talker, what
+        :func:`minvae_pyro.evaluation.tables.paired` tells, and ``holds``: whether the interval of the difference lies
+        above zero, or, for what is claimed to be not worse, does not lie below it.
+    """
+    found = []
+    for claim in ablation.claims:
+        first = {**ablation.reference, **claim.first}
+        for rival in claim.than:
+            than = {**ablation.reference, **rival}
+            sides = pd.concat([_rows(means, first).assign(side="first"), _rows(means, than).assign(side="than")])
+            compared = paired(sides, "than", claim.metrics, of="side", by=["talker"]).drop(columns="side")
+            differs = label({factor: level for factor, level in than.items() if level != first[factor]})
+            low, high = compared["low"], compared["high"]
+            holds = low > 0 if claim.relation == "better" else high >= 0
+            found.append(compared.assign(claim=claim.text, source=claim.source, than=differs, holds=holds))
+    return _corrected(found, ["claim", "source", "than", "talker"])
+
+
+def verdict(holds: Sequence[bool]) -> str:
+    """One of :data:`VERDICTS`: for all comparisons, some, or none.
+
+    Example:
+        >>> verdict([True, True]), verdict([True, False]), verdict([False])
+        ('holds', 'holds partly', 'does not hold')
+    """
+    return VERDICTS[0] if all(holds) else VERDICTS[1] if any(holds) else VERDICTS[2]
+
+
+def _rows(means: pd.DataFrame, combination: Combination) -> pd.DataFrame:
+    alike = np.logical_and.reduce([means[column(factor)] == level for factor, level in combination.items()])
+    return means[alike]
+
+
+def _corrected(parts: Sequence[pd.DataFrame], first: Sequence[str]) -> pd.DataFrame:
+    """One table of comparisons, its tests corrected for their number."""
+    if not parts:
+        return pd.DataFrame()
+    whole = pd.concat(parts, ignore_index=True)
+    whole["p_holm"] = holm(whole["p"].to_numpy(dtype=np.float64))
+    return whole[[*first, *(name for name in whole if name not in first)]]

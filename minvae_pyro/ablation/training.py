@@ -1,0 +1,128 @@
+"""Trainings that an ablation needs: made from a configuration, each once, found again by what decides it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from minvae_pyro.checkpoints.checkpoint import checkpoint_file
+from minvae_pyro.corpora.manifest import read_manifest, read_stft
+from minvae_pyro.errors import UserError
+from minvae_pyro.files import digest_of
+from minvae_pyro.training.configuration import as_plain, read_configuration
+from minvae_pyro.training.run import train
+
+_KEYS = ("config", "options", "after")
+
+# what a run does not depend on
+_IRRELEVANT = ("output", "resume", "device", "config", "credits")
+
+
+@dataclass(frozen=True)
+class Training:
+    """A run of ``minvae train``, perhaps after others.
+
+    Attributes:
+        config: a YAML file or the name of a shipped configuration.
+        options: those of ``minvae train`` without dashes, such as ``{guide.responsibility: FixedResponsibility}``.
+            Where one holds ``{NAME}``, the weights of the training of that name in ``after`` are meant.
+        after: trainings that come before, by names of their own.
+    """
+
+    config: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    after: Mapping[str, Training] = field(default_factory=dict)
+
+    @classmethod
+    def from_description(cls, described: Any) -> Training:
+        """The training that a mapping describes.
+
+        Args:
+            described: ``config``, and perhaps ``options`` and ``after``.
+
+        Raises:
+            UserError: it is no such mapping.
+        """
+        if not isinstance(described, Mapping) or not described.get("config"):
+            raise UserError(f"train must be a mapping such as {{config: min-vae, options: ...}}, not {described!r}.")
+        unknown = [str(key) for key in described if key not in _KEYS]
+        if unknown:
+            raise UserError(f"train: there is no key {', '.join(unknown)}. There are {', '.join(_KEYS)}.")
+        options, after = (described.get(key) or {} for key in ("options", "after"))
+        if not isinstance(options, Mapping) or not isinstance(after, Mapping):
+            raise UserError("train: options and after must be mappings, such as options: {epochs: 4}.")
+        before = {str(name): cls.from_description(one) for name, one in after.items()}
+        return cls(str(described["config"]), {str(key): value for key, value in options.items()}, before)
+
+    def check(self) -> None:
+        """See that configuration, prepared features and checkpoints are there.
+
+        Raises:
+            UserError: one is not, or an option is wrong.
+        """
+        for training in self.after.values():
+            training.check()
+        try:
+            data = self._given["data"]
+            noise = (data.get("noise") or {}).get("init_args") or {}
+            for folders in (data["train"], data["validation"], noise.get("voices")):
+                for folder in folders if isinstance(folders, list) else []:
+                    read_stft(Path(folder))
+                    read_manifest(Path(folder))
+            for source in self._sources():
+                checkpoint_file(source)
+        except UserError as error:
+            raise UserError(f"training {self.config}: {error}") from error
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Letters that change with whatever decides the weights: configuration, checkpoints at the start, version."""
+        starts = [digest_of(checkpoint_file(source)) for source in self._sources()]
+        told = {key: value for key, value in self._given.items() if key not in _IRRELEVANT}
+        told["data"] = {key: value for key, value in told["data"].items() if key != "workers"}
+        return hashlib.sha256(json.dumps([told, starts], sort_keys=True).encode()).hexdigest()[:16]
+
+    def run(self, folder: Path) -> Path:
+        """Train, or continue, or find what was trained.
+
+        Args:
+            folder: of all trainings; each has a folder of its own in it, named by its fingerprint.
+
+        Returns:
+            The weights.
+
+        Raises:
+            UserError: as ``minvae train``.
+            KeyboardInterrupt: interrupted; the next call continues.
+        """
+        weights = {name: str(training.run(folder)) for name, training in self.after.items()}
+        return train([*self._arguments(weights), f"--output={folder / self.fingerprint}"])
+
+    @cached_property
+    def _given(self) -> dict[str, Any]:
+        """The whole configuration, with marks for weights that are not there yet."""
+        return as_plain(read_configuration(self._arguments(self._marks)))
+
+    @cached_property
+    def _marks(self) -> dict[str, str]:
+        """What stands for weights that are not there yet."""
+        return {name: training.fingerprint for name, training in self.after.items()}
+
+    def _arguments(self, weights: Mapping[str, str]) -> list[str]:
+        words = ["--config", self.config]
+        for key, value in self.options.items():
+            text = value if isinstance(value, str) else json.dumps(value)
+            for name, file in weights.items():
+                text = text.replace(f"{{{name}}}", file)
+            words.append(f"--{key}={text}")
+        return words
+
+    def _sources(self) -> list[str]:
+        """Checkpoints at the start that are not trained here."""
+        sources = sorted({source.partition("#")[0] for source in self._given["initialise"].values()})
+        return [source for source in sources if source not in self._marks.values()]

@@ -1,0 +1,1 @@
+"""Weights with their description inside, shipped ones and published ones."""

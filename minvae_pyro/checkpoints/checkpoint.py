@@ -1,0 +1,228 @@
+"""Checkpoints: one safetensors file with weights and all that is needed to use them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from pyro.nn import PyroModule
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from minvae_pyro.audio.stft import STFT, stft_settings
+from minvae_pyro.errors import UserError
+from minvae_pyro.files import write_atomic
+from minvae_pyro.models import SpeechPrior
+from minvae_pyro.registry.build import build, complete, together
+from minvae_pyro.version import __version__
+
+FORMAT = 2
+"""Version of the layout of checkpoints."""
+
+_KEY = "minvae_pyro"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model and how to use it.
+
+    Attributes:
+        prior: the speech prior, in evaluation mode.
+        guide: its training guide, whose encoders give posteriors at test time; in evaluation mode.
+        stft: the transform that it was trained on.
+        enhancement: default settings of enhancement.
+        metadata: everything that the file says of itself: ``format``, ``version``, ``stft``, ``prior``,
+            ``guide``, ``tie``, ``training``, ``enhancement``, ``credits``.
+    """
+
+    prior: SpeechPrior
+    guide: PyroModule
+    stft: STFT
+    enhancement: dict[str, Any]
+    metadata: dict[str, Any]
+
+    def to(self, device: str | torch.device) -> Checkpoint:
+        """Move it to a device, itself.
+
+        Raises:
+            UserError: there is no such device.
+        """
+        try:
+            for module in (self.prior, self.guide, self.stft):
+                module.to(device)
+        except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts that it has it
+            raise UserError(f"cannot compute on {device} ({str(error).splitlines()[0]}): choose cpu.") from error
+        return self
+
+
+def save_checkpoint(
+    path: str | os.PathLike[str],
+    prior: SpeechPrior,
+    guide: PyroModule,
+    description: Mapping[str, Any],
+    stft: STFT,
+    *,
+    enhancement: Mapping[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
+    credits: str = "",
+    half: bool = False,
+    overwrite: bool = False,
+) -> Path:
+    """Write a checkpoint, whole or not at all.
+
+    Args:
+        path: a ``.safetensors`` file.
+        prior: the speech prior.
+        guide: its guide.
+        description: what they are made from again, see :func:`minvae_pyro.registry.build.build`.
+        stft: the transform that they were trained on.
+        enhancement: default settings of enhancement.
+        training: configuration of the training run.
+        credits: whose data and work went in.
+        half: store weights in 16 bits, which rounds them.
+        overwrite: replace a file that exists.
+
+    Raises:
+        UserError: the file exists or cannot be written, or the description is wrong.
+        ValueError: a weight does not fit into 16 bits.
+    """
+    metadata = {
+        "format": FORMAT,
+        "version": __version__,
+        "stft": stft_settings(stft),
+        **complete(description),
+        "training": dict(training or {}),
+        "enhancement": dict(enhancement or {}),
+        "credits": credits,
+    }
+    tensors = {name: value.detach().cpu().contiguous() for name, value in _distinct(prior, guide).items()}
+    if half:
+        tensors = {name: _halve(name, value) for name, value in tensors.items()}
+    return write_atomic(path, save(tensors, metadata={_KEY: json.dumps(metadata)}), overwrite=overwrite)
+
+
+def load_checkpoint(name_or_path: str | os.PathLike[str]) -> Checkpoint:
+    """Load a checkpoint.
+
+    Args:
+        name_or_path: name of one that ships with the package (see :func:`shipped`), or a file.
+
+    Raises:
+        UserError: it is missing, no safetensors file, no checkpoint of this package or of another version of
+            it, or its weights do not fit the classes it names.
+
+    Example:
+        >>> checkpoint = load_checkpoint("a-vae")
+        >>> type(checkpoint.prior).__name__, checkpoint.prior.latent_dim, checkpoint.stft.sample_rate
+        ('AudioVAE', 32, 16000)
+    """
+    path = checkpoint_file(name_or_path)
+    tensors, metadata = _read(path)
+    try:
+        prior, guide = build(metadata)
+        stft = STFT(**metadata["stft"])
+    except (UserError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path} cannot be used with minvae_pyro {__version__} (it was written by "
+            f"{metadata.get('version')}): {error}"
+        ) from error
+    places = _distinct(prior, guide)
+    missing, unknown = places.keys() - tensors.keys(), tensors.keys() - places.keys()
+    wrong = {name for name in places.keys() & tensors.keys() if places[name].shape != tensors[name].shape}
+    for problem, names in (("lacks", missing), ("has unknown", unknown), ("has other shapes of", wrong)):
+        if names:
+            some = ", ".join(sorted(names)[:3]) + (", ..." if len(names) > 3 else "")
+            raise UserError(
+                f"{path} {problem} weights ({some}): it was written by minvae_pyro {metadata.get('version')},"
+                f" this is {__version__}; train it again."
+            )
+    with torch.no_grad():
+        for name, place in places.items():
+            place.copy_(tensors[name])
+    return Checkpoint(prior.eval(), guide.eval(), stft, metadata["enhancement"], metadata)
+
+
+def checkpoint_file(name_or_path: str | os.PathLike[str]) -> Path:
+    """The file of a checkpoint.
+
+    Args:
+        name_or_path: name of one that ships with the package, or a file.
+
+    Raises:
+        UserError: there is none.
+    """
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    if str(name_or_path) in shipped():
+        return Path(str(resources.files("minvae_pyro.checkpoints") / "weights" / f"{name_or_path}.safetensors"))
+    names = ", ".join(shipped()) or "none"
+    raise UserError(f"there is no checkpoint {name_or_path}: give a .safetensors file or a shipped name ({names}).")
+
+
+def shipped() -> list[str]:
+    """Names of the checkpoints that ship with the package."""
+    folder = resources.files("minvae_pyro.checkpoints") / "weights"
+    if not folder.is_dir():
+        return []
+    return sorted(
+        entry.name.removesuffix(".safetensors") for entry in folder.iterdir() if entry.name.endswith(".safetensors")
+    )
+
+
+def describe(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a checkpoint says of itself, see :attr:`Checkpoint.metadata`; no weight is read.
+
+    Raises:
+        UserError: as :func:`load_checkpoint`, for what concerns the file.
+    """
+    return _read(checkpoint_file(name_or_path), weights=False)[1]
+
+
+def _read(path: Path, weights: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(_KEY)
+            if text is None:
+                raise UserError(f"{path} is no checkpoint of minvae_pyro: it does not say what its weights are for.")
+            metadata = json.loads(text)
+            if metadata["format"] != FORMAT:
+                raise UserError(
+                    f"{path} has format {metadata['format']} (minvae_pyro {metadata.get('version')}); this "
+                    f"minvae_pyro {__version__} reads format {FORMAT}: install the other version."
+                )
+            tensors = {name: file.get_tensor(name) for name in file.keys() if weights}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is no safetensors file, or is damaged ({error}): give a checkpoint.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is damaged: its description cannot be read.") from error
+    return tensors, metadata
+
+
+def _distinct(prior: SpeechPrior, guide: PyroModule) -> dict[str, Tensor]:
+    """Weights and buffers by name, those that several names share under the first one only."""
+    tensors: dict[str, Tensor] = {}
+    seen: set[tuple[int, torch.Size]] = set()
+    for name, value in together(prior, guide).state_dict().items():
+        place = value.data_ptr(), value.shape
+        if value.numel() and place in seen:
+            continue
+        seen.add(place)
+        tensors[name] = value
+    return tensors
+
+
+def _halve(name: str, value: Tensor) -> Tensor:
+    if not value.is_floating_point():
+        return value
+    halved = value.half()
+    if not torch.isfinite(halved).all():
+        raise ValueError(f"{name} does not fit into 16 bits: store it in full")
+    return halved

@@ -1,0 +1,1 @@
+"""From a noisy recording to clean speech: whole, in windows, in batches, or while it arrives."""

@@ -1,0 +1,191 @@
+"""Enhancement: a noisy recording of somebody who talks in, clean speech out."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from minvae_pyro.audio.files import Sound
+from minvae_pyro.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from minvae_pyro.enhancement.recording import Source, Video, read_recording
+from minvae_pyro.enhancement.separation import SILENCE, Separation, level, separate
+from minvae_pyro.guides.test_time.base import UtteranceGuide
+from minvae_pyro.guides.test_time.starts import Start
+from minvae_pyro.inference import InferenceEngine, Settings
+from minvae_pyro.models import NoiseModel
+from minvae_pyro.registry.names import Description, name_of
+from minvae_pyro.video.align import on_frames
+from minvae_pyro.video.track import MouthTrack
+
+DEFAULT_CHECKPOINT = "min-vae"
+"""The shipped checkpoint that enhancement uses when none is named."""
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how many steps of it are done, and how many there are (0: nobody knows)."""
+
+
+@dataclass(frozen=True)
+class Enhancement:
+    """What became of a recording, seen by the model in N STFT frames.
+
+    Attributes:
+        speech: (channels, samples) the estimate, with the rate and level of the recording.
+        noise: (channels, samples) what is left: recording minus speech.
+        sample_rate: of both, Hz.
+        audio_responsibility: (N,) probability that the sound, not the mouth, explains a frame; None for a
+            prior without that choice, and for a silent recording.
+        objective: after each iteration that was run, nats per frame, higher is better; empty for a silent recording.
+        frame_times: (N,) centres of the frames in seconds.
+        mouth: the crops that the model saw, one for each frame; None without video.
+        elapsed: seconds of work, from reading to the result.
+        engine: what inferred it.
+        noise_model: what the noise was taken for.
+        guide: the posterior that was fitted.
+        checkpoint: name or file of the model; "" for one that was given loaded.
+        notes: plain sentences on what was out of the ordinary.
+    """
+
+    speech: Tensor
+    noise: Tensor
+    sample_rate: int
+    audio_responsibility: Tensor | None
+    objective: list[float]
+    frame_times: Tensor
+    mouth: MouthTrack | None
+    elapsed: float
+    engine: str
+    noise_model: str
+    guide: str
+    checkpoint: str
+    notes: list[str]
+
+    @property
+    def seconds(self) -> float:
+        """Length of the recording."""
+        return self.speech.shape[-1] / self.sample_rate
+
+    @property
+    def real_time_factor(self) -> float:
+        """Seconds of work per second of sound."""
+        return self.elapsed / self.seconds
+
+    @property
+    def faces_found(self) -> float:
+        """Fraction of the frames with a mouth."""
+        return 0.0 if self.mouth is None else float(self.mouth.found.double().mean())
+
+
+def enhance(
+    source: Source,
+    *,
+    sample_rate: int | None = None,
+    video: Video | None = None,
+    video_frame_rate: float | None = None,
+    checkpoint: str | os.PathLike[str] | Checkpoint = DEFAULT_CHECKPOINT,
+    engine: Description | InferenceEngine | None = None,
+    start: str | Start | None = None,
+    noise: Description | NoiseModel | None = None,
+    guide: Description | UtteranceGuide | None = None,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    progress: Progress | None = None,
+) -> Enhancement:
+    """Separate the speech of a visible talker from noise.
+
+    The model hears the mean of the channels at its own rate (16 kHz), and the gain that it finds for each
+    time and frequency is applied to every channel. Of a recording at a higher rate nothing above 8 kHz is
+    kept, for there the model cannot tell speech from noise. Recordings longer than 24 s are enhanced in
+    windows.
+
+    Args:
+        source: a sound or video file, or (samples,) or (channels, samples) floating-point samples.
+        sample_rate: Hz, of samples; files know theirs.
+        video: where the mouth is seen, if not in ``source``: a video or lip file, crops (T, 67, 67), or a
+            mouth track. It starts together with the sound.
+        video_frame_rate: pictures a second of crops and lip files.
+        checkpoint: a shipped name, a file, or a loaded checkpoint (which moves to ``device``).
+        engine: how to infer, see :func:`minvae_pyro.inference.infer`; the checkpoint says it when omitted.
+        start: where the posterior starts, see there; as ``engine``.
+        noise: the noise model, named, described (``class_path``, ``init_args``) or made; as ``engine``.
+        guide: the posterior that is fitted; as ``noise``.
+        seed: decides everything random.
+        device: where to compute.
+        progress: told how far the work is.
+
+    Returns:
+        Speech and noise with the length, rate, level and channels of the recording, and how they came about.
+        Without a video, or without a face in it, the sound alone is used, and ``notes`` says so.
+
+    Raises:
+        UserError: recording, video, checkpoint, engine, start, noise, guide or device cannot be used.
+    """
+    began = time.perf_counter()
+    report: Progress = progress or (lambda what, done, total: None)
+    loaded = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint)
+    loaded.to(device)
+    settings = Settings.choose(loaded.enhancement, {"engine": engine, "start": start, "noise": noise, "guide": guide})
+    report("looking for the mouth", 0, 0)
+    recording = read_recording(source, sample_rate=sample_rate, video=video, video_frame_rate=video_frame_rate)
+    sound, notes = recording.sound, list(recording.notes)
+    samples = max(1, round(sound.seconds * loaded.stft.sample_rate))
+    frame_times = loaded.stft.frame_times(loaded.stft.frames(samples)).cpu()
+    mouth = None
+    if recording.mouth is not None:
+        mouth = on_frames(recording.mouth, frame_times, sound.seconds)
+        notes += _remarks_on(float(mouth.found.double().mean()))
+
+    if level(sound.waveform) <= SILENCE:
+        notes.append("the recording is silent and is returned as it is")
+        result = Separation(sound.waveform.clone(), None, [])
+    else:
+        if sound.sample_rate > loaded.stft.sample_rate:
+            limit = loaded.stft.sample_rate / 2000
+            notes.append(f"nothing above {limit:g} kHz is kept: the model hears no higher")
+        result = separate(
+            loaded,
+            _resampled(sound, loaded.stft.sample_rate, samples),
+            mouth,
+            engine=engine,
+            start=start,
+            noise=noise,
+            guide=guide,
+            seed=seed,
+            progress=lambda done, total: report("enhancing", done, total),
+        )
+        speech = Sound(result.speech, loaded.stft.sample_rate)
+        result = replace(result, speech=_resampled(speech, sound.sample_rate, sound.waveform.shape[-1]))
+    return Enhancement(
+        speech=result.speech,
+        noise=sound.waveform - result.speech,
+        sample_rate=sound.sample_rate,
+        audio_responsibility=result.audio_responsibility,
+        objective=result.objective,
+        frame_times=frame_times,
+        mouth=mouth,
+        elapsed=time.perf_counter() - began,
+        engine=name_of(settings.engine),
+        noise_model=name_of(settings.noise),
+        guide=name_of(settings.guide),
+        checkpoint="" if isinstance(checkpoint, Checkpoint) else str(checkpoint),
+        notes=notes,
+    )
+
+
+def _resampled(sound: Sound, sample_rate: int, samples: int) -> Tensor:
+    """The waveform at another rate, (channels, samples): resampling may be off by one at the end."""
+    waveform = sound.resample(sample_rate).waveform[:, :samples]
+    return pad(waveform, (0, samples - waveform.shape[-1]))
+
+
+def _remarks_on(share: float) -> list[str]:
+    if share == 0:
+        return ["no face was found: enhanced from the sound alone"]
+    if share < 1:
+        return [f"a mouth was seen in {share:.0%} of the frames: the others are enhanced by ear"]
+    return []

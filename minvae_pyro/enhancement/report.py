@@ -1,0 +1,41 @@
+"""A report on one enhancement: the figure, and the contact sheet of what the model saw."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from minvae_pyro.enhancement.enhance import Enhancement
+from minvae_pyro.files import make_folder
+from minvae_pyro.plots import enhancement_figure, save_figure
+from minvae_pyro.video.sheet import contact_sheet
+
+
+def write_report(result: Enhancement, folder: str | Path, *, overwrite: bool = False) -> list[Path]:
+    """Write ``figure.png``, and ``contact-sheet.png`` where there was a video.
+
+    Args:
+        result: what to report on.
+        folder: made when missing.
+        overwrite: replace files of that name.
+
+    Returns:
+        The files.
+
+    Raises:
+        UserError: a file exists and is to be kept, or the folder cannot be written to.
+    """
+    folder = Path(folder)
+    make_folder(folder)
+    figure = enhancement_figure(
+        (result.speech + result.noise).mean(0),
+        result.speech.mean(0),
+        sample_rate=result.sample_rate,
+        audio_responsibility=result.audio_responsibility,
+        frame_times=result.frame_times,
+        mouth=result.mouth,
+        objective=result.objective or None,
+    )
+    written = [save_figure(figure, folder / "figure.png", overwrite=overwrite)]
+    if result.mouth is not None:
+        written.append(contact_sheet(result.mouth, folder / "contact-sheet.png", overwrite=overwrite))
+    return written

@@ -1,0 +1,240 @@
+"""The pieces that an experiment is made of: a system on a batch of mixtures, scored and kept in a file."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from minvae_pyro.audio.files import Sound, write_sound
+from minvae_pyro.checkpoints.checkpoint import Checkpoint, checkpoint_file, load_checkpoint
+from minvae_pyro.corpora.sources import SOUND_SUFFIXES
+from minvae_pyro.enhancement.batch import Estimate, enhance_batch
+from minvae_pyro.enhancement.separation import SILENCE, level
+from minvae_pyro.errors import UserError
+from minvae_pyro.evaluation.mixtures import Mixture
+from minvae_pyro.evaluation.scores import METRICS, scores, undefined
+from minvae_pyro.evaluation.systems import CLEAN, INPUT, Estimates, System, given
+from minvae_pyro.evaluation.videos import make_video, read_once
+from minvae_pyro.files import digest_of, write_atomic
+from minvae_pyro.inference import Settings
+from minvae_pyro.version import __version__
+from minvae_pyro.video.track import MouthTrack
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One system on one batch of mixtures.
+
+    Attributes:
+        system: what enhances; other systems' estimates; or None for the mixtures as they are.
+        mixtures: those that are enhanced together.
+        output: folder of the experiment.
+        device: where to compute.
+        sounds: whether to keep them.
+    """
+
+    system: System | Estimates | None
+    mixtures: tuple[Mixture, ...]
+    output: Path
+    device: str = "cpu"
+    sounds: bool = True
+
+    @property
+    def name(self) -> str:
+        """Of the system."""
+        return INPUT if self.system is None else self.system.name
+
+    @functools.cached_property
+    def file(self) -> Path:
+        """Where the rows of the finished piece are; the name changes with all that decides them."""
+        files = [file for mixture in self.mixtures for file in mixture.files]
+        description: list[Any] = [__version__, self.name, self.sounds, self.device]
+        if isinstance(self.system, System):
+            files.append(checkpoint_file(self.system.checkpoint))
+            # what inference does of itself may change with the version; what a checkpoint asks for, with its content
+            usual = dataclasses.asdict(Settings())
+            description += [{**usual, **self.system.settings}, self.system.video, self.system.seed]
+        elif self.system is not None:
+            files += [file for mixture in self.mixtures if (file := self.system.file(mixture)) is not None]
+        description += [repr(mixture) for mixture in self.mixtures]
+        digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
+        for file in files:
+            digest.update(digest_of(file).encode())
+        return self.output / "pieces" / f"{self.name}-{digest.hexdigest()[:16]}.json"
+
+    def rows(self) -> list[dict[str, Any]] | None:
+        """What was found, a row for each mixture; None before the piece is finished."""
+        return json.loads(self.file.read_text(encoding="utf-8")) if self.file.exists() else None
+
+    def run(self) -> None:
+        """Enhance and score, and keep what was found."""
+        with one_thread():
+            rows = list(_rows(self))
+        # the rows come last: their file says that the piece is finished
+        write_atomic(self.file, json.dumps(rows).encode(), overwrite=True)
+
+
+def sound_file(output: Path, system: str, mixture: str) -> Path:
+    """Where an experiment keeps a sound.
+
+    Args:
+        output: its folder.
+        system: a name; ``input`` for the mixture as it is, ``clean`` for the clean sound.
+        mixture: its id.
+    """
+    return output / "sounds" / system / f"{mixture}.wav"
+
+
+def responsibility_file(output: Path, system: str, mixture: str) -> Path:
+    """Where an experiment keeps the responsibility over time: CSV with ``time`` (s) and ``audio_responsibility``.
+
+    Arguments as for :func:`sound_file`.
+    """
+    return output / "responsibilities" / system / f"{mixture}.csv"
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread: the last digit of a sum depends on how many share it."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def mouths_folder(output: Path) -> Path:
+    """Where mouths are kept once they are read."""
+    return output / "mouths"
+
+
+def _rows(piece: Job) -> Iterator[dict[str, Any]]:
+    notes: dict[str, list[str]] = {mixture.id: [] for mixture in piece.mixtures}
+    built = {}
+    for mixture in piece.mixtures:
+        try:
+            built[mixture.id] = _built(mixture)
+        except UserError as error:
+            notes[mixture.id].append(str(error))
+    sound = [mixture for mixture in piece.mixtures if mixture.id in built]
+    estimates = _estimates(piece, sound, [built[mixture.id][0] for mixture in sound], notes)
+    for mixture in piece.mixtures:
+        row = {
+            "system": piece.name,
+            "id": mixture.id,
+            "talker": mixture.talker,
+            "noise": mixture.noise_name,
+            "snr_db": mixture.snr_db,
+            "clip": mixture.clip.stem,
+            "seed": piece.system.seed if isinstance(piece.system, System) else 0,
+            **dict.fromkeys(METRICS, math.nan),
+            **dict.fromkeys(("seconds", "elapsed", "real_time_factor", "audio_responsibility"), math.nan),
+        }
+        if mixture.id in built:
+            noisy, clean = built[mixture.id]
+            row["seconds"] = len(noisy) / mixture.sample_rate
+            if mixture.id in estimates:
+                row |= _measured(piece, mixture, noisy, clean, estimates[mixture.id], notes[mixture.id])
+        yield {**row, "note": "; ".join(filter(None, notes[mixture.id]))}
+
+
+def _built(mixture: Mixture) -> tuple[Tensor, Tensor]:
+    noisy, clean = mixture.build()
+    if level(noisy) <= SILENCE:
+        raise UserError(f"the mixture {mixture.id} is silent")
+    return noisy, clean
+
+
+def _measured(
+    piece: Job, mixture: Mixture, noisy: Tensor, clean: Tensor, estimate: Estimate, notes: list[str]
+) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = {**scores(clean, estimate.speech, mixture.sample_rate, noisy.double() - clean.double())}
+    except UserError as error:
+        found = {**undefined(str(error))}
+    notes.append(found.pop("note"))
+    seconds = len(noisy) / mixture.sample_rate
+    found["elapsed"], found["real_time_factor"] = estimate.elapsed, estimate.elapsed / seconds
+    trust = estimate.audio_responsibility
+    if trust is not None:
+        found["audio_responsibility"] = float(trust.mean())
+        table = pd.DataFrame({"time": estimate.frame_times.numpy(), "audio_responsibility": trust.numpy()})
+        _keep(responsibility_file(piece.output, piece.name, mixture.id), table.to_csv(index=False).encode())
+    if piece.sounds:
+        kept = {piece.name: estimate.speech} | ({CLEAN: clean} if piece.system is None else {})
+        for name, sound in kept.items():
+            file = sound_file(piece.output, name, mixture.id)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_sound(file, Sound(sound.nan_to_num()[None], mixture.sample_rate), overwrite=True)
+    return found
+
+
+def _keep(file: Path, content: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(file, content, overwrite=True)
+
+
+def _estimates(
+    piece: Job, mixtures: Sequence[Mixture], noisy: Sequence[Tensor], notes: dict[str, list[str]]
+) -> dict[str, Estimate]:
+    """By id; without those that there are not, for which the notes say why."""
+    if piece.system is None:
+        return {mixture.id: given(sound) for mixture, sound in zip(mixtures, noisy, strict=True)}
+    if isinstance(piece.system, Estimates):
+        found = {}
+        for mixture, sound in zip(mixtures, noisy, strict=True):
+            try:
+                found[mixture.id] = piece.system.read(mixture, sound, notes[mixture.id])
+            except UserError as error:
+                notes[mixture.id].append(str(error))
+        return found
+    mouths: dict[str, MouthTrack | None] = {}
+    for mixture in mixtures:
+        try:
+            mouths[mixture.id] = mouth_of(piece.system, mixture, piece.output, notes[mixture.id])
+        except UserError as error:
+            notes[mixture.id].append(str(error))
+    ready = [(m, sound) for m, sound in zip(mixtures, noisy, strict=True) if m.id in mouths]
+    if not ready:
+        return {}
+    checkpoint = _loaded(piece.system.checkpoint, digest_of(checkpoint_file(piece.system.checkpoint)), piece.device)
+    shown = [mouths[mixture.id] for mixture, _ in ready]
+    sounds = [sound for _, sound in ready]
+    made = enhance_batch(checkpoint, sounds, shown, piece.system.seed, piece.system.settings)
+    return {mixture.id: one for (mixture, _), one in zip(ready, made, strict=True)}
+
+
+def mouth_of(system: System, mixture: Mixture, output: Path, notes: list[str]) -> MouthTrack | None:
+    """What a system is shown with a mixture.
+
+    Args:
+        system: says which video.
+        mixture: says where it is.
+        output: folder of the experiment, which keeps mouths once they are read.
+        notes: told where there is no video.
+
+    Raises:
+        UserError: a video cannot be read.
+    """
+    clip = mixture.video or mixture.clip
+    if mixture.video is None and clip.suffix.lower() in SOUND_SUFFIXES:
+        notes.append("no video: enhanced from the sound alone")
+        return None
+    return make_video(system.video)(clip, functools.partial(read_once, cache=mouths_folder(output)))
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(checkpoint: str, digest: str, device: str) -> Checkpoint:
+    return load_checkpoint(checkpoint).to(device)

@@ -1,0 +1,153 @@
+"""The report of an experiment: one page with tables, figures and players, which needs no network."""
+
+from __future__ import annotations
+
+import base64
+import functools
+from collections.abc import Callable, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+from matplotlib.figure import Figure
+
+from minvae_pyro.errors import UserError
+from minvae_pyro.evaluation.metrics import GAINS, quantity
+from minvae_pyro.evaluation.report.figures import factor_figure, figures_of
+from minvae_pyro.evaluation.report.markup import laid_out
+from minvae_pyro.evaluation.report.players import listening_rows
+from minvae_pyro.evaluation.systems import INPUT
+from minvae_pyro.evaluation.tables import paired, summary, values_in_order
+from minvae_pyro.files import write_atomic
+from minvae_pyro.plots.style import drawn
+
+NAME = "report.html"
+"""The page, in the folder of the experiment."""
+
+MOST_LISTENED = 200
+"""Mixtures that have players; of more, as many are spread evenly over the table."""
+
+_SPLITS = {"talker": "talker", "snr_db": "signal-to-noise ratio", "noise": "noise"}
+_FURTHER = ("audio_responsibility", "real_time_factor")
+_SCORES = ("si_sdr", "pesq", "estoi")
+
+
+def write_html(
+    table: pd.DataFrame,
+    output: Path,
+    *,
+    title: str = "Evaluation",
+    baseline: str | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write the report of an experiment: summaries, comparisons, figures, and players with filters.
+
+    The page holds all but the sounds, to which it links where they lie in the folder of the experiment. It can be
+    opened from there without a server.
+
+    Args:
+        table: of the experiment, see :func:`minvae_pyro.evaluation.experiment.evaluate`; levels of factors are drawn.
+        output: folder of the experiment.
+        title: of the page.
+        baseline: system that the others are compared with; the first one when omitted.
+        overwrite: replace a page that exists.
+
+    Returns:
+        The page.
+
+    Raises:
+        UserError: a table without systems, no such baseline, or the page exists or cannot be written.
+    """
+    systems = [str(name) for name in values_in_order(table, "system") if name != INPUT]
+    if not systems:
+        raise UserError("there is nothing to report but the input: evaluate at least one system.")
+    ours = table[table["system"] != INPUT]
+    ids = [str(name) for name in values_in_order(table, "id")]
+    shown = ids if len(ids) <= MOST_LISTENED else [ids[len(ids) * n // MOST_LISTENED] for n in range(MOST_LISTENED)]
+    content = {
+        "title": title,
+        "mixtures": len(ids),
+        "systems": [INPUT, *systems],
+        "input": _scores_of_input(table),
+        "summaries": _summaries(ours),
+        "comparison": _comparison(table, systems, baseline),
+        "figures": [{"caption": caption, "source": _embedded(draw())} for caption, draw in _figures(ours)],
+        "failures": _failures(table),
+        "filters": [
+            {"name": "snr", "label": "SNR", "unit": " dB", "values": _choices(table, "snr_db")},
+            {"name": "talker", "label": "talker", "unit": "", "values": _choices(table, "talker")},
+            {"name": "noise", "label": "noise", "unit": "", "values": _choices(table, "noise")},
+        ],
+        "rows": listening_rows(table[table["id"].isin(shown)], output),
+    }
+    source = (resources.files("minvae_pyro.evaluation.report") / "page.html.jinja").read_text(encoding="utf-8")
+    page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(source)
+    return write_atomic(output / NAME, page.render(content).encode(), overwrite=overwrite)
+
+
+def _summaries(ours: pd.DataFrame) -> list[dict[str, Any]]:
+    """Tables of means: over everything, then split by what differs between mixtures."""
+    metrics = [*GAINS, *(metric for metric in _FURTHER if metric in ours and ours[metric].notna().any())]
+    tables = [{"caption": "All mixtures", "table": _cells(summary(ours, ["system"], metrics))}]
+    for column, text in _SPLITS.items():
+        if ours[column].nunique() > 1:
+            tables.append({"caption": f"By {text}", "table": _cells(summary(ours, [column, "system"], GAINS))})
+    return tables
+
+
+def _comparison(table: pd.DataFrame, systems: Sequence[str], baseline: str | None) -> dict[str, Any] | None:
+    chosen = systems[0] if baseline is None else baseline
+    others = table if chosen == INPUT else table[table["system"] != INPUT]
+    compared = paired(others, chosen)
+    return {"baseline": chosen, "table": _cells(compared)} if len(compared) else None
+
+
+def _figures(ours: pd.DataFrame) -> list[tuple[str, Callable[[], Figure]]]:
+    """What can be drawn of these systems, with captions."""
+    found: list[tuple[str, Callable[[], Figure]]] = []
+    for column in ours:
+        factor = str(column).removeprefix("factor:")
+        if str(column).startswith("factor:") and ours[column].nunique() > 1:
+            found.append((f"Levels of {factor}", functools.partial(factor_figure, ours, factor)))
+    for _, caption, draw in figures_of(ours):
+        found.append((caption, functools.partial(draw, ours)))
+    return found
+
+
+def _embedded(figure: Figure) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(drawn(figure, 'svg')).decode()}"
+
+
+def _scores_of_input(table: pd.DataFrame) -> list[str]:
+    """Scores of the mixtures as they are, in words."""
+    before = table[table["system"] == INPUT]
+    means = {metric: before[metric].mean() for metric in _SCORES if before[metric].notna().any()}
+    shown = [(quantity(metric), mean) for metric, mean in means.items()]
+    return [f"{score.title} {score.text(mean)} {score.unit}".strip() for score, mean in shown]
+
+
+def _failures(table: pd.DataFrame) -> list[dict[str, str]]:
+    """Rows that lack a score, and what is known of why."""
+    lacking = table[table[list(_SCORES)].isna().any(axis=1)]
+    notes = lacking["note"].fillna("").replace("", "no reason is known")
+    return [
+        {"system": system, "id": name, "note": note}
+        for system, name, note in zip(lacking["system"], lacking["id"], notes, strict=True)
+    ]
+
+
+def _cells(result: pd.DataFrame) -> dict[str, Any]:
+    """Headings, and rows of text; intervals and p-values have lines of their own."""
+    table = laid_out(result)
+    names = list(table).index("mixtures")
+    rows = [
+        [*row[:names], *(str(cell).replace(" (", "\n(").replace(", p ", "\np ") for cell in row[names:])]
+        for row in table.itertuples(index=False, name=None)
+    ]
+    return {"headings": list(table), "names": names, "rows": rows}
+
+
+def _choices(table: pd.DataFrame, column: str) -> list[str]:
+    return [f"{value:g}" if isinstance(value, float) else str(value) for value in values_in_order(table, column)]

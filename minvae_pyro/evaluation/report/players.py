@@ -1,0 +1,108 @@
+"""Sounds of an experiment side by side: links, pictures and scores for players."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+from matplotlib.image import imsave
+
+from minvae_pyro.audio.files import read_sound
+from minvae_pyro.errors import UserError
+from minvae_pyro.evaluation.jobs import sound_file
+from minvae_pyro.evaluation.metrics import quantity
+from minvae_pyro.evaluation.systems import CLEAN, INPUT
+from minvae_pyro.plots.spectrograms import power_spectrogram
+
+LISTENED = ("si_sdr", "pesq", "estoi", "audio_responsibility")
+"""Scores beside a player."""
+
+_COLUMNS, _ROWS = 200, 48  # of a picture
+_DYNAMIC_RANGE = 60.0  # dB
+
+
+def listening_rows(table: pd.DataFrame, output: Path) -> list[dict[str, Any]]:
+    """What there is to hear of each mixture: as it is, clean, and what each system has made of it.
+
+    Args:
+        table: of the experiment.
+        output: its folder, with the sounds.
+
+    Returns:
+        For each mixture ``id, talker, noise, snr`` (in dB, "" where it is not known) and ``sounds``, for each of which
+        ``system, link`` (relative to the folder, "" where there is no sound), ``picture`` (a spectrogram as a data
+        URI, or "") and ``scores`` as text.
+    """
+    found = []
+    for name, rows in table.groupby("id", sort=False):
+        first = rows.iloc[0]
+        records = {str(row["system"]): row for row in rows.to_dict("records")}
+        order = [system for system in records if system != INPUT]
+        sounds = []
+        for system in [*([INPUT] if INPUT in records else []), CLEAN, *order]:
+            file = sound_file(output, system, str(name))
+            if file.is_file() or system != CLEAN:
+                row = records.get(system, {})
+                link = quote(file.relative_to(output).as_posix()) if file.is_file() else ""
+                scores = [
+                    _text(metric, row[metric]) for metric in LISTENED if not math.isnan(row.get(metric, math.nan))
+                ]
+                sounds.append({"system": system, "link": link, "file": file, "scores": scores})
+        _add_pictures(sounds)
+        found.append(
+            {
+                "id": str(name),
+                "talker": str(first["talker"]),
+                "noise": str(first["noise"]),
+                "snr": "" if math.isnan(first["snr_db"]) else f"{first['snr_db']:g}",
+                "sounds": sounds,
+            }
+        )
+    return found
+
+
+def _add_pictures(sounds: list[dict[str, Any]]) -> None:
+    """Draw the sounds of one mixture, all on the scale of the loudest."""
+    spectrograms = {}
+    for sound in sounds:
+        if sound["link"]:
+            try:
+                heard = read_sound(sound["file"])
+            except UserError:  # the page shows what there is
+                continue
+            spectrograms[sound["system"]] = _coarse(power_spectrogram(heard.mono(), heard.sample_rate, _COLUMNS))
+    loudest = max((float(spectrogram.max()) for spectrogram in spectrograms.values()), default=0.0)
+    for sound in sounds:
+        sound["picture"] = ""
+        if sound["system"] in spectrograms:
+            picture = io.BytesIO()
+            imsave(
+                picture,
+                spectrograms[sound["system"]],
+                format="jpg",
+                vmin=loudest - _DYNAMIC_RANGE,
+                vmax=loudest,
+                cmap="magma",
+                origin="lower",
+                pil_kwargs={"quality": 75},
+            )
+            sound["picture"] = f"data:image/jpeg;base64,{base64.b64encode(picture.getvalue()).decode()}"
+
+
+def _coarse(spectrogram: np.ndarray) -> np.ndarray:
+    """Means over neighbouring frequencies, so that few rows are left."""
+    share = max(1, len(spectrogram) // _ROWS)
+    rows = len(spectrogram) // share
+    power = 10 ** (spectrogram[: rows * share] / 10)
+    return 10 * np.log10(power.reshape(rows, share, -1).mean(axis=1))
+
+
+def _text(metric: str, value: float) -> str:
+    shown = quantity(metric)
+    return f"{shown.title} {shown.text(value)} {shown.unit}".rstrip()

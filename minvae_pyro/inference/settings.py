@@ -1,0 +1,84 @@
+"""Settings of enhancement: how to infer, kept in the checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from minvae_pyro.errors import UserError
+from minvae_pyro.guides import UtteranceGuide
+from minvae_pyro.guides.test_time.starts import Start
+from minvae_pyro.inference.engine import InferenceEngine
+from minvae_pyro.inference.fast import FastVariational
+from minvae_pyro.inference.langevin import LangevinEM
+from minvae_pyro.inference.metropolis import MetropolisHastingsEM
+from minvae_pyro.inference.point import PointEM
+from minvae_pyro.inference.svi import StochasticVariational
+from minvae_pyro.inference.vem import VariationalEM
+from minvae_pyro.models import NoiseModel
+from minvae_pyro.registry.names import Description
+
+ENGINES: dict[str, type[InferenceEngine]] = {
+    "fast": FastVariational,
+    "svi": StochasticVariational,
+    "vem": VariationalEM,
+    "map": PointEM,
+    "mcem": MetropolisHastingsEM,
+    "langevin": LangevinEM,
+}
+"""Engines by their short names; any other engine is named by its class."""
+
+DEFAULT_ENGINE = "fast"
+"""The engine that infers when none is named."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Defaults of enhancement, kept in the checkpoint under ``enhancement``.
+
+    Engine, noise and guide are a class name, an import path, a description (``class_path``, ``init_args``) or the thing
+    itself.
+
+    Attributes:
+        engine: how to infer: a name of :data:`ENGINES`, or as noise and guide.
+        start: where q(z) starts: a name of :data:`minvae_pyro.guides.test_time.starts.STARTS`, or an import path.
+        noise: the noise model.
+        guide: the posterior that is fitted.
+        temperature: sharpening of the visual component of the prior; 1 leaves it as trained.
+        mixing_weight: pi = P(alpha = 1) before the recording is looked at; None leaves it as trained. Near one, the
+            eyes have to earn their trust: the gate's log-odds, learnt at the pi of training, are moved by the change.
+        draws: draws of z over which the Wiener gain is averaged.
+        gain: whether speech has one loudness for the ``clip`` or one for each ``frame``, fitted either way.
+    """
+
+    engine: Description | InferenceEngine = DEFAULT_ENGINE
+    start: str | Start = "both"
+    noise: Description | NoiseModel = "NMFNoise"
+    guide: Description | UtteranceGuide = "MeanFieldGuide"
+    temperature: float = 1.0
+    mixing_weight: float | None = None
+    draws: int = 8
+    gain: Literal["clip", "frame"] = "clip"
+
+    def __post_init__(self) -> None:
+        if self.gain not in ("clip", "frame"):
+            raise UserError(f"enhancement needs a gain per clip or frame, not {self.gain}.")
+        if self.draws < 1 or not self.temperature > 0:
+            raise UserError(f"enhancement needs at least 1 of draws and a temperature above 0, not {self}.")
+        if self.mixing_weight is not None and not 0 < self.mixing_weight < 1:
+            raise UserError(f"enhancement needs a mixing_weight between 0 and 1, not {self.mixing_weight}.")
+
+    @classmethod
+    def choose(cls, *layers: Mapping[str, Any]) -> Settings:
+        """Settings from mappings, the later ones in front.
+
+        Raises:
+            UserError: an unknown name or an impossible value.
+        """
+        chosen = {name: value for layer in layers for name, value in layer.items() if value is not None}
+        known = [field.name for field in fields(cls)]
+        unknown = ", ".join(sorted(chosen.keys() - set(known)))
+        if unknown:
+            raise UserError(f"there is no setting {unknown} of enhancement. There are {', '.join(known)}.")
+        return cls(**chosen)

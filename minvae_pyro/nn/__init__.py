@@ -1,0 +1,1 @@
+"""Networks: tensors in, parameters of a distribution out."""

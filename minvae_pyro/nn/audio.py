@@ -1,0 +1,100 @@
+"""Networks that read or predict one frame of sound: tensors in, parameters of a distribution out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from minvae_pyro.probability.normals import Gaussian
+
+FREQUENCIES = 513
+"""Frequency bins of a 1024-point STFT."""
+
+
+def log_power(power: Tensor) -> Tensor:
+    """Natural logarithm of power, floored 100 dB below unit power."""
+    return (power + 1e-10).log()
+
+
+def plain_power(power: Tensor) -> Tensor:
+    """Power as it is, what the published encoders read."""
+    return power
+
+
+def precise(parameter: Tensor) -> Tensor:
+    """At least float32, for parameters of distributions: 16 bits, which layers give under autocast, are too few."""
+    return parameter.float() if parameter.dtype in (torch.bfloat16, torch.float16) else parameter
+
+
+class GaussianHead(nn.Module):
+    """Mean and standard deviation from features.
+
+    Args:
+        features: size of the last axis of the input.
+        latent_dim: L.
+    """
+
+    def __init__(self, features: int, latent_dim: int) -> None:
+        super().__init__()
+        self.mean = nn.Linear(features, latent_dim)
+        self.log_variance = nn.Linear(features, latent_dim)
+
+    def forward(self, features: Tensor) -> Gaussian:
+        """Map (..., features) to mean and standard deviation, each (..., L)."""
+        mean, log_variance = precise(self.mean(features)), precise(self.log_variance(features))
+        # within the bounds of exp in float32, and wider than any posterior seen
+        return mean, (0.5 * log_variance.clamp(-20.0, 10.0)).exp()
+
+
+class SpectrumEncoder(nn.Module):
+    """Frame-wise audio encoder: F -> hidden tanh units -> N(mean, scale) of z (arXiv 1912.10647, experiments).
+
+    Args:
+        frequencies: F.
+        hidden: units of the hidden layer.
+        latent_dim: L.
+        transform: what the first layer reads; ``log_power`` or ``plain_power`` (the published encoders).
+    """
+
+    def __init__(
+        self,
+        frequencies: int = FREQUENCIES,
+        hidden: int = 128,
+        latent_dim: int = 32,
+        transform: Callable[[Tensor], Tensor] = log_power,
+    ) -> None:
+        super().__init__()
+        self.transform = transform
+        self.hidden = nn.Linear(frequencies, hidden)
+        self.head = GaussianHead(hidden, latent_dim)
+
+    def forward(self, power: Tensor) -> Gaussian:
+        """Map power (..., F) to mean and standard deviation of z, each (..., L)."""
+        return self.head(torch.tanh(self.hidden(self.transform(power))))
+
+
+class SpectrumDecoder(nn.Module):
+    """Frame-wise decoder: z -> hidden tanh units -> variance of every bin.
+
+    Args:
+        latent_dim: L, or L plus the size of what else is given to ``forward``.
+        hidden: units of the hidden layer.
+        frequencies: F.
+
+    Example:
+        >>> SpectrumDecoder(latent_dim=8)(torch.zeros(2, 5, 8)).shape
+        torch.Size([2, 5, 513])
+    """
+
+    def __init__(self, latent_dim: int = 32, hidden: int = 128, frequencies: int = FREQUENCIES) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(latent_dim, hidden)
+        self.log_variance = nn.Linear(hidden, frequencies)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """Map z (..., L) to variance (..., F) > 0."""
+        log_variance = precise(self.log_variance(torch.tanh(self.hidden(latent))))
+        # a clamp whose gradient is one pass over memory
+        return nn.functional.hardtanh(log_variance, -25.0, 25.0).exp()

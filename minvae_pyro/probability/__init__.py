@@ -1,0 +1,1 @@
+"""What Pyro lacks: distributions, the enumerated bound, handlers; nothing in here knows of sound or video."""

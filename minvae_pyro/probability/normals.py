@@ -1,0 +1,65 @@
+"""Normals that draw otherwise, and the pair of tensors that describes one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from pyro.distributions import Normal
+from torch import Tensor
+
+from minvae_pyro.probability.random_numbers import normal
+
+Gaussian = tuple[Tensor, Tensor]
+"""Mean and standard deviation of a diagonal normal, each (B, N, L)."""
+
+
+class CommonRandomNormal(Normal):
+    """A normal over recordings and frames, batch shape (..., B, N, L), whose draws are those of a recording alone.
+
+    See :mod:`minvae_pyro.probability.random_numbers`: recordings share their random numbers, and so what is inferred of one does not depend
+    on what else is in its batch.
+    """
+
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        """Draw, sample_shape + (..., B, N, L), differentiable."""
+        return self.loc + self.scale * normal(self._extended_shape(sample_shape), self.loc)
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """Draw, sample_shape + (..., B, N, L)."""
+        with torch.no_grad():
+            return self.rsample(sample_shape)
+
+
+class PresampledNormal(Normal):
+    """A normal whose next reparameterised draw was made beforehand.
+
+    A guide that derives a discrete posterior from a draw (the closed-form responsibility needs the likelihood
+    of z) can so hand the very same draw to ``pyro.sample``: bound and responsibility then belong together.
+
+    Args:
+        loc: mean, any shape.
+        scale: standard deviation > 0, any shape.
+        draw: the value that ``rsample`` returns, shape of the broadcast parameters.
+        validate_args: as in every torch distribution.
+    """
+
+    def __init__(self, loc: Tensor, scale: Tensor, draw: Tensor, validate_args: bool | None = None) -> None:
+        self.draw = draw
+        super().__init__(loc, scale, validate_args=validate_args)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> PresampledNormal:
+        """Expand parameters and draw alike."""
+        return PresampledNormal(
+            self.loc.expand(batch_shape), self.scale.expand(batch_shape), self.draw.expand(batch_shape)
+        )
+
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        """Return the draw made beforehand.
+
+        Raises:
+            ValueError: when more than that one draw is asked for.
+        """
+        if len(torch.Size(sample_shape)):
+            raise ValueError("a PresampledNormal holds exactly one draw")
+        return self.draw

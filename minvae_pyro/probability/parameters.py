@@ -1,0 +1,40 @@
+"""Where the parameters of Pyro modules live, and which of them stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pyro
+from pyro.nn import PyroModule
+from torch import nn
+
+import minvae_pyro.nn.audio  # noqa: F401
+
+
+@contextmanager
+def local_parameters(*modules: PyroModule) -> Iterator[None]:
+    """Run Pyro modules with their parameters kept in themselves, out of the global store.
+
+    Args:
+        modules: those that run inside, each the top of its tree.
+    """
+    for module in modules:
+        # a module made outside of this mode lacks the store that Pyro gives to those made inside
+        if not hasattr(module._pyro_context, "param_state"):
+            module._pyro_context.param_state = {"params": {}, "constraints": {}}
+    with pyro.settings.context(module_local_params=True):
+        yield
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Leave the parameters of a module out of the gradients: nobody asks for those of a prior at test time."""
+    learnt = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    for parameter in learnt:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learnt:
+            parameter.requires_grad_(True)

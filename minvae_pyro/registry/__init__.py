@@ -1,0 +1,1 @@
+"""Classes by name: found, made from a description, matched, and explained when one is wrong."""

@@ -1,0 +1,1 @@
+"""A synthetic talker: mouth, voice and noise, for demonstrations and tests."""

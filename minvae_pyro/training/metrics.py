@@ -1,0 +1,65 @@
+"""What alpha does during training, measured on validation data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pyro.distributions as dist
+import torch
+from torch import Tensor, nn
+
+from minvae_pyro.guides import CollapsedResponsibility, MixtureGuide, TableResponsibility
+from minvae_pyro.utterances import Utterances
+
+Measure = tuple[Tensor, int]
+"""A mean, and over how many frames it is taken."""
+
+
+@torch.no_grad()
+def mixture_measures(guide: MixtureGuide, utterances: Utterances) -> dict[str, Measure]:
+    """Mean responsibility, pi, and the bounds of both branches on frames heard clean and heard noisy.
+
+    Args:
+        guide: the mixture.
+        utterances: a batch with or without noise in ``heard``.
+
+    Returns:
+        dict: by name the mean and its number of frames, 0 where there are none. Responsibility, pi and the
+        visual bound ``L_v`` are over frames with a mouth.
+    """
+    posterior = dist.Normal(*guide.posteriors(utterances))
+    evidence = guide.evidence(utterances, posterior, guide.draw(posterior))
+    known = prior, audio, visual = evidence.bounds()
+    logit = guide.responsibility(utterances, replace(evidence, bounds=lambda: known)).expand(utterances.mask.shape)
+    audio, visual = audio.expand(utterances.mask.shape), visual.expand(utterances.mask.shape)
+    noisy = (utterances.noisy_power != utterances.power).any(-1)
+    everywhere, seen = utterances.mask, utterances.mask & utterances.mouth_seen
+    return {
+        "pi": _mean(prior.mean.expand(utterances.mask.shape), seen),
+        "r_clean": _mean(logit.sigmoid(), seen & ~noisy),
+        "r_noisy": _mean(logit.sigmoid(), seen & noisy),
+        "L_a_clean": _mean(audio, everywhere & ~noisy),
+        "L_a_noisy": _mean(audio, everywhere & noisy),
+        "L_v": _mean(visual, seen),
+    }
+
+
+def _mean(values: Tensor, where: Tensor) -> Measure:
+    count = int(where.sum())
+    return values[where].sum() / max(1, count), count
+
+
+@contextmanager
+def collapsed_when_unknown(guide: nn.Module) -> Iterator[None]:
+    """Let the closed form stand in for a responsibility table, which knows no validation utterances."""
+    if isinstance(guide, MixtureGuide) and isinstance(guide.responsibility, TableResponsibility):
+        table = guide.responsibility
+        guide.responsibility = CollapsedResponsibility()
+        try:
+            yield
+        finally:
+            guide.responsibility = table
+    else:
+        yield

@@ -1,0 +1,126 @@
+"""Priors of z under one value of the mixture variable alpha."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from minvae_pyro.models.speech_prior import SpeechPrior, shallow_copy
+from minvae_pyro.nn.visual import MouthConvolution
+from minvae_pyro.probability.normals import Gaussian
+from minvae_pyro.utterances import Utterances
+
+
+class ConstantComponent(nn.Module):
+    """The published component: one learnt normal for every frame, N(mu, var I) (arXiv 1912.10647).
+
+    Args:
+        latent_dim: L.
+    """
+
+    def __init__(self, latent_dim: int = 32) -> None:
+        super().__init__()
+        self.mean = nn.Parameter(torch.zeros(latent_dim))
+        self.log_scale = nn.Parameter(torch.zeros(()))
+
+    def forward(self, utterances: Utterances) -> Gaussian:
+        """Mean and scale, each (L,)."""
+        return self.mean, self.log_scale.exp().expand_as(self.mean)
+
+
+class StandardComponent(nn.Module):
+    """The standard normal, N(0, I): the prior of every VAE.
+
+    Args:
+        latent_dim: L.
+    """
+
+    mean: Tensor
+
+    def __init__(self, latent_dim: int = 32) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(latent_dim), persistent=False)
+
+    def forward(self, utterances: Utterances) -> Gaussian:
+        """Mean and scale, each (L,)."""
+        return self.mean, torch.ones_like(self.mean)
+
+
+class ConditionalComponent(nn.Module):
+    """A component that depends on the mouth, N(mu(mouth), var(mouth)): AV-CVAE's prior (arXiv 1908.02590).
+
+    Frames without a mouth fall back to the standard normal.
+
+    Args:
+        network: maps crops (B, N, 67, 67) and ``mouth_seen`` (B, N) to mean and scale, each (B, N, L).
+    """
+
+    def __init__(self, network: nn.Module | None = None) -> None:
+        super().__init__()
+        self.network = MouthConvolution() if network is None else network
+
+    def forward(self, utterances: Utterances) -> Gaussian:
+        """Mean and scale, each (B, N, L)."""
+        seen = utterances.mouth_seen[..., None]
+        mean, scale = utterances.seen_by(self.network)
+        return torch.where(seen, mean, 0.0), torch.where(seen, scale, 1.0)
+
+
+class GivenComponent(nn.Module):
+    """A component worked out beforehand for one batch.
+
+    Args:
+        mean: (B, N, L) or (L,).
+        scale: of the same shape, > 0.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, mean: Tensor, scale: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("scale", scale)
+
+    def forward(self, utterances: Utterances) -> Gaussian:
+        """Mean and scale as given."""
+        return self.mean, self.scale
+
+
+class SharpenedComponent(nn.Module):
+    """A component with its variance multiplied by a temperature.
+
+    Equation :eq:`sharpened-component`.
+
+    Below one it trusts the mean more than training does: in a frame of noise there is little else to go by. Frames
+    without a mouth stay as they are.
+
+    Args:
+        component: any component.
+        temperature: tau > 0.
+    """
+
+    def __init__(self, component: nn.Module, temperature: float) -> None:
+        super().__init__()
+        self.component = component
+        self.temperature = temperature
+
+    def forward(self, utterances: Utterances) -> Gaussian:
+        """Mean, (B, N, L) or (L,), and scale, (B, N, L), of the sharpened component."""
+        mean, scale = self.component(utterances)
+        return mean, torch.where(utterances.mouth_seen[..., None], scale * self.temperature**0.5, scale)
+
+
+def sharpen(prior: SpeechPrior, temperature: float) -> SpeechPrior:
+    """A copy of the prior whose visual component is sharpened; a prior without one is returned as it is.
+
+    Args:
+        prior: any speech prior.
+        temperature: tau > 0, see :class:`SharpenedComponent`.
+    """
+    component = getattr(prior, "visual_component", None)
+    if component is None:
+        return prior
+    sharpened = shallow_copy(prior)
+    sharpened.visual_component = SharpenedComponent(component, temperature)
+    return sharpened

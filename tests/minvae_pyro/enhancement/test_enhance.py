@@ -1,0 +1,132 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from minvae_pyro import UserError, enhance, load_checkpoint
+from minvae_pyro.inference import InferenceEngine, StochasticVariational, VariationalEM
+from minvae_pyro.synthetic.talker import SyntheticUtterance
+from minvae_pyro.video.track import MouthTrack
+
+
+def tone(rate: int, samples: int, hertz: float = 1000.0) -> Tensor:
+    return 0.5 * torch.sin(2 * torch.pi * hertz * torch.arange(samples, dtype=torch.float64) / rate).float()
+
+
+def film(utterance: SyntheticUtterance, seen: Tensor | None = None) -> MouthTrack:
+    return MouthTrack(
+        utterance.crops, utterance.times, torch.ones(len(utterance.times)).bool() if seen is None else seen
+    )
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 16000, 44100, 48000, 96000])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_speech_has_the_length_rate_level_and_channels_of_the_recording(
+    known_inference: Any, tiny_checkpoint: Path, rate: int, channels: int
+) -> None:
+    samples = rate // 2 + 7
+    sound = torch.stack([tone(rate, samples) * (channel + 1) / channels for channel in range(channels)])
+    result = enhance(sound, sample_rate=rate, checkpoint=tiny_checkpoint)
+    assert result.speech.shape == sound.shape
+    assert result.sample_rate == rate
+    assert result.seconds == samples / rate
+    # nothing to remove, so it comes back, but for the ringing of the resampler at its ends
+    middle = slice(rate // 50, -rate // 50)
+    torch.testing.assert_close(result.speech[:, middle], sound[:, middle], rtol=0, atol=2e-3)
+    torch.testing.assert_close(result.speech + result.noise, sound)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 96000])
+@pytest.mark.parametrize("seconds", [1e-5, 0.01])
+def test_ten_milliseconds_and_one_sample_are_enough(tiny_checkpoint: Path, rate: int, seconds: float) -> None:
+    sound = tone(rate, max(1, round(seconds * rate))) + 0.01
+    result = enhance(sound, sample_rate=rate, checkpoint=tiny_checkpoint)
+    assert result.speech.shape == (1, len(sound))
+    assert torch.isfinite(result.speech).all()
+    # of one sample at 96 kHz there is nothing left at 16 kHz
+    assert bool(result.objective) == (rate < 96000 or seconds > 1e-5)
+    if result.audio_responsibility is not None:
+        assert result.audio_responsibility.shape == result.frame_times.shape
+
+
+def test_nothing_is_kept_where_the_model_hears_nothing(known_inference: Any, tiny_checkpoint: Path) -> None:
+    low, high = tone(48000, 24000, 1000), tone(48000, 24000, 12000)
+    result = enhance(low + high, sample_rate=48000, checkpoint=tiny_checkpoint)
+    middle = slice(2000, -2000)
+    torch.testing.assert_close(result.speech[0, middle], low[middle], rtol=0, atol=2e-3)
+    torch.testing.assert_close(result.noise[0, middle], high[middle], rtol=0, atol=2e-3)
+    assert "nothing above 8 kHz is kept: the model hears no higher" in result.notes
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 48000])
+def test_silence_is_returned_as_it_is(tiny_checkpoint: Path, rate: int) -> None:
+    result = enhance(torch.zeros(2, rate // 10), sample_rate=rate, checkpoint=tiny_checkpoint)
+    assert result.speech.shape == (2, rate // 10)
+    assert not result.speech.any()
+    assert result.audio_responsibility is None
+    assert result.objective == []
+    assert "the recording is silent and is returned as it is" in result.notes
+
+
+def test_frames_without_a_mouth_are_told(
+    known_inference: Any, tiny_checkpoint: Path, utterance: SyntheticUtterance
+) -> None:
+    def notes(seen: Tensor) -> tuple[float, list[str]]:
+        result = enhance(utterance.waveform, sample_rate=16000, video=film(utterance, seen), checkpoint=tiny_checkpoint)
+        return result.faces_found, result.notes
+
+    frames = len(utterance.times)
+    assert notes(torch.ones(frames).bool()) == (1.0, [])
+    assert notes(torch.zeros(frames).bool()) == (
+        0.0,
+        ["no face was found: enhanced from the sound alone"],
+    )
+    share, (note,) = notes(torch.arange(frames) < frames // 2)
+    assert 0.4 < share < 0.6
+    assert note == f"a mouth was seen in {share:.0%} of the frames: the others are enhanced by ear"
+
+
+def test_progress_names_what_is_done(known_inference: Any, tiny_checkpoint: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    enhance(tone(16000, 8000), sample_rate=16000, checkpoint=tiny_checkpoint, progress=lambda *a: told.append(a))
+    assert told == [("looking for the mouth", 0, 0), ("enhancing", 1, 2), ("enhancing", 2, 2)]
+
+
+def test_a_device_that_is_not_there(tiny_checkpoint: Path) -> None:
+    with pytest.raises(UserError, match=r"cannot compute on cuda:77 .*choose cpu"):
+        enhance(tone(16000, 160), sample_rate=16000, checkpoint=tiny_checkpoint, device="cuda:77")
+
+
+@pytest.mark.parametrize("engine", [StochasticVariational(iterations=8), VariationalEM(iterations=8)])
+def test_the_mouth_makes_a_difference_and_the_seed_decides(
+    tiny_checkpoint: Path, utterance: SyntheticUtterance, engine: InferenceEngine
+) -> None:
+    noise = 0.03 * torch.randn(len(utterance.waveform), generator=torch.Generator().manual_seed(0))
+    loaded = load_checkpoint(tiny_checkpoint)
+
+    def run(video: MouthTrack | None, seed: int = 0) -> Any:
+        return enhance(
+            utterance.waveform + noise,
+            sample_rate=16000,
+            video=video,
+            checkpoint=loaded,
+            engine=engine,
+            seed=seed,
+        )
+
+    seen, again, other, heard = run(film(utterance)), run(film(utterance)), run(film(utterance), 1), run(None)
+    assert torch.equal(seen.speech, again.speech)
+    assert not torch.equal(seen.speech, other.speech)
+    assert not torch.equal(seen.speech, heard.speech)
+    assert seen.faces_found == 1
+    assert heard.faces_found == 0
+    assert heard.mouth is None
+    # without a mouth only the sound can explain a frame
+    assert float(heard.audio_responsibility.min()) > 0.99
+    assert seen.objective[-1] > seen.objective[0]
+    # a Wiener filter takes away and adds nothing
+    assert float(seen.speech.square().mean()) < float((utterance.waveform + noise).square().mean())
+    assert (seen.engine, seen.checkpoint) == (type(engine).__name__, "")
+    assert seen.real_time_factor == seen.elapsed / seen.seconds

@@ -1,0 +1,325 @@
+"""Ablations from outside: other mouths against loops over frames, known alpha against the prior that has none."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pyro
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pyro import poutine
+from torch import Tensor, nn
+from torch.distributions import Normal, kl_divergence
+
+from minvae_pyro.guides import (
+    AudioGuide,
+    GatedResponsibility,
+    MeanFieldGuide,
+    MixtureGuide,
+    MouthEncoder,
+    NoisyAudioEncoder,
+    PointGuide,
+)
+from minvae_pyro.inference import StochasticVariational, VariationalEM, infer
+from minvae_pyro.models import (
+    AudioVAE,
+    ConditionalComponent,
+    ConditionalMinVAE,
+    DeepKalmanFilter,
+    FrozenNoise,
+    MinVAE,
+    MixtureOfVAEs,
+    NMFNoise,
+    SpeechPrior,
+    StandardComponent,
+    SwitchingVAE,
+)
+from minvae_pyro.nn.audio import SpectrumDecoder, SpectrumEncoder
+from minvae_pyro.nn.visual import MouthPerceptron
+from minvae_pyro.probability.bernoulli import KnownAlpha
+from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
+from minvae_pyro.probability.handlers import condition_alpha, hidden_block, in_force
+from minvae_pyro.probability.parameters import local_parameters
+from minvae_pyro.utterances import Utterances
+from minvae_pyro.video.occlusion import frozen, late, masked, occlude, shuffled
+
+LATENT, FREQUENCIES, FRAMES = 2, 4, 5
+ENGINES: dict[str, Any] = {"svi": StochasticVariational, "vem": VariationalEM}
+
+
+def batch(complex_values: bool = True) -> Utterances:
+    generator = torch.Generator().manual_seed(1)
+    spectrum = torch.randn(2, FRAMES, FREQUENCIES, generator=generator, dtype=torch.complex128)
+    mouth = torch.rand(2, FRAMES, 67, 67, generator=generator, dtype=torch.float64)
+    utterances = Utterances.from_spectrum(spectrum if complex_values else spectrum.abs().square(), mouth)
+    utterances.mask[1, 3:] = False
+    utterances.mouth_seen[1, 3:] = False
+    utterances.mouth_seen[0, 2] = False
+    return utterances
+
+
+def decoder(seed: int) -> SpectrumDecoder:
+    torch.manual_seed(seed)
+    return SpectrumDecoder(LATENT, 3, FREQUENCIES)
+
+
+def looking() -> MouthPerceptron:
+    torch.manual_seed(7)
+    return MouthPerceptron((3, 3), LATENT)
+
+
+class Level(nn.Module):
+    """A gate that says the same of every frame."""
+
+    def forward(self, heard: Tensor, predicted: Tensor, seen: Any, mask: Tensor) -> Tensor:
+        return heard.new_full(mask.shape, -1.5)
+
+
+class SeeingVAE(AudioVAE):
+    """The visual half of a conditional MIN-VAE as a prior of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(LATENT, decoder(1))
+        self.component = ConditionalComponent(looking())
+
+    def z_prior(self, utterances: Utterances) -> torch.distributions.Distribution:
+        return pyro.distributions.Normal(*self.component(utterances)).to_event(1)
+
+
+def conditional() -> SpeechPrior:
+    prior = ConditionalMinVAE(LATENT, looking())
+    prior.decoder = decoder(1)
+    return prior
+
+
+def constant() -> SpeechPrior:
+    return MinVAE(LATENT, decoder(1), StandardComponent(LATENT), ConditionalComponent(looking()))
+
+
+def mixture_of_vaes() -> SpeechPrior:
+    return MixtureOfVAEs(AudioVAE(LATENT, decoder(1)), AudioVAE(LATENT, decoder(2)))
+
+
+def switching() -> SpeechPrior:
+    return SwitchingVAE(AudioVAE(LATENT, decoder(1)), AudioVAE(LATENT, decoder(2)))
+
+
+# each with what is left of it when alpha is 1, and when it is 0
+PRIORS: dict[str, Any] = {
+    "conditional": (conditional, SeeingVAE),
+    "constant": (constant, SeeingVAE),
+    "mixture of VAEs": (mixture_of_vaes, lambda: AudioVAE(LATENT, decoder(2))),
+    "switching": (switching, lambda: AudioVAE(LATENT, decoder(2))),
+}
+
+
+def checkpoint(prior: SpeechPrior, gate: bool = False) -> Any:
+    """What `infer` reads of a checkpoint."""
+    torch.manual_seed(3)
+    heard, seen = NoisyAudioEncoder(SpectrumEncoder(FREQUENCIES, 3, LATENT)), MouthEncoder(looking())
+    guide = MixtureGuide(prior, heard, seen, GatedResponsibility(Level())) if gate else AudioGuide(heard)
+    return SimpleNamespace(prior=prior.double(), guide=guide.double(), enhancement={})
+
+
+def inferred(trained: Any, utterances: Utterances, engine: str = "svi", **settings: Any) -> Any:
+    settings = {"start": "audio", "guide": PointGuide(), "noise": NMFNoise(2), **settings}
+    return infer(trained, utterances, engine=ENGINES[engine](iterations=4), **settings)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("value", [0, 1])
+@pytest.mark.parametrize("name", PRIORS)
+def test_with_alpha_known_one_half_of_the_prior_is_left(name: str, value: int, engine: str) -> None:
+    whole, visual = PRIORS[name]
+    half = AudioVAE(LATENT, decoder(1)) if value else visual()
+    with condition_alpha(value):
+        known = inferred(checkpoint(whole()), batch(), engine)
+    alone = inferred(checkpoint(half), batch(), engine)
+    torch.testing.assert_close(known.gain, alone.gain, rtol=1e-8, atol=1e-9)
+    torch.testing.assert_close(known.guide.mean, alone.guide.mean, rtol=1e-8, atol=1e-9)
+    assert known.objective == pytest.approx(alone.objective, rel=1e-8)
+    torch.testing.assert_close(known.audio_responsibility, torch.full((2, FRAMES), float(value), dtype=torch.float64))
+    free = inferred(checkpoint(whole()), batch(), engine)
+    assert not torch.allclose(free.gain, known.gain, rtol=1e-4)
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_what_is_known_overrules_a_learnt_gate_and_where_it_makes_inference_start(value: int) -> None:
+    trained = checkpoint(conditional(), gate=True)
+    gated = inferred(trained, batch(), start="both")
+    with condition_alpha(value):
+        known = inferred(trained, batch(), start="both")
+        started = inferred(trained, batch(), start="audio" if value else "visual")
+    torch.testing.assert_close(known.gain, started.gain)
+    torch.testing.assert_close(known.audio_responsibility.mean(), torch.tensor(float(value)).double())
+    assert not torch.allclose(gated.gain, known.gain, rtol=1e-4)
+
+
+def test_a_prior_without_alpha_does_not_mind() -> None:
+    for prior in (AudioVAE(LATENT, decoder(1)), DeepKalmanFilter(LATENT, decoder=decoder(1))):
+        trained = checkpoint(prior)
+        with condition_alpha(0):
+            known = inferred(trained, batch(), guide=MeanFieldGuide())
+        assert torch.equal(known.gain, inferred(trained, batch(), guide=MeanFieldGuide()).gain)
+        assert known.audio_responsibility is None
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_the_enumerated_bound_is_that_of_the_known_branch(value: int) -> None:
+    utterances, prior = batch(complex_values=False), conditional()
+    trained = checkpoint(prior, gate=True)
+    guide = trained.guide
+    elbo = AnalyticTraceEnum_ELBO(max_plate_nesting=2)
+    with local_parameters(prior, guide):
+        torch.manual_seed(0)
+        with condition_alpha(value):
+            loss = elbo.loss(prior, guide, utterances)
+        torch.manual_seed(0)
+        wrapped = elbo.loss(condition_alpha(value)(prior), condition_alpha(value)(guide), utterances)
+    torch.manual_seed(0)
+    draw = Normal(*guide.posteriors(utterances)).rsample()[value]
+    posterior = Normal(*(guide.encode_audio(utterances) if value else guide.encode_visual(utterances)))
+    other = prior.audio_component if value else prior.visual_component
+    variance = prior.decoder(draw)
+    bound = (-variance.log() - utterances.power / variance).sum(-1)
+    bound = bound - kl_divergence(posterior, Normal(*other(utterances))).sum(-1)
+    expected = -(bound * utterances.mask).sum().item()
+    assert loss == pytest.approx(expected, rel=1e-9)
+    assert wrapped == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_innermost_of_two_holds_and_none_is_left_behind() -> None:
+    plain = pyro.distributions.Bernoulli(logits=torch.zeros(2, 3))
+    with condition_alpha(0), condition_alpha(1):
+        inner = in_force(plain)
+        site = poutine.trace(lambda: pyro.sample("alpha", plain)).get_trace().nodes["alpha"]["fn"]
+        other = pyro.sample("other", plain)
+    assert isinstance(inner, KnownAlpha)
+    assert isinstance(site, KnownAlpha)
+    assert (inner.mean == 1).all()
+    assert (site.mean == 1).all()
+    assert other.shape == (2, 3)
+    assert in_force(plain) is plain
+    assert inner.tilted(torch.full((2, 3), -1e3)) is inner
+
+
+def test_a_story_told_aside_is_hidden_but_knows_what_is_known() -> None:
+    def story() -> Any:
+        with hidden_block():
+            return poutine.trace(lambda: pyro.sample("alpha", pyro.distributions.Bernoulli(0.5))).get_trace()
+
+    with condition_alpha(1), poutine.trace() as outside:
+        inside = story()
+    assert not outside.trace.nodes
+    assert isinstance(inside.nodes["alpha"]["fn"], KnownAlpha)
+
+
+@pytest.mark.parametrize("value", [0.5, 2, -1])
+def test_alpha_is_zero_or_one(value: Any) -> None:
+    with pytest.raises(ValueError, match=f"alpha is 0 or 1, not {value}"):
+        condition_alpha(value)
+
+
+OCCLUSIONS = {
+    "masked": (masked(1, 3), lambda n, _: None if n in (1, 2) else n),
+    "masked to the end": (masked(3), lambda n, _: None if n >= 3 else n),
+    "frozen": (frozen(1), lambda n, _: min(n, 1)),
+    "late": (late(2), lambda n, _: n - 2 if n >= 2 else None),
+    "early is late by less than nothing": (late(0), lambda n, _: n),
+}
+
+
+@pytest.mark.parametrize("name", OCCLUSIONS)
+def test_each_frame_shows_the_picture_that_it_should(name: str) -> None:
+    how, source = OCCLUSIONS[name]
+    before = batch()
+    after = how(before)
+    for b in range(2):
+        for n in range(FRAMES):
+            told = source(n, b)
+            seen = told is not None and bool(before.mouth_seen[b, told]) and bool(before.mask[b, n])
+            assert bool(after.mouth_seen[b, n]) == seen, (b, n)
+            assert torch.equal(after.mouth[b, n], before.mouth[b, told] if seen else torch.zeros(67, 67).double())
+    for kept in ("spectrum", "noisy_power", "mask", "index"):
+        assert getattr(after, kept) is getattr(before, kept)
+
+
+@given(seed=st.integers(0, 2**31))
+def test_shuffling_keeps_every_picture_and_leaves_padding_alone(seed: int) -> None:
+    before = batch()
+    after = shuffled(seed)(before)
+    assert torch.equal(shuffled(seed)(before).mouth, after.mouth)
+    for b, length in enumerate([FRAMES, 3]):
+        places = []
+        for n in range(length):
+            found = [m for m in range(length) if torch.equal(after.mouth[b, n], before.mouth[b, m])]
+            if after.mouth_seen[b, n]:
+                places += found
+        assert sorted(places) == [m for m in range(length) if before.mouth_seen[b, m]]
+        assert not after.mouth_seen[b, length:].any()
+
+
+def test_shuffling_does_shuffle() -> None:
+    before = batch()
+    orders = {tuple(shuffled(seed)(before).mouth[0, :, 0, 0].tolist()) for seed in range(20)}
+    assert len(orders) > 10
+
+
+@pytest.mark.parametrize("how", [masked(), frozen(0), shuffled(0), late(1)])
+def test_without_a_video_nothing_is_made_up(how: Any) -> None:
+    blind = batch().without_mouth()
+    after = how(blind)
+    assert not after.mouth_seen.any()
+    assert after.mouth.untyped_storage().nbytes() < 100
+
+
+def test_the_last_handler_put_around_is_the_first_to_act() -> None:
+    composed = occlude(occlude(lambda utterances: utterances, masked(0, 2)), late(1))(batch())
+    assert torch.equal(composed.mouth, masked(0, 2)(late(1)(batch())).mouth)
+    assert not torch.equal(composed.mouth, late(1)(masked(0, 2)(batch())).mouth)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_blind_inference_is_that_of_sound_alone(engine: str) -> None:
+    trained = checkpoint(conditional(), gate=True)
+    blind = occlude(inferred, masked())
+    alone = inferred(trained, batch().without_mouth(), engine)
+    for result in (blind(trained, batch(), engine), blind(trained=trained, utterances=batch(), engine=engine)):
+        torch.testing.assert_close(result.gain, alone.gain)
+    assert (alone.audio_responsibility == blind(trained, batch()).audio_responsibility).all()
+
+
+def test_model_and_guide_can_see_different_mouths() -> None:
+    utterances, prior = batch(complex_values=False), conditional()
+    guide = checkpoint(prior, gate=True).guide
+    elbo = AnalyticTraceEnum_ELBO(max_plate_nesting=2)
+    other = utterances.replace(mouth=1 - utterances.mouth)
+
+    def loss(model: Any, guide: Any, utterances: Utterances) -> float:
+        torch.manual_seed(0)
+        return elbo.loss(model, guide, utterances)
+
+    with local_parameters(prior, guide):
+        changed_prior, changed_guide = occlude(prior, lambda _: other), occlude(guide, lambda _: other)
+        losses = {
+            loss(prior, guide, utterances),
+            loss(prior, changed_guide, utterances),
+            loss(changed_prior, guide, utterances),
+            loss(changed_prior, changed_guide, utterances),
+        }
+        assert len(losses) == 4
+        assert loss(prior, guide, other) in losses
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", PRIORS)
+def test_all_ablations_at_once(name: str, engine: str) -> None:
+    utterances = batch()
+    noise = NMFNoise(2).start(utterances, torch.Generator().manual_seed(5))
+    trained = checkpoint(PRIORS[name][0]())
+    with condition_alpha(1):
+        result = occlude(inferred, shuffled(1))(trained, utterances, engine, noise=FrozenNoise(noise))
+    alone = inferred(checkpoint(AudioVAE(LATENT, decoder(1))), utterances, engine, noise=FrozenNoise(noise))
+    torch.testing.assert_close(result.gain, alone.gain, rtol=1e-8, atol=1e-9)
+    assert torch.equal(result.mixture.noise(utterances), noise(utterances))
