@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pyro
 import pyro.distributions as dist
-from pyro.nn import PyroModule
-from torch import Tensor, nn
 
+from minvae_pyro.guides.base import TrainingGuide
 from minvae_pyro.models.audio_visual import AudioVisualVAE, ConditionalVAE
 from minvae_pyro.nn.audio_visual import ConcatenatingEncoder
+from minvae_pyro.nn.base import AudioVisualEncoder
 from minvae_pyro.probability.normals import Gaussian
 from minvae_pyro.utterances import Utterances
 
 
-class AudioVisualGuide(PyroModule):
+class AudioVisualGuide(TrainingGuide):
     """q(z) = N(encoder(heard, v)), v the features of the mouth that the prior sees too.
 
     Args:
@@ -21,7 +21,7 @@ class AudioVisualGuide(PyroModule):
         encoder: maps power (B, N, F) and features (B, N, V) to mean and scale, each (B, N, L).
     """
 
-    def __init__(self, prior: AudioVisualVAE, encoder: nn.Module | None = None) -> None:
+    def __init__(self, prior: AudioVisualVAE, encoder: AudioVisualEncoder | None = None) -> None:
         super().__init__()
         # in a list, so that the prior's weights are not the guide's as well
         self._prior = [prior]
@@ -41,10 +41,6 @@ class AudioVisualGuide(PyroModule):
         if isinstance(prior, ConditionalVAE):
             return prior.visual_component(utterances)
         return self.posterior(utterances)
-
-    def gate_logits(self, utterances: Utterances) -> Tensor | None:
-        """None: there is no mixture variable."""
-        return None
 
     def forward(self, utterances: Utterances) -> None:
         """Sample ``z``."""

@@ -6,17 +6,18 @@ from typing import Any
 
 import pyro
 import pyro.distributions as dist
-from pyro.nn import PyroModule
-from torch import Tensor, nn
+from torch import Tensor
 
+from minvae_pyro.guides.base import TrainingGuide
 from minvae_pyro.models.deep_kalman_filter import DeepKalmanFilter
+from minvae_pyro.nn.base import SequenceEncoder
 from minvae_pyro.nn.recurrent import RecurrentEncoder, StructuredEncoder
 from minvae_pyro.probability.gauss_markov import MarkovNormal
 from minvae_pyro.probability.normals import Gaussian
 from minvae_pyro.utterances import Utterances
 
 
-class RecurrentGuide(PyroModule):
+class RecurrentGuide(TrainingGuide):
     """Frames are independent given the sound, but each is told all of it (arXiv 1609.09869, MF-LR).
 
     ::
@@ -30,7 +31,7 @@ class RecurrentGuide(PyroModule):
             each (B, N, L).
     """
 
-    def __init__(self, prior: DeepKalmanFilter, encoder: nn.Module | None = None) -> None:
+    def __init__(self, prior: DeepKalmanFilter, encoder: SequenceEncoder | None = None) -> None:
         super().__init__()
         # in a list, so that the prior's weights are not the guide's as well
         self._prior = [prior]
@@ -58,10 +59,6 @@ class RecurrentGuide(PyroModule):
             if prior.visual_features is None
             else prior.condition_on(utterances).z_prior(utterances).mean_path()
         )
-
-    def gate_logits(self, utterances: Utterances) -> Tensor | None:
-        """None: there is no mixture variable."""
-        return None
 
     def forward(self, utterances: Utterances) -> None:
         """Sample ``z``."""

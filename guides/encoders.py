@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from torch import nn
+from abc import abstractmethod
 
 from minvae_pyro.nn.audio import SpectrumEncoder
+from minvae_pyro.nn.base import AudioEncoder, VisualEncoder
 from minvae_pyro.nn.visual import MouthConvolution
 from minvae_pyro.probability.normals import Gaussian
+from minvae_pyro.probability.parameters import AbstractModule
 from minvae_pyro.utterances import Utterances
 
 
-class NoisyAudioEncoder(nn.Module):
+class ZPosterior(AbstractModule):
+    """q(z | alpha) under one value of alpha: an encoder, and which part of a batch it reads."""
+
+    @abstractmethod
+    def forward(self, utterances: Utterances) -> Gaussian:
+        """Mean and scale, each (B, N, L)."""
+
+
+class NoisyAudioEncoder(ZPosterior):
     """q(z | alpha = 1): the audio encoder on what is heard (in training possibly with noise injected).
 
     Args:
         encoder: maps power (B, N, F) to mean and scale, each (B, N, L).
     """
 
-    def __init__(self, encoder: nn.Module | None = None) -> None:
+    def __init__(self, encoder: AudioEncoder | None = None) -> None:
         super().__init__()
         self.encoder = SpectrumEncoder() if encoder is None else encoder
 
@@ -26,7 +36,7 @@ class NoisyAudioEncoder(nn.Module):
         return self.encoder(utterances.noisy_power)
 
 
-class CleanAudioEncoder(nn.Module):
+class CleanAudioEncoder(ZPosterior):
     """The audio encoder on the clean power that the likelihood scores.
 
     In training it is the posterior that a component conditioned on the mouth is fitted to: the divergence
@@ -36,7 +46,7 @@ class CleanAudioEncoder(nn.Module):
         encoder: maps power (B, N, F) to mean and scale, each (B, N, L).
     """
 
-    def __init__(self, encoder: nn.Module | None = None) -> None:
+    def __init__(self, encoder: AudioEncoder | None = None) -> None:
         super().__init__()
         self.encoder = SpectrumEncoder() if encoder is None else encoder
 
@@ -45,14 +55,14 @@ class CleanAudioEncoder(nn.Module):
         return self.encoder(utterances.power)
 
 
-class MouthEncoder(nn.Module):
+class MouthEncoder(ZPosterior):
     """q(z | alpha = 0): the visual encoder on the mouth.
 
     Args:
         network: maps crops (B, N, 67, 67) and ``mouth_seen`` (B, N) to mean and scale, each (B, N, L).
     """
 
-    def __init__(self, network: nn.Module | None = None) -> None:
+    def __init__(self, network: VisualEncoder | None = None) -> None:
         super().__init__()
         self.network = MouthConvolution() if network is None else network
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pyro
 import pyro.distributions as dist
 import torch
-from pyro.nn import PyroModule
-from torch import Tensor, nn
+from torch import Tensor
 
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides.alpha_posterior import branches, code_at
-from minvae_pyro.guides.encoders import CleanAudioEncoder, MouthEncoder, NoisyAudioEncoder
+from minvae_pyro.guides.base import TrainingGuide
+from minvae_pyro.guides.encoders import CleanAudioEncoder, MouthEncoder, NoisyAudioEncoder, ZPosterior
 from minvae_pyro.guides.responsibility import CollapsedResponsibility, Evidence, Responsibility
 from minvae_pyro.models.min_vae import MinVAE
 from minvae_pyro.models.speech_prior import SpeechPrior
@@ -18,7 +18,7 @@ from minvae_pyro.probability.normals import Gaussian, PresampledNormal
 from minvae_pyro.utterances import Utterances
 
 
-class MixtureGuide(PyroModule):
+class MixtureGuide(TrainingGuide):
     """The mixture of inference networks, q(alpha) q(z | alpha) (arXiv 1912.10647).
 
     ::
@@ -40,8 +40,8 @@ class MixtureGuide(PyroModule):
     def __init__(
         self,
         prior: SpeechPrior,
-        audio: nn.Module | None = None,
-        visual: nn.Module | None = None,
+        audio: ZPosterior | None = None,
+        visual: ZPosterior | None = None,
         responsibility: Responsibility | None = None,
     ) -> None:
         super().__init__()
@@ -163,7 +163,7 @@ class SharedGuide(MixtureGuide):
     """
 
     def __init__(
-        self, prior: MinVAE, posterior: nn.Module | None = None, responsibility: Responsibility | None = None
+        self, prior: MinVAE, posterior: ZPosterior | None = None, responsibility: Responsibility | None = None
     ) -> None:
         posterior = CleanAudioEncoder() if posterior is None else posterior
         super().__init__(prior, posterior, posterior, responsibility)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 
 from minvae_pyro.guides.audio_visual import AudioVisualGuide
+from minvae_pyro.guides.encoders import ZPosterior
 from minvae_pyro.guides.min_vae import MixtureGuide
 from minvae_pyro.guides.responsibility import Responsibility
 from minvae_pyro.models.mixture_of_vaes import MixtureOfVAEs
+from minvae_pyro.nn.base import AudioVisualEncoder
 from minvae_pyro.probability.normals import Gaussian
 from minvae_pyro.utterances import Utterances
 
@@ -35,8 +36,8 @@ class TwoVAEsGuide(MixtureGuide):
     def __init__(
         self,
         prior: MixtureOfVAEs,
-        audio: nn.Module | None = None,
-        encoder: nn.Module | None = None,
+        audio: ZPosterior | None = None,
+        encoder: AudioVisualEncoder | None = None,
         responsibility: Responsibility | None = None,
     ) -> None:
         super().__init__(prior, audio, AudioVisualGuide(prior.visual, encoder), responsibility)

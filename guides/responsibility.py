@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pyro.distributions as dist
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from minvae_pyro.guides.alpha_posterior import alpha_posterior
 from minvae_pyro.models.alpha_priors import audio_where_unseen
+from minvae_pyro.nn.base import Gate
 from minvae_pyro.nn.gate import AgreementGate
 from minvae_pyro.probability.bernoulli import DeferredBernoulli
 from minvae_pyro.probability.normals import Gaussian
+from minvae_pyro.probability.parameters import AbstractModule
 from minvae_pyro.utterances import Utterances
 
 
@@ -38,12 +41,12 @@ class Evidence:
         return prior, audio - visual
 
 
-class Responsibility(nn.Module):
+class Responsibility(AbstractModule):
     """A rule for q(alpha = 1)."""
 
+    @abstractmethod
     def forward(self, utterances: Utterances, evidence: Evidence) -> Tensor:
         """Log-odds of alpha = 1 on clean speech, (B, N)."""
-        raise NotImplementedError(f"{type(self).__name__} must give the log-odds of alpha = 1")
 
     def posterior(self, utterances: Utterances, evidence: Evidence) -> dist.Distribution:
         """q(alpha) on clean speech, batch shape (B, N); every frame by itself unless a rule knows better."""
@@ -141,7 +144,7 @@ class GatedResponsibility(Responsibility):
         gate: log-odds from heard power, predicted variance, what the mouth suggests and a mask.
     """
 
-    def __init__(self, gate: nn.Module | None = None) -> None:
+    def __init__(self, gate: Gate | None = None) -> None:
         super().__init__()
         self.gate = AgreementGate() if gate is None else gate
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import pyro
 import pyro.distributions as dist
-from pyro.nn import PyroModule
-from torch import Tensor, nn
 
-from minvae_pyro.guides.encoders import MouthEncoder, NoisyAudioEncoder
+from minvae_pyro.guides.base import TrainingGuide
+from minvae_pyro.guides.encoders import MouthEncoder, NoisyAudioEncoder, ZPosterior
 from minvae_pyro.probability.normals import Gaussian
 from minvae_pyro.utterances import Utterances
 
 
-class AudioGuide(PyroModule):
+class AudioGuide(TrainingGuide):
     """q(z) = N(audio encoder(heard)): the posterior of A-VAE (arXiv 1902.01605).
 
     The bound that it is trained by is equation :eq:`vae-bound`.
@@ -21,7 +20,7 @@ class AudioGuide(PyroModule):
         audio: maps utterances to mean and scale of z.
     """
 
-    def __init__(self, audio: nn.Module | None = None) -> None:
+    def __init__(self, audio: ZPosterior | None = None) -> None:
         super().__init__()
         self.audio = NoisyAudioEncoder() if audio is None else audio
 
@@ -32,14 +31,6 @@ class AudioGuide(PyroModule):
     def encode_audio(self, utterances: Utterances) -> Gaussian:
         """Where z may start at test time, from the sound; here the one posterior there is."""
         return self.posterior(utterances)
-
-    def encode_visual(self, utterances: Utterances) -> Gaussian:
-        """Where z may start at test time, from the mouth; here the one posterior there is."""
-        return self.posterior(utterances)
-
-    def gate_logits(self, utterances: Utterances) -> Tensor | None:
-        """None: there is no mixture variable."""
-        return None
 
     def forward(self, utterances: Utterances) -> None:
         """Sample ``z``."""
@@ -54,8 +45,8 @@ class VisualGuide(AudioGuide):
         visual: maps utterances to mean and scale of z.
     """
 
-    def __init__(self, visual: nn.Module | None = None) -> None:
-        PyroModule.__init__(self)
+    def __init__(self, visual: ZPosterior | None = None) -> None:
+        TrainingGuide.__init__(self)
         self.visual = MouthEncoder() if visual is None else visual
 
     def posterior(self, utterances: Utterances) -> Gaussian:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
 import pyro.distributions as dist
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from minvae_pyro.models.speech_prior import SpeechPrior, shallow_copy
 from minvae_pyro.probability.bernoulli import LOGIT_BOUND
 from minvae_pyro.probability.markov import BinaryMarkovChain, independent_frames
+from minvae_pyro.probability.parameters import AbstractModule
 from minvae_pyro.utterances import Utterances
 
 
@@ -29,7 +30,7 @@ def audio_where_unseen(logit: Tensor, utterances: Utterances) -> Tensor:
     return torch.where(utterances.mouth_seen, logit, LOGIT_BOUND)
 
 
-class AlphaPrior(nn.Module, ABC):
+class AlphaPrior(AbstractModule):
     """p(alpha): a module that gives the distribution of the mixture variable in every frame."""
 
     @abstractmethod

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pyro
 import pyro.distributions as dist
-from torch import Tensor, nn
+from torch import Tensor
 
 from minvae_pyro.models.speech_prior import standard_normal
 from minvae_pyro.models.visual_features import FeatureComponent, FeaturePrior, MouthFeatures
-from minvae_pyro.nn.audio_visual import ConcatenatingDecoder, FeatureEncoder
+from minvae_pyro.models.z_priors import ZPrior
+from minvae_pyro.nn.audio_visual import ConcatenatingDecoder, FeatureEncoder, FeaturePerceptron
+from minvae_pyro.nn.base import AudioVisualDecoder, VisualFeatures
 from minvae_pyro.utterances import Plates, Utterances
 
 
@@ -29,7 +31,10 @@ class AudioVisualVAE(FeaturePrior):
     """
 
     def __init__(
-        self, latent_dim: int = 32, visual_features: nn.Module | None = None, decoder: nn.Module | None = None
+        self,
+        latent_dim: int = 32,
+        visual_features: VisualFeatures | None = None,
+        decoder: AudioVisualDecoder | None = None,
     ) -> None:
         super().__init__()
         self.latent_dim = latent_dim
@@ -69,13 +74,13 @@ class ConditionalVAE(AudioVisualVAE):
     def __init__(
         self,
         latent_dim: int = 32,
-        visual_features: nn.Module | None = None,
-        decoder: nn.Module | None = None,
-        network: nn.Module | None = None,
+        visual_features: VisualFeatures | None = None,
+        decoder: AudioVisualDecoder | None = None,
+        network: FeatureEncoder | None = None,
     ) -> None:
         super().__init__(latent_dim, visual_features, decoder)
-        network = FeatureEncoder(latent_dim=latent_dim) if network is None else network
-        self.visual_component: nn.Module = FeatureComponent(self.visual_features, network)
+        network = FeaturePerceptron(latent_dim=latent_dim) if network is None else network
+        self.visual_component: ZPrior = FeatureComponent(self.visual_features, network)
 
     def z_prior(self, utterances: Utterances) -> dist.Distribution:
         """p(z | mouth), batch shape (B, N), event shape (L,)."""

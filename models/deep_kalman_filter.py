@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Self
 
 import pyro
-from torch import Tensor, nn
+from torch import Tensor
 
 from minvae_pyro.models.visual_features import GivenFeatures, LookingPrior, exchanged
+from minvae_pyro.nn.base import AudioVisualDecoder, Decoder, LatentTransition, VisualFeatures
 from minvae_pyro.nn.recurrent import DeepDecoder, GatedTransition
 from minvae_pyro.probability.gauss_markov import MarkovNormal
 from minvae_pyro.probability.normals import Gaussian
@@ -38,9 +39,9 @@ class DeepKalmanFilter(LookingPrior):
     def __init__(
         self,
         latent_dim: int = 32,
-        transition: nn.Module | None = None,
-        decoder: nn.Module | None = None,
-        visual_features: nn.Module | None = None,
+        transition: LatentTransition | None = None,
+        decoder: Decoder | AudioVisualDecoder | None = None,
+        visual_features: VisualFeatures | None = None,
     ) -> None:
         super().__init__()
         self.latent_dim = latent_dim

@@ -7,14 +7,21 @@ from typing import Self
 import pyro
 import pyro.distributions as dist
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from minvae_pyro.models.alpha_priors import AlphaPrior, LearntAlphaPrior
 from minvae_pyro.models.speech_prior import SpeechPrior, shallow_copy
 from minvae_pyro.models.visual_features import GivenFeatures, LookingPrior
-from minvae_pyro.models.z_priors import ConditionalComponent, ConstantComponent, GivenComponent, StandardComponent
+from minvae_pyro.models.z_priors import (
+    ConditionalComponent,
+    ConstantComponent,
+    GivenComponent,
+    StandardComponent,
+    ZPrior,
+)
 from minvae_pyro.nn.audio import SpectrumDecoder
 from minvae_pyro.nn.audio_visual import ConcatenatingDecoder
+from minvae_pyro.nn.base import AudioVisualDecoder, Decoder, VisualEncoder, VisualFeatures
 from minvae_pyro.nn.visual import MouthConvolution
 from minvae_pyro.utterances import Plates, Utterances
 
@@ -50,9 +57,9 @@ class MinVAE(SpeechPrior):
     def __init__(
         self,
         latent_dim: int = 32,
-        decoder: nn.Module | None = None,
-        audio_component: nn.Module | None = None,
-        visual_component: nn.Module | None = None,
+        decoder: Decoder | None = None,
+        audio_component: ZPrior | None = None,
+        visual_component: ZPrior | None = None,
         alpha_prior: AlphaPrior | None = None,
     ) -> None:
         super().__init__()
@@ -119,7 +126,7 @@ class ConditionalMinVAE(MinVAE):
     """
 
     def __init__(
-        self, latent_dim: int = 32, network: nn.Module | None = None, alpha_prior: AlphaPrior | None = None
+        self, latent_dim: int = 32, network: VisualEncoder | None = None, alpha_prior: AlphaPrior | None = None
     ) -> None:
         super().__init__(
             latent_dim,
@@ -157,10 +164,10 @@ class MinVAEv2(LookingPrior, MinVAE):
     def __init__(
         self,
         latent_dim: int = 32,
-        decoder: nn.Module | None = None,
-        audio_component: nn.Module | None = None,
-        visual_component: nn.Module | None = None,
-        visual_features: nn.Module | None = None,
+        decoder: AudioVisualDecoder | None = None,
+        audio_component: ZPrior | None = None,
+        visual_component: ZPrior | None = None,
+        visual_features: VisualFeatures | None = None,
         alpha_prior: AlphaPrior | None = None,
     ) -> None:
         super().__init__(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import torch
 from pyro import poutine
-from pyro.nn import PyroModule
 from torch import Generator, Tensor
 
+from minvae_pyro.probability.parameters import AbstractPyroModule
 from minvae_pyro.utterances import Plates, Utterances
 
 Statistics = Callable[[], tuple[Tensor, Tensor]]
@@ -21,7 +22,7 @@ FLOOR = 1e-9
 """Smallest entry of a factor, far below the -100 dB of 24-bit sound at unit level."""
 
 
-class NoiseModel(PyroModule):
+class NoiseModel(AbstractPyroModule):
     """A model of noise variance with its own M-step.
 
     A subclass takes its hyper-parameters in the constructor and the recordings in :meth:`start`.
@@ -32,6 +33,7 @@ class NoiseModel(PyroModule):
 
     framewise: ClassVar[tuple[str, ...]] = ()
 
+    @abstractmethod
     def start(self, utterances: Utterances, generator: Generator | None = None) -> Self:
         """A copy with parameters of its own for these recordings, at their level.
 
@@ -42,7 +44,6 @@ class NoiseModel(PyroModule):
             utterances: the noisy batch.
             generator: source of randomness, on the CPU; the default one when omitted.
         """
-        raise NotImplementedError(f"{type(self).__name__} must say where its parameters start")
 
     @property
     def started(self) -> bool:
@@ -91,17 +92,17 @@ class NoiseModel(PyroModule):
             total = total + trace.nodes[name]["log_prob"].sum(1)
         return total
 
+    @abstractmethod
     def forward(self, utterances: Utterances) -> Tensor:
         """Variance of the noise, (B, N, F) > 0."""
-        raise NotImplementedError(f"{type(self).__name__} must give the variance of the noise")
 
+    @abstractmethod
     def m_step(self, statistics: Statistics) -> None:
         """Update the parameters by majorise-minimise steps; likelihood plus log-prior never falls.
 
         Args:
             statistics: to be asked anew for each block of parameters, since V follows the one before.
         """
-        raise NotImplementedError(f"{type(self).__name__} must say how its parameters are updated")
 
 
 class NMFNoise(NoiseModel):

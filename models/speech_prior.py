@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import copy
+from abc import abstractmethod
 from typing import Self, TypeVar
 
 import pyro
 import pyro.distributions as dist
 import torch
-from pyro.nn import PyroModule
 from torch import Tensor, nn
 
 from minvae_pyro.probability.likelihoods import ComplexNormal, PowerExponential
+from minvae_pyro.probability.parameters import AbstractPyroModule
 from minvae_pyro.utterances import Plates, Utterances
 
 
@@ -25,7 +26,7 @@ def spectral_likelihood(spectrum: Tensor, variance: Tensor) -> PowerExponential 
     return ComplexNormal(variance) if spectrum.is_complex() else PowerExponential(variance)
 
 
-class SpeechPrior(PyroModule):
+class SpeechPrior(AbstractPyroModule):
     """A prior over clean speech.
 
     A subclass says how latent variables come about (:meth:`latent`) and how they set the variance of speech
@@ -35,6 +36,7 @@ class SpeechPrior(PyroModule):
 
     latent_dim: int
 
+    @abstractmethod
     def latent(self, utterances: Utterances, plates: Plates) -> Tensor:
         """Sample the latent sites, opening the plates they live in.
 
@@ -46,11 +48,10 @@ class SpeechPrior(PyroModule):
             Tensor: the code, (..., B, N, C), all that the variance of speech depends on: z, or z and what else
             decides. Leading axes are draws and enumerated values.
         """
-        raise NotImplementedError(f"{type(self).__name__} must say how its latent variables come about")
 
+    @abstractmethod
     def speech_variance(self, code: Tensor, utterances: Utterances) -> Tensor:
         """Variance of clean speech, (..., B, N, F) > 0, from the code (..., B, N, C)."""
-        raise NotImplementedError(f"{type(self).__name__} must say how its code sets the variance of speech")
 
     def likelihood(self, code: Tensor, utterances: Utterances) -> dist.Distribution:
         """p(s | code), batch shape (..., B, N), event shape (F,)."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pyro
 import pyro.distributions as dist
-from torch import Tensor, nn
+from torch import Tensor
 
 from minvae_pyro.models.speech_prior import SpeechPrior, standard_normal
 from minvae_pyro.nn.audio import SpectrumDecoder
+from minvae_pyro.nn.base import Decoder
 from minvae_pyro.utterances import Plates, Utterances
 
 
@@ -27,7 +28,7 @@ class AudioVAE(SpeechPrior):
         decoder: maps z (..., L) to variance (..., F); a perceptron with 128 tanh units when omitted.
     """
 
-    def __init__(self, latent_dim: int = 32, decoder: nn.Module | None = None) -> None:
+    def __init__(self, latent_dim: int = 32, decoder: Decoder | None = None) -> None:
         super().__init__()
         self.latent_dim = latent_dim
         self.decoder = SpectrumDecoder(latent_dim) if decoder is None else decoder

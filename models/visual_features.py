@@ -8,12 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from minvae_pyro.models.speech_prior import Module, SpeechPrior, shallow_copy
+from minvae_pyro.models.z_priors import ZPrior
+from minvae_pyro.nn.base import AudioVisualDecoder, FeatureEncoder, VisualEncoder, VisualFeatures
 from minvae_pyro.nn.visual import MouthConvolution
 from minvae_pyro.probability.normals import Gaussian
 from minvae_pyro.utterances import Utterances
 
 
-class MouthFeatures(nn.Module):
+class MouthFeatures(VisualFeatures):
     """Features of the mouth: the mean that a mouth network gives, zero where no mouth was seen.
 
     A network trained to predict z from the mouth has in that mean what the mouth says of the sound.
@@ -22,7 +24,7 @@ class MouthFeatures(nn.Module):
         network: maps crops (B, N, 67, 67) and ``mouth_seen`` (B, N) to mean and scale, each (B, N, V).
     """
 
-    def __init__(self, network: nn.Module | None = None) -> None:
+    def __init__(self, network: VisualEncoder | None = None) -> None:
         super().__init__()
         self.network = MouthConvolution() if network is None else network
 
@@ -32,7 +34,7 @@ class MouthFeatures(nn.Module):
         return torch.where(utterances.mouth_seen[..., None], mean, 0.0)
 
 
-class MissingFeatures(nn.Module):
+class MissingFeatures(VisualFeatures):
     """Stands in for a network on the mouth that is not there: no frame has features.
 
     Args:
@@ -48,7 +50,7 @@ class MissingFeatures(nn.Module):
         return utterances.noisy_power.new_zeros(*utterances.mask.shape, self.feature_dim)
 
 
-class GivenFeatures(nn.Module):
+class GivenFeatures(VisualFeatures):
     """Features worked out beforehand for one batch.
 
     Args:
@@ -66,7 +68,7 @@ class GivenFeatures(nn.Module):
         return self.features
 
 
-class FeatureComponent(nn.Module):
+class FeatureComponent(ZPrior):
     """A component of the prior of z that is told the features of the mouth: the prior of AV-CVAE (arXiv 1908.02590).
 
     Frames without features, which are all zero, fall back to the standard normal.
@@ -76,7 +78,7 @@ class FeatureComponent(nn.Module):
         network: maps features to mean and scale, each (B, N, L).
     """
 
-    def __init__(self, visual_features: nn.Module, network: nn.Module) -> None:
+    def __init__(self, visual_features: VisualFeatures, network: FeatureEncoder) -> None:
         super().__init__()
         self.visual_features = visual_features
         self.network = network
@@ -117,8 +119,8 @@ class FeaturePrior(LookingPrior):
         decoder: maps z (..., B, N, L) and features (B, N, V) to variance (..., B, N, F).
     """
 
-    visual_features: nn.Module
-    decoder: nn.Module
+    visual_features: VisualFeatures
+    decoder: AudioVisualDecoder
 
     def speech_variance(self, z: Tensor, utterances: Utterances) -> Tensor:
         """Variance of speech (..., B, N, F) from z (..., B, N, L) and the mouth."""

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import torch
 from torch import Tensor, nn
 
 from minvae_pyro.models.speech_prior import SpeechPrior, shallow_copy
+from minvae_pyro.nn.base import VisualEncoder
 from minvae_pyro.nn.visual import MouthConvolution
 from minvae_pyro.probability.normals import Gaussian
+from minvae_pyro.probability.parameters import AbstractModule
 from minvae_pyro.utterances import Utterances
 
 
-class ConstantComponent(nn.Module):
+class ZPrior(AbstractModule):
+    """p(z | alpha) under one value of alpha, a diagonal normal in every frame."""
+
+    @abstractmethod
+    def forward(self, utterances: Utterances) -> Gaussian:
+        """Mean and scale, each broadcasting to (B, N, L)."""
+
+
+class ConstantComponent(ZPrior):
     """The published component: one learnt normal for every frame, N(mu, var I) (arXiv 1912.10647).
 
     Args:
@@ -28,7 +40,7 @@ class ConstantComponent(nn.Module):
         return self.mean, self.log_scale.exp().expand_as(self.mean)
 
 
-class StandardComponent(nn.Module):
+class StandardComponent(ZPrior):
     """The standard normal, N(0, I): the prior of every VAE.
 
     Args:
@@ -46,7 +58,7 @@ class StandardComponent(nn.Module):
         return self.mean, torch.ones_like(self.mean)
 
 
-class ConditionalComponent(nn.Module):
+class ConditionalComponent(ZPrior):
     """A component that depends on the mouth, N(mu(mouth), var(mouth)): AV-CVAE's prior (arXiv 1908.02590).
 
     Frames without a mouth fall back to the standard normal.
@@ -55,7 +67,7 @@ class ConditionalComponent(nn.Module):
         network: maps crops (B, N, 67, 67) and ``mouth_seen`` (B, N) to mean and scale, each (B, N, L).
     """
 
-    def __init__(self, network: nn.Module | None = None) -> None:
+    def __init__(self, network: VisualEncoder | None = None) -> None:
         super().__init__()
         self.network = MouthConvolution() if network is None else network
 
@@ -66,7 +78,7 @@ class ConditionalComponent(nn.Module):
         return torch.where(seen, mean, 0.0), torch.where(seen, scale, 1.0)
 
 
-class GivenComponent(nn.Module):
+class GivenComponent(ZPrior):
     """A component worked out beforehand for one batch.
 
     Args:
@@ -87,7 +99,7 @@ class GivenComponent(nn.Module):
         return self.mean, self.scale
 
 
-class SharpenedComponent(nn.Module):
+class SharpenedComponent(ZPrior):
     """A component with its variance multiplied by a temperature.
 
     Equation :eq:`sharpened-component`.
@@ -100,7 +112,7 @@ class SharpenedComponent(nn.Module):
         temperature: tau > 0.
     """
 
-    def __init__(self, component: nn.Module, temperature: float) -> None:
+    def __init__(self, component: ZPrior, temperature: float) -> None:
         super().__init__()
         self.component = component
         self.temperature = temperature

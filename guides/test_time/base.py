@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
+from abc import abstractmethod
 from typing import Any, ClassVar, Self
 
 import pyro
 import pyro.distributions as dist
 import torch
-from pyro.nn import PyroModule
 from torch import Tensor
 
 from minvae_pyro.guides.alpha_posterior import Story, alpha_posterior, branches
@@ -16,13 +16,14 @@ from minvae_pyro.guides.test_time.starts import Encoders
 from minvae_pyro.models.speech_prior import SpeechPrior
 from minvae_pyro.probability.handlers import in_force
 from minvae_pyro.probability.normals import CommonRandomNormal, Gaussian
+from minvae_pyro.probability.parameters import AbstractPyroModule
 from minvae_pyro.utterances import Utterances
 
 DRAWS = 4
 """Draws of z over which q(alpha) averages the likelihood, where the likelihood depends on alpha."""
 
 
-class UtteranceGuide(PyroModule):
+class UtteranceGuide(AbstractPyroModule):
     """What every guide at test time is; a subclass holds q(z) and says how it starts (:meth:`initialise`).
 
     The constructor takes settings alone, so that a guide can be named on the command line; :meth:`start` gives the
@@ -74,7 +75,6 @@ class UtteranceGuide(PyroModule):
         self, prior: SpeechPrior, utterances: Utterances, begin: Gaussian, encoders: Encoders | None
     ) -> None:
         """Set the parameters of q(z) to where they start; arguments as of :meth:`start`."""
-        raise NotImplementedError(f"{type(self).__name__} must say where q(z) starts")
 
     @torch.no_grad()
     def warm_start(self, earlier: Self, dropped: int) -> None:
@@ -92,9 +92,9 @@ class UtteranceGuide(PyroModule):
             else:
                 parameter.copy_(before[name])
 
+    @abstractmethod
     def z_posterior(self) -> dist.Distribution:
         """q(z) of each frame by itself, batch shape (B, N), or q(z | alpha), (2, B, N); event shape (L,)."""
-        raise NotImplementedError(f"{type(self).__name__} must say what q(z) is")
 
     def z_given(self, alpha: Tensor | None) -> dist.Distribution:
         """What z is drawn from: the joint distribution, for a guide whose frames hang together.

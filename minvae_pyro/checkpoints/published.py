@@ -102,7 +102,7 @@ def _av_cvae(tensors: Tensors) -> dict[str, Any]:
         hidden=_size(tensors, "mlp_z_x.linear0"),
         **sizes,
     )
-    network = _part("nn.audio_visual.FeatureEncoder", hidden=_size(tensors, "prior_layerV"), **sizes)
+    network = _part("nn.audio_visual.FeaturePerceptron", hidden=_size(tensors, "prior_layerV"), **sizes)
     features = _part("models.MissingFeatures", feature_dim=sizes["feature_dim"])
     prior = _part(
         "models.ConditionalVAE", latent_dim=latent, visual_features=features, decoder=decoder, network=network

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from minvae_pyro.nn.base import AudioEncoder, Decoder
 from minvae_pyro.probability.normals import Gaussian
 
 FREQUENCIES = 513
@@ -48,7 +49,7 @@ class GaussianHead(nn.Module):
         return mean, (0.5 * log_variance.clamp(-20.0, 10.0)).exp()
 
 
-class SpectrumEncoder(nn.Module):
+class SpectrumEncoder(AudioEncoder):
     """Frame-wise audio encoder: F -> hidden tanh units -> N(mean, scale) of z (arXiv 1912.10647, experiments).
 
     Args:
@@ -75,7 +76,7 @@ class SpectrumEncoder(nn.Module):
         return self.head(torch.tanh(self.hidden(self.transform(power))))
 
 
-class SpectrumDecoder(nn.Module):
+class SpectrumDecoder(Decoder):
     """Frame-wise decoder: z -> hidden tanh units -> variance of every bin.
 
     Args:

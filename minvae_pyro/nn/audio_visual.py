@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from minvae_pyro.nn.audio import FREQUENCIES, GaussianHead, log_power, precise
+from minvae_pyro.nn.base import AudioVisualDecoder, AudioVisualEncoder, FeatureEncoder
 from minvae_pyro.probability.normals import Gaussian
 
 
@@ -34,7 +35,7 @@ class _Concatenation(nn.Module):
         return torch.tanh(self.mix(torch.cat([one.expand(shape), other.expand(shape)], -1)))
 
 
-class ConcatenatingEncoder(nn.Module):
+class ConcatenatingEncoder(AudioVisualEncoder):
     """Frame-wise audio-visual encoder: power and features of the mouth -> N(mean, scale) of z.
 
     Args:
@@ -63,7 +64,7 @@ class ConcatenatingEncoder(nn.Module):
         return self.head(self.layers(self.transform(power), features))
 
 
-class ConcatenatingDecoder(nn.Module):
+class ConcatenatingDecoder(AudioVisualDecoder):
     """Frame-wise decoder that sees the mouth: z and features of the mouth -> variance of every bin.
 
     Args:
@@ -85,7 +86,7 @@ class ConcatenatingDecoder(nn.Module):
         return precise(self.log_variance(self.layers(latent, features))).clamp(-25.0, 25.0).exp()
 
 
-class FeatureEncoder(nn.Module):
+class FeaturePerceptron(FeatureEncoder):
     """Features of the mouth -> N(mean, scale) of z: the network of a conditional prior.
 
     Args:

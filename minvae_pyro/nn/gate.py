@@ -6,11 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from minvae_pyro.nn.audio import FREQUENCIES, precise
+from minvae_pyro.nn.base import Gate
 from minvae_pyro.nn.visual import until_last
 from minvae_pyro.probability.normals import Gaussian
 
 
-class AgreementGate(nn.Module):
+class AgreementGate(Gate):
     """Log-odds that a frame is better left to the sound, from the agreement of prediction and hearing.
 
     Spectra predicted from the mouth and heard spectra are compressed to bands, centred and scaled over the
@@ -40,22 +41,15 @@ class AgreementGate(nn.Module):
             nn.Linear(2 * features + bands, features), nn.ReLU(), nn.Dropout(dropout), nn.Linear(features, 1)
         )
 
-    def forward(self, heard: Tensor, predicted: Tensor, seen: Gaussian, mask: Tensor) -> Tensor:
-        """Log-odds of alpha = 1, (B, N).
-
-        Args:
-            heard: (B, N, F) power.
-            predicted: (B, N, F) variance of speech at the mean that the mouth suggests.
-            seen: mean and scale of z that the mouth suggests, each (B, N, L).
-            mask: (B, N) bool, frames that exist and whose mouth was seen; others do not count.
-        """
-        weight = mask[..., None].to(heard.dtype)
+    def forward(self, noisy_power: Tensor, predicted: Tensor, visual: Gaussian, mask: Tensor) -> Tensor:
+        """Log-odds of alpha = 1, (B, N); arguments as of :meth:`minvae_pyro.nn.base.Gate.forward`."""
+        weight = mask[..., None].to(noisy_power.dtype)
         count = weight.sum(1, keepdim=True).clamp_min(1.0)
-        heard, heard_spread = self._standardise(heard, weight, count)
+        heard, heard_spread = self._standardise(noisy_power, weight, count)
         predicted, predicted_spread = self._standardise(predicted, weight, count)
         product = heard * predicted
         correlation = product.sum(1, keepdim=True) / count
-        mean, scale = seen
+        mean, scale = visual
         # what the mouth claims to know of z, in nats; 30 brings it to the size of the others
         claim = (0.5 * (scale.square() + mean.square() - 1) - scale.log()).sum(-1, keepdim=True) / 30
         spreads = torch.cat([heard_spread, predicted_spread], -1).expand(-1, heard.shape[1], -1)

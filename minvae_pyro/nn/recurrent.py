@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from minvae_pyro.nn.audio import FREQUENCIES, GaussianHead, log_power, precise
+from minvae_pyro.nn.base import AudioVisualDecoder, Decoder, LatentTransition, SequenceEncoder
 from minvae_pyro.probability.normals import Gaussian
+from minvae_pyro.probability.parameters import AbstractModule
 
 
 class Fusion(nn.Module):
@@ -34,7 +36,7 @@ class Fusion(nn.Module):
         return torch.tanh(self.mix(torch.cat([inputs.expand(shape), seen.expand(shape)], -1)))
 
 
-class GatedTransition(nn.Module):
+class GatedTransition(LatentTransition):
     """p(z_n | z_{n-1}): a gate chooses between a linear and a proposed mean (arXiv 1609.09869, gated transition).
 
     ::
@@ -77,7 +79,7 @@ class GatedTransition(nn.Module):
         return precise(mean), variance.clamp_min(1e-6).sqrt()
 
 
-class DeepDecoder(nn.Module):
+class DeepDecoder(Decoder, AudioVisualDecoder):
     """Frame-wise decoder of several tanh layers: z -> variance of every bin.
 
     Args:
@@ -107,7 +109,7 @@ class DeepDecoder(nn.Module):
         return precise(self.log_variance(hidden)).clamp(-25.0, 25.0).exp()
 
 
-class _NoisyFrames(nn.Module):
+class _NoisyFrames(AbstractModule):
     """A tanh layer on the power of each frame, and what is seen beside it: what the encoders below begin with."""
 
     def __init__(
@@ -125,7 +127,7 @@ class _NoisyFrames(nn.Module):
         return frames if self.fusion is None else self.fusion(frames, features)
 
 
-class RecurrentEncoder(_NoisyFrames):
+class RecurrentEncoder(_NoisyFrames, SequenceEncoder):
     """q(z_n | all frames): a tanh layer, a network that goes both ways, N(mean, scale) (arXiv 1609.09869, MF-LR).
 
     Args:

@@ -6,11 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from minvae_pyro.nn.audio import GaussianHead
+from minvae_pyro.nn.base import VisualEncoder
 from minvae_pyro.probability.normals import Gaussian
 from minvae_pyro.utterances import MOUTH_SIZE
 
 
-class MouthPerceptron(nn.Module):
+class MouthPerceptron(VisualEncoder):
     """The published visual encoder: raw pixels of one frame, 4489 -> 512 -> 128 -> N(mean, scale) of z.
 
     Args:
@@ -36,7 +37,7 @@ class MouthPerceptron(nn.Module):
         return self.head(self.layers(mouth.flatten(-2)))
 
 
-class MouthConvolution(nn.Module):
+class MouthConvolution(VisualEncoder):
     """Small convolutional visual encoder over several frames.
 
     Crops are shrunk and normalised by the mean picture and the standard deviation of their own clip, which

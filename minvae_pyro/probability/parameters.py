@@ -1,7 +1,8 @@
-"""Where the parameters of Pyro modules live, and which of them stay as they are."""
+"""Pyro modules: which classes are only bases, where parameters live, and which of them stay as they are."""
 
 from __future__ import annotations
 
+from abc import ABCMeta
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,7 +10,17 @@ import pyro
 from pyro.nn import PyroModule
 from torch import nn
 
-import minvae_pyro.nn.audio  # noqa: F401
+
+class _AbstractMeta(type(PyroModule), ABCMeta):  # type: ignore[misc]
+    """Lets a class be both a Pyro module and abstract, and networks be turned into Pyro modules all the same."""
+
+
+class AbstractModule(nn.Module, metaclass=_AbstractMeta):
+    """A network that leaves something to subclasses: what they must say is marked by ``abc.abstractmethod``."""
+
+
+class AbstractPyroModule(PyroModule, metaclass=_AbstractMeta):
+    """A model or guide that leaves something to subclasses: what they must say is marked by ``abc.abstractmethod``."""
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from minvae_pyro.guides import (
 )
 from minvae_pyro.models import AudioVisualVAE, ConditionalComponent, ConditionalVAE, MinVAEv2, MouthFeatures
 from minvae_pyro.nn.audio import SpectrumEncoder
-from minvae_pyro.nn.audio_visual import ConcatenatingDecoder, ConcatenatingEncoder, FeatureEncoder
+from minvae_pyro.nn.audio_visual import ConcatenatingDecoder, ConcatenatingEncoder, FeaturePerceptron
 from minvae_pyro.nn.visual import MouthPerceptron
 from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.registry.build import build
@@ -40,7 +40,7 @@ def pair(kind: type[AudioVisualVAE]) -> tuple[Any, AudioVisualGuide]:
         ConcatenatingDecoder(LATENT, SIGHT, 4, FREQUENCIES),
     ]
     if kind is ConditionalVAE:
-        parts.append(FeatureEncoder(SIGHT, 4, LATENT))
+        parts.append(FeaturePerceptron(SIGHT, 4, LATENT))
     prior = scattered(kind(LATENT, *parts))
     return prior, scattered(AudioVisualGuide(prior, ConcatenatingEncoder(FREQUENCIES, SIGHT, 4, LATENT)))
 

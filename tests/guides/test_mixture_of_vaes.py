@@ -28,7 +28,7 @@ from minvae_pyro.models import (
     SwitchingVAE,
 )
 from minvae_pyro.nn.audio import SpectrumDecoder, SpectrumEncoder
-from minvae_pyro.nn.audio_visual import ConcatenatingDecoder, ConcatenatingEncoder, FeatureEncoder
+from minvae_pyro.nn.audio_visual import ConcatenatingDecoder, ConcatenatingEncoder, FeaturePerceptron
 from minvae_pyro.nn.visual import MouthPerceptron
 from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.probability.parameters import local_parameters
@@ -42,7 +42,7 @@ def pair(mixing: torch.nn.Module, rule: str = "collapsed") -> tuple[MixtureOfVAE
     """A-VAE and AV-CVAE with tiny networks and random weights; ``mixing`` decides for VAE-MM or SwVAE."""
     audio = AudioVAE(L, SpectrumDecoder(L, 4, F))
     visual = ConditionalVAE(
-        L, MouthFeatures(MouthPerceptron((3, 3), V)), ConcatenatingDecoder(L, V, 4, F), FeatureEncoder(V, 4, L)
+        L, MouthFeatures(MouthPerceptron((3, 3), V)), ConcatenatingDecoder(L, V, 4, F), FeaturePerceptron(V, 4, L)
     )
     kind = MixtureOfVAEs if isinstance(mixing, LearntAlphaPrior | FixedAlphaPrior) else SwitchingVAE
     prior = kind(audio, visual, mixing).double()

@@ -22,7 +22,7 @@ from minvae_pyro.models import (
     StandardComponent,
     sharpen,
 )
-from minvae_pyro.nn.audio_visual import ConcatenatingDecoder, FeatureEncoder
+from minvae_pyro.nn.audio_visual import ConcatenatingDecoder, FeaturePerceptron
 from minvae_pyro.nn.visual import MouthPerceptron
 from minvae_pyro.utterances import Utterances
 
@@ -50,7 +50,7 @@ def av_vae() -> AudioVisualVAE:
 
 
 def av_cvae() -> ConditionalVAE:
-    return ConditionalVAE(LATENT, MouthFeatures(Eyes(SIGHT)), decoder(), FeatureEncoder(SIGHT, 4, LATENT))
+    return ConditionalVAE(LATENT, MouthFeatures(Eyes(SIGHT)), decoder(), FeaturePerceptron(SIGHT, 4, LATENT))
 
 
 def mixture() -> MinVAEv2:

@@ -25,7 +25,7 @@ from minvae_pyro.models import (
     UtteranceMarkovAlphaPrior,
 )
 from minvae_pyro.nn.audio import SpectrumDecoder
-from minvae_pyro.nn.audio_visual import ConcatenatingDecoder, FeatureEncoder
+from minvae_pyro.nn.audio_visual import ConcatenatingDecoder, FeaturePerceptron
 from minvae_pyro.nn.visual import MouthPerceptron
 from minvae_pyro.probability.markov import BinaryMarkovChain
 from minvae_pyro.probability.parameters import local_parameters
@@ -50,7 +50,7 @@ def visual() -> SpeechPrior:
             LATENT,
             MouthFeatures(MouthPerceptron((3, 3), 2)),
             ConcatenatingDecoder(LATENT, 2, 4, FREQUENCIES),
-            FeatureEncoder(2, 4, LATENT),
+            FeaturePerceptron(2, 4, LATENT),
         )
     )
 

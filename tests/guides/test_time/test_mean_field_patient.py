@@ -20,7 +20,7 @@ from minvae_pyro.models import (
     SwitchingVAE,
 )
 from minvae_pyro.nn.audio import SpectrumDecoder
-from minvae_pyro.nn.audio_visual import ConcatenatingDecoder, FeatureEncoder
+from minvae_pyro.nn.audio_visual import ConcatenatingDecoder, FeaturePerceptron
 from minvae_pyro.nn.visual import MouthPerceptron
 from minvae_pyro.probability.markov import BinaryMarkovChain
 from minvae_pyro.utterances import Utterances
@@ -31,7 +31,7 @@ L, F, V = 3, 5, 2
 def two_vaes() -> tuple[AudioVAE, ConditionalVAE]:
     audio = AudioVAE(L, SpectrumDecoder(L, 4, F))
     visual = ConditionalVAE(
-        L, MouthFeatures(MouthPerceptron((3, 3), V)), ConcatenatingDecoder(L, V, 4, F), FeatureEncoder(V, 4, L)
+        L, MouthFeatures(MouthPerceptron((3, 3), V)), ConcatenatingDecoder(L, V, 4, F), FeaturePerceptron(V, 4, L)
     )
     return audio, visual
 

@@ -53,7 +53,7 @@ def test_draws_are_a_linear_map_whose_square_is_the_covariance(frames: int, monk
     """Fed with unit vectors in place of noise, rsample shows its matrix: no Monte Carlo is needed."""
     q = process(frames)
     units = torch.eye(frames, dtype=torch.float64)[:, None, :, None].expand(frames, 3, frames, LATENT)
-    monkeypatch.setattr("minvae_pyro.guides.test_time.smoothed.normal", lambda shape, like: units)
+    monkeypatch.setattr("minvae_pyro.probability.gauss_markov.normal", lambda shape, like: units)
     columns = (q.rsample((frames,)) - q.mean).permute(1, 3, 2, 0)  # (B, L, N, noise)
     torch.testing.assert_close(columns @ columns.mT, covariance(q))
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from minvae_pyro.nn.audio import SpectrumDecoder, SpectrumEncoder, plain_power
-from minvae_pyro.nn.audio_visual import ConcatenatingDecoder, ConcatenatingEncoder, FeatureEncoder
+from minvae_pyro.nn.audio_visual import ConcatenatingDecoder, ConcatenatingEncoder, FeaturePerceptron
 
 
 def affine(x: Tensor, layer: nn.Linear) -> Tensor:
@@ -43,7 +43,7 @@ def test_the_decoder_by_hand() -> None:
 
 
 def test_the_prior_network_by_hand() -> None:
-    network = scattered(FeatureEncoder(5, 4, 3))
+    network = scattered(FeaturePerceptron(5, 4, 3))
     features = torch.randn(2, 7, 5).double()
     hidden = affine(features, network.hidden).tanh()
     mean, scale = network(features)
@@ -66,7 +66,7 @@ def test_one_sight_serves_every_draw_of_z(shape: tuple[int, int], leading: tuple
 def test_sizes_of_the_published_networks() -> None:
     encoder = ConcatenatingEncoder(feature_dim=512, latent_dim=16, transform=plain_power)
     decoder = ConcatenatingDecoder(latent_dim=16, feature_dim=512)
-    shapes = [tuple(p.shape) for n in (encoder, decoder, FeatureEncoder(512, 128, 16)) for p in n.parameters()]
+    shapes = [tuple(p.shape) for n in (encoder, decoder, FeaturePerceptron(512, 128, 16)) for p in n.parameters()]
     assert shapes == [
         *[(128, 513), (128,), (128, 512), (128,), (128, 256), (128,), (16, 128), (16,), (16, 128), (16,)],
         *[(128, 16), (128,), (128, 512), (128,), (128, 256), (128,), (513, 128), (513,)],

@@ -1,0 +1,35 @@
+"""What every guide for training is."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from torch import Tensor
+
+from minvae_pyro.probability.normals import Gaussian
+from minvae_pyro.probability.parameters import AbstractPyroModule
+from minvae_pyro.utterances import Utterances
+
+
+class TrainingGuide(AbstractPyroModule):
+    """The posterior that a speech prior is trained with, and what inference asks of it on a noisy recording.
+
+    A guide whose constructor has an argument ``prior`` is given the prior that is trained; its annotation says which
+    priors fit. The sites that :meth:`forward` samples are those of the prior.
+    """
+
+    @abstractmethod
+    def forward(self, utterances: Utterances) -> None:
+        """Sample the latent sites of the prior."""
+
+    @abstractmethod
+    def encode_audio(self, utterances: Utterances) -> Gaussian:
+        """Where z may start at test time, from the sound: mean and scale, each (B, N, L)."""
+
+    def encode_visual(self, utterances: Utterances) -> Gaussian:
+        """Where z may start at test time, from the mouth; from the sound, unless a guide knows better."""
+        return self.encode_audio(utterances)
+
+    def gate_logits(self, utterances: Utterances) -> Tensor | None:
+        """Log-odds of alpha = 1 that can be told from a noisy recording, (B, N); None, the default, where none can."""
+        return None
