@@ -57,7 +57,7 @@ class MouthAugmentation(Transform):
     def __call__(self, utterances: Utterances, generator: Generator, corpus: Corpus) -> Utterances:
         """Change ``mouth``; frames without one stay zero."""
         if self.hide:
-            utterances = hide(utterances, (torch.rand(len(utterances), generator=generator) < self.hide)[:, None])
+            utterances = hide(utterances, _uniform(generator, len(utterances)) < self.hide)
         rows = utterances.mouth_seen.any(1).nonzero().squeeze(1)
         if len(rows) == 0:
             return utterances
@@ -65,7 +65,7 @@ class MouthAugmentation(Transform):
         # a tensor of its own from here on, changed in place: copies of video would cost more than the rest
         self._light(mouth, generator)
         self._cover(mouth, generator)
-        self._interrupt(mouth, utterances.mask[rows].sum(1), generator)
+        self._interrupt(mouth, utterances.mask[rows].sum(1, keepdim=True), generator)
         mouth[~utterances.mouth_seen[rows]] = 0
         if len(rows) < len(utterances):
             mouth = mouth.new_zeros(utterances.mouth.shape).index_copy_(0, rows, mouth)
@@ -74,20 +74,19 @@ class MouthAugmentation(Transform):
     def _move(self, mouth: Tensor, generator: Generator) -> Tensor:
         size, _, side, _ = mouth.shape
         matrix = torch.zeros(size, 2, 3)
-        scale = 1 + self.zoom * _symmetric(size, generator)
-        mirror = torch.where(torch.rand(size, generator=generator) < self.flip, -1.0, 1.0)
-        matrix[:, 0, 0], matrix[:, 1, 1] = scale * mirror, scale
+        scale = 1 + self.zoom * _uniform(generator, size, -1, 1)
+        mirror = torch.where(_uniform(generator, size) < self.flip, -1.0, 1.0)
+        matrix[:, 0, :1], matrix[:, 1, 1:2] = scale * mirror, scale
         # grid_sample measures positions in half sides
-        matrix[:, 0, 2] = self.shift * _symmetric(size, generator) * 2 / side
-        matrix[:, 1, 2] = self.shift * _symmetric(size, generator) * 2 / side
+        matrix[:, 0, 2:] = self.shift * _uniform(generator, size, -1, 1) * 2 / side
+        matrix[:, 1, 2:] = self.shift * _uniform(generator, size, -1, 1) * 2 / side
         # frames ride as channels, so that one grid per utterance serves them all
         grid = torch.nn.functional.affine_grid(matrix, [size, 1, side, side], align_corners=False)
         return torch.nn.functional.grid_sample(mouth, grid.to(mouth.dtype), padding_mode="border", align_corners=False)
 
     def _light(self, mouth: Tensor, generator: Generator) -> None:
-        size = len(mouth)
-        contrast = (1 + self.contrast * _symmetric(size, generator))[:, None, None, None]
-        brightness = self.brightness * _symmetric(size, generator)[:, None, None, None]
+        contrast = 1 + self.contrast * _uniform(generator, len(mouth), -1, 1)[..., None, None]
+        brightness = self.brightness * _uniform(generator, len(mouth), -1, 1)[..., None, None]
         mouth.sub_(0.5).mul_(contrast).add_(0.5 + brightness).clamp_(0, 1)
 
     def _cover(self, mouth: Tensor, generator: Generator) -> None:
@@ -97,36 +96,30 @@ class MouthAugmentation(Transform):
         grey = torch.rand(size, generator=generator, dtype=mouth.dtype)
         pixel = torch.arange(side)
         inside = (pixel >= corner[..., None]) & (pixel < (corner + extent)[..., None])
-        rows = (torch.rand(size, generator=generator) < self.cover).nonzero().squeeze(1)
+        rows = (_uniform(generator, size) < self.cover).nonzero()[:, 0]
         covered = inside[rows, 0, :, None] & inside[rows, 1, None, :]
         mouth[rows] = torch.where(covered[:, None], grey[rows, None, None, None], mouth[rows])
 
     def _interrupt(self, mouth: Tensor, lengths: Tensor, generator: Generator) -> None:
         size, frames = mouth.shape[:2]
-        chosen = torch.rand(size, generator=generator) < self.interrupt
+        chosen = _uniform(generator, size) < self.interrupt
         choice = torch.tensor([_KINDS.index(kind) for kind in self.kinds])
-        kind = choice[torch.randint(len(choice), (size,), generator=generator)]
+        kind = choice[torch.randint(len(choice), (size, 1), generator=generator)]
         # a span of a tenth of the utterance up to all of it
-        span = ((0.1 + 0.9 * torch.rand(size, generator=generator)) * lengths).long().clamp_min(1)
-        start = (torch.rand(size, generator=generator) * (lengths - span + 1)).long()
-        grey = torch.rand(size, generator=generator, dtype=mouth.dtype)
-        frame = torch.arange(frames)
-        within = (frame >= start[:, None]) & (frame < (start + span)[:, None]) & chosen[:, None]
-        blank, freeze, swap, late = (within & (kind == k)[:, None] for k in range(len(_KINDS)))
+        span = (_uniform(generator, size, 0.1, 1) * lengths).long().clamp_min(1)
+        start = (_uniform(generator, size) * (lengths - span + 1)).long()
+        grey = torch.rand(size, 1, generator=generator, dtype=mouth.dtype)
         # late by a quarter to three quarters of the utterance
-        delay = ((0.25 + 0.5 * torch.rand(size, generator=generator)) * lengths).long()
-        row = torch.arange(size)[:, None]
+        delay = (_uniform(generator, size, 0.25, 0.75) * lengths).long()
+        frame, row = torch.arange(frames), torch.arange(size)[:, None]
+        within = (frame >= start) & (frame < start + span) & chosen
+        blank, freeze, swap, late = (within & (kind == k) for k in range(len(_KINDS)))
         row = torch.where(swap, row.roll(1, 0), row)
-        time = torch.where(late, frame + delay[:, None], frame)
-        time = repeated_time(torch.where(freeze, frozen_time(frame, start[:, None]), time), lengths[row])
+        time = torch.where(freeze, frozen_time(frame, start), torch.where(late, frame + delay, frame))
+        time = repeated_time(time, lengths[row, 0])
         elsewhere = freeze | swap | late
         mouth[elsewhere] = mouth[row[elsewhere], time[elsewhere]]
-        mouth[blank] = grey[:, None].expand(size, frames)[blank][:, None, None]
-
-
-def _symmetric(size: int, generator: Generator) -> Tensor:
-    """Uniform numbers in [-1, 1), (size,)."""
-    return 2 * torch.rand(size, generator=generator) - 1
+        mouth[blank] = grey.expand(size, frames)[blank][:, None, None]
 
 
 @dataclass(frozen=True)
@@ -148,26 +141,30 @@ class MouthCorruption(Transform):
 
     def __call__(self, utterances: Utterances, generator: Generator, corpus: Corpus) -> Utterances:
         """Change ``mouth``, and mark the mouths given to sound without video as seen."""
-        filmed = (utterances.mouth_seen & utterances.mask).any(1)
+        filmed = (utterances.mouth_seen & utterances.mask).any(1, keepdim=True)
         if not filmed.any():
             return utterances
-        size, lengths, rows = len(utterances), utterances.mask.sum(1), filmed.nonzero().squeeze(1)
+        size, lengths, rows = len(utterances), utterances.mask.sum(1, keepdim=True), filmed.nonzero()[:, 0]
         # another filmed utterance for each, itself only when there is no other
-        step = 1 + (torch.rand(size, generator=generator) * max(1, len(rows) - 1)).long()
-        other = rows[((filmed.cumsum(0) - 1) * filmed + step) % len(rows)][:, None]
+        step = 1 + (_uniform(generator, size) * max(1, len(rows) - 1)).long()
+        other = rows[((filmed.cumsum(0) - 1) * filmed + step) % len(rows)]
 
-        chosen = filmed & (torch.rand(size, generator=generator) < self.share)
-        kind = torch.randint(5, (size,), generator=generator)
-        swap = (~filmed | (chosen & (kind < 2)))[:, None]
-        late, freeze, change = ((chosen & (kind == k))[:, None] for k in (2, 3, 4))
+        chosen = filmed & (_uniform(generator, size) < self.share)
+        kind = torch.randint(5, (size, 1), generator=generator)
+        swap = ~filmed | (chosen & (kind < 2))
+        late, freeze, change = (chosen & (kind == k) for k in (2, 3, 4))
 
         frame = own_time(utterances)
-        moment = (torch.rand(size, generator=generator) * 0.8 * lengths).long()[:, None]
-        delay = ((0.1 + 0.8 * torch.rand(size, generator=generator)) * lengths).long()[:, None]
-        gamma = (self.light * torch.randn(size, generator=generator, dtype=utterances.mouth.dtype)).exp()
+        moment = (_uniform(generator, size, 0, 0.8) * lengths).long()
+        delay = (_uniform(generator, size, 0.1, 0.9) * lengths).long()
+        gamma = (self.light * torch.randn(size, 1, generator=generator, dtype=utterances.mouth.dtype)).exp()
         row = torch.where(swap | (change & (frame >= moment)), other, torch.arange(size)[:, None])
-        time = torch.where(swap | late, frame + delay, frame)
-        time = repeated_time(torch.where(freeze, frozen_time(frame, moment), time), lengths[row])
-        shown = show(utterances, time, row)
-        shown = shown.replace(mouth=shown.mouth.clamp_min(1e-3) ** gamma[:, None, None, None])
+        time = torch.where(freeze, frozen_time(frame, moment), torch.where(swap | late, frame + delay, frame))
+        shown = show(utterances, repeated_time(time, lengths[row, 0]), row)
+        shown = shown.replace(mouth=shown.mouth.clamp_min(1e-3) ** gamma[..., None, None])
         return hide(shown, ~utterances.mask)
+
+
+def _uniform(generator: Generator, size: int, low: float = 0.0, high: float = 1.0) -> Tensor:
+    """A number between two for each utterance, (size, 1)."""
+    return low + (high - low) * torch.rand(size, 1, generator=generator)
