@@ -8,7 +8,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file, save
@@ -18,13 +17,14 @@ from minvae_pyro.files import digest_of, write_atomic
 from minvae_pyro.registry.build import make
 from minvae_pyro.registry.names import Description, resolve
 from minvae_pyro.video.mouth import read_mouth
+from minvae_pyro.video.occlusion import frozen_time
 from minvae_pyro.video.track import MouthTrack
 
 Read = Callable[[Path], MouthTrack]
 """Reads the mouth of a clip."""
 
 Show = Callable[[Path, Read], MouthTrack | None]
-"""What is shown with a clip, on the clock of its sound; None for no video."""
+"""What is shown with a clip, timed as its sound; None for no video."""
 
 
 class Video(ABC):
@@ -66,9 +66,12 @@ class Other(Video):
         """The mouth of another clip.
 
         Raises:
-            UserError: the folder has no other clip.
+            UserError: the folder has no other clip of the same kind of file.
         """
-        return read(other_clip(clip))
+        clips = sorted(file for file in clip.parent.iterdir() if file.suffix == clip.suffix)
+        if len(clips) < 2:
+            raise UserError(f"{clip.parent} has no other clip than {clip.name}: add one of the same talker.")
+        return read(clips[(clips.index(clip) + len(clips) // 2) % len(clips)])
 
 
 @dataclass(frozen=True)
@@ -85,8 +88,8 @@ class Frozen(Video):
         """The mouth of the clip, the picture seen at that moment repeated until the end."""
         track = read(clip)
         last = max(0, int((track.times <= self.after).sum()) - 1)
-        rows = torch.arange(len(track.times)).clamp(max=last)
-        return replace(track, crops=track.crops[rows], found=track.found[rows])
+        time = frozen_time(torch.arange(len(track.times)), last)
+        return replace(track, crops=track.crops[time], found=track.found[time])
 
 
 @dataclass(frozen=True)
@@ -106,15 +109,13 @@ class Late(Video):
 
 
 class Covered(Video):
-    """The mouth is covered: every picture is even grey, as bright as the clip's mean; a face is still found."""
+    """Every picture is an even grey, as bright as the clip is on average; a face is still found."""
 
     def __call__(self, clip: Path, read: Read) -> MouthTrack | None:
         """Grey pictures at the times of the clip's."""
         track = read(clip)
-        seen = track.crops[track.found]
-        grey = seen.float().mean().round().to(torch.uint8) if len(seen) else torch.tensor(0, dtype=torch.uint8)
-        crops = torch.where(track.found[:, None, None], grey, torch.zeros_like(track.crops))
-        return replace(track, crops=crops)
+        grey = track.crops[track.found].float().mean().nan_to_num().round().to(torch.uint8)
+        return replace(track, crops=(grey * track.found)[:, None, None].expand_as(track.crops))
 
 
 VIDEOS: dict[str, type[Video]] = {
@@ -142,24 +143,10 @@ def make_video(described: Description | Show) -> Show:
             return Late(float(late.group(1)))
         if "." in described:
             found = resolve(described, VIDEOS, callable, "video")
-            if not inspect.isclass(found):
-                shown: Show = found
-                return shown
+            described = described if inspect.isclass(found) else found
     if callable(described):
         return described
-    return make(Video, described, "video", VIDEOS)  # type: ignore[type-abstract]
-
-
-def other_clip(clip: Path) -> Path:
-    """The clip half-way round the sorted folder of a clip.
-
-    Raises:
-        UserError: the folder has no other clip of its kind.
-    """
-    clips = sorted(file for file in clip.parent.iterdir() if file.suffix == clip.suffix)
-    if len(clips) < 2:
-        raise UserError(f"{clip.parent} has no other clip than {clip.name}: add one of the same talker.")
-    return clips[(clips.index(clip) + len(clips) // 2) % len(clips)]
+    return make(Video, described, "video", VIDEOS)
 
 
 def read_once(clip: Path, cache: Path) -> MouthTrack:
@@ -178,8 +165,7 @@ def read_once(clip: Path, cache: Path) -> MouthTrack:
         raise UserError(f"cannot read {clip}: {error.strerror}") from error
     path = cache / f"{clip.stem}-{digest}.safetensors"
     if not path.exists():
-        track = read_mouth(clip)
-        tensors: dict[str, Any] = {"crops": track.crops, "times": track.times, "found": track.found}
+        tensors = {name: value.contiguous() for name, value in vars(read_mouth(clip)).items()}
         # another process may have been quicker
-        write_atomic(path, save({name: value.contiguous() for name, value in tensors.items()}), overwrite=True)
+        write_atomic(path, save(tensors), overwrite=True)
     return MouthTrack(**load_file(path))

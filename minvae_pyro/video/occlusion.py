@@ -1,4 +1,4 @@
-"""Wrong mouths: hidden, frozen, late, shuffled, as functions of a batch."""
+"""Wrong mouths: which picture each frame shows and whether it counts as seen, and functions of a batch made of that."""
 
 from __future__ import annotations
 
@@ -9,12 +9,50 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from minvae_pyro.errors import UserError
 from minvae_pyro.utterances import Utterances
 
 T = TypeVar("T")
 
 Occlusion = Callable[[Utterances], Utterances]
 """What happens to the mouth: a batch in, a batch with another ``mouth`` and ``mouth_seen`` out."""
+
+
+def frozen_time(time: Tensor, start: int | Tensor) -> Tensor:
+    """From frame ``start`` on, the picture of that frame stands still; ``time`` is shown without."""
+    return time.clamp(max=start)
+
+
+def repeated_time(time: Tensor, length: Tensor) -> Tensor:
+    """A video of ``length`` frames begins again where it has ended; ``time`` is shown without."""
+    return time % length.clamp(min=1)
+
+
+def own_time(utterances: Utterances) -> Tensor:
+    """The number of each frame, (B, N): what the right video shows."""
+    return torch.arange(utterances.frames, device=utterances.mask.device).expand(utterances.mask.shape)
+
+
+def show(utterances: Utterances, time: Tensor, row: Tensor | None = None) -> Utterances:
+    """Show other pictures of the same batch.
+
+    Args:
+        utterances: the batch.
+        time: (B, N) the frame whose picture is shown.
+        row: (B, N), the utterance that it is taken from; each its own when omitted.
+    """
+    if not utterances.mouth_seen.any():
+        return utterances.without_mouth()
+    row = torch.arange(len(utterances), device=time.device)[:, None] if row is None else row
+    return utterances.replace(mouth=utterances.mouth[row, time], mouth_seen=utterances.mouth_seen[row, time])
+
+
+def hide(utterances: Utterances, hidden: Tensor) -> Utterances:
+    """Take the mouth away from the frames ``hidden``, broadcast to (B, N)."""
+    seen = utterances.mouth_seen & ~hidden
+    if not seen.any():
+        return utterances.without_mouth()
+    return utterances.replace(mouth=utterances.mouth * seen[..., None, None], mouth_seen=seen)
 
 
 def occlude(fn: Callable[..., T], how: Occlusion) -> Callable[..., T]:
@@ -45,21 +83,22 @@ def masked(start: int = 0, stop: int | None = None) -> Occlusion:
     """
 
     def how(utterances: Utterances) -> Utterances:
-        hidden = torch.zeros_like(utterances.mouth_seen)
+        hidden = ~utterances.mask
         hidden[:, start:stop] = True
-        return _showing(utterances, _clock(utterances), utterances.mouth_seen & ~hidden)
+        return hide(utterances, hidden)
 
     return how
 
 
 def frozen(frame: int) -> Occlusion:
-    """From ``frame`` on, the picture of that frame stands still."""
+    """From ``frame`` on, the picture of that frame stands still.
 
-    def how(utterances: Utterances) -> Utterances:
-        time = _clock(utterances).clamp(max=frame)
-        return _showing(utterances, time, utterances.mouth_seen.gather(1, time))
-
-    return how
+    Raises:
+        UserError: ``frame`` is negative.
+    """
+    if frame < 0:
+        raise UserError(f"a mouth cannot freeze at frame {frame}: count frames from the start, 0 or more.")
+    return lambda utterances: hide(show(utterances, frozen_time(own_time(utterances), frame)), ~utterances.mask)
 
 
 def shuffled(seed: int) -> Occlusion:
@@ -69,8 +108,8 @@ def shuffled(seed: int) -> Occlusion:
         generator = torch.Generator().manual_seed(seed)
         key = torch.rand(utterances.mask.shape, generator=generator).to(utterances.mask.device)
         # padding sorts behind every frame
-        time = torch.where(utterances.mask, key, 1 + _clock(utterances)).argsort(1)
-        return _showing(utterances, time, utterances.mouth_seen.gather(1, time))
+        time = torch.where(utterances.mask, key, 1 + own_time(utterances)).argsort(1)
+        return hide(show(utterances, time), ~utterances.mask)
 
     return how
 
@@ -86,23 +125,7 @@ def late(frames: int) -> Occlusion:
     """
 
     def how(utterances: Utterances) -> Utterances:
-        time = _clock(utterances) - frames
-        begun = time >= 0
-        time = time.clamp(min=0)
-        return _showing(utterances, time, utterances.mouth_seen.gather(1, time) & begun)
+        time = own_time(utterances) - frames
+        return hide(show(utterances, time.clamp(min=0)), (time < 0) | ~utterances.mask)
 
     return how
-
-
-def _clock(utterances: Utterances) -> Tensor:
-    """The number of each frame, (B, N)."""
-    return torch.arange(utterances.frames, device=utterances.mask.device).expand(utterances.mask.shape)
-
-
-def _showing(utterances: Utterances, time: Tensor, seen: Tensor) -> Utterances:
-    """Show in each frame the picture of frame ``time``, (B, N), where ``seen``, (B, N)."""
-    if not seen.any():
-        return utterances.without_mouth()
-    seen = seen & utterances.mask
-    row = torch.arange(len(utterances), device=time.device)[:, None]
-    return utterances.replace(mouth=utterances.mouth[row, time] * seen[..., None, None], mouth_seen=seen)

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from minvae_pyro.errors import UserError
 from minvae_pyro.evaluation import videos
 from minvae_pyro.evaluation.videos import Absent, Covered, Frozen, Late, Other, Right, make_video, read_once
+from minvae_pyro.utterances import Utterances
 from minvae_pyro.video.align import align_mouth
+from minvae_pyro.video.occlusion import frozen
 from minvae_pyro.video.track import MouthTrack
 
 
@@ -34,6 +36,15 @@ def test_a_frozen_picture_is_the_last_one_before(frames: int, rate: float, after
     assert frozen.crops[:, 0, 0].tolist() == [track.crops[i, 0, 0] for i in expected]
     assert frozen.found.tolist() == [i % 3 != 1 for i in expected]
     assert torch.equal(frozen.times, track.times)
+
+
+def test_a_track_freezes_as_a_batch_does() -> None:
+    track = film(12, 25.0)
+    batch = Utterances.from_spectrum(torch.ones(12, 3), track.crops, track.found)
+    expected = frozen(6)(batch)
+    actual = shown(Frozen(6 / 25), track)
+    assert torch.equal((expected.mouth[0] * 255).round().to(torch.uint8), actual.crops)
+    assert torch.equal(expected.mouth_seen[0], actual.found)
 
 
 def test_a_late_picture_is_seen_late() -> None:

@@ -1,4 +1,4 @@
-"""Ablations from outside: other mouths against loops over frames, known alpha against the prior that has none."""
+"""Known alpha against the prior that has none."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -6,8 +6,6 @@ from typing import Any
 import pyro
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from pyro import poutine
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
@@ -42,7 +40,7 @@ from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.probability.handlers import condition_alpha, hidden_block, in_force
 from minvae_pyro.probability.parameters import local_parameters
 from minvae_pyro.utterances import Utterances
-from minvae_pyro.video.occlusion import frozen, late, masked, occlude, shuffled
+from minvae_pyro.video.occlusion import occlude, shuffled
 
 LATENT, FREQUENCIES, FRAMES = 2, 4, 5
 ENGINES: dict[str, Any] = {"svi": StochasticVariational, "vem": VariationalEM}
@@ -219,97 +217,6 @@ def test_a_story_told_aside_is_hidden_but_knows_what_is_known() -> None:
 def test_alpha_is_zero_or_one(value: Any) -> None:
     with pytest.raises(ValueError, match=f"alpha is 0 or 1, not {value}"):
         condition_alpha(value)
-
-
-OCCLUSIONS = {
-    "masked": (masked(1, 3), lambda n, _: None if n in (1, 2) else n),
-    "masked to the end": (masked(3), lambda n, _: None if n >= 3 else n),
-    "frozen": (frozen(1), lambda n, _: min(n, 1)),
-    "late": (late(2), lambda n, _: n - 2 if n >= 2 else None),
-    "early is late by less than nothing": (late(0), lambda n, _: n),
-}
-
-
-@pytest.mark.parametrize("name", OCCLUSIONS)
-def test_each_frame_shows_the_picture_that_it_should(name: str) -> None:
-    how, source = OCCLUSIONS[name]
-    before = batch()
-    after = how(before)
-    for b in range(2):
-        for n in range(FRAMES):
-            told = source(n, b)
-            seen = told is not None and bool(before.mouth_seen[b, told]) and bool(before.mask[b, n])
-            assert bool(after.mouth_seen[b, n]) == seen, (b, n)
-            assert torch.equal(after.mouth[b, n], before.mouth[b, told] if seen else torch.zeros(67, 67).double())
-    for kept in ("spectrum", "noisy_power", "mask", "index"):
-        assert getattr(after, kept) is getattr(before, kept)
-
-
-@given(seed=st.integers(0, 2**31))
-def test_shuffling_keeps_every_picture_and_leaves_padding_alone(seed: int) -> None:
-    before = batch()
-    after = shuffled(seed)(before)
-    assert torch.equal(shuffled(seed)(before).mouth, after.mouth)
-    for b, length in enumerate([FRAMES, 3]):
-        places = []
-        for n in range(length):
-            found = [m for m in range(length) if torch.equal(after.mouth[b, n], before.mouth[b, m])]
-            if after.mouth_seen[b, n]:
-                places += found
-        assert sorted(places) == [m for m in range(length) if before.mouth_seen[b, m]]
-        assert not after.mouth_seen[b, length:].any()
-
-
-def test_shuffling_does_shuffle() -> None:
-    before = batch()
-    orders = {tuple(shuffled(seed)(before).mouth[0, :, 0, 0].tolist()) for seed in range(20)}
-    assert len(orders) > 10
-
-
-@pytest.mark.parametrize("how", [masked(), frozen(0), shuffled(0), late(1)])
-def test_without_a_video_nothing_is_made_up(how: Any) -> None:
-    blind = batch().without_mouth()
-    after = how(blind)
-    assert not after.mouth_seen.any()
-    assert after.mouth.untyped_storage().nbytes() < 100
-
-
-def test_the_last_handler_put_around_is_the_first_to_act() -> None:
-    composed = occlude(occlude(lambda utterances: utterances, masked(0, 2)), late(1))(batch())
-    assert torch.equal(composed.mouth, masked(0, 2)(late(1)(batch())).mouth)
-    assert not torch.equal(composed.mouth, late(1)(masked(0, 2)(batch())).mouth)
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_blind_inference_is_that_of_sound_alone(engine: str) -> None:
-    trained = checkpoint(conditional(), gate=True)
-    blind = occlude(inferred, masked())
-    alone = inferred(trained, batch().without_mouth(), engine)
-    for result in (blind(trained, batch(), engine), blind(trained=trained, utterances=batch(), engine=engine)):
-        torch.testing.assert_close(result.gain, alone.gain)
-    assert (alone.audio_responsibility == blind(trained, batch()).audio_responsibility).all()
-
-
-def test_model_and_guide_can_see_different_mouths() -> None:
-    utterances, prior = batch(complex_values=False), conditional()
-    guide = checkpoint(prior, gate=True).guide
-    elbo = AnalyticTraceEnum_ELBO(max_plate_nesting=2)
-    other = utterances.replace(mouth=1 - utterances.mouth)
-
-    def loss(model: Any, guide: Any, utterances: Utterances) -> float:
-        torch.manual_seed(0)
-        return elbo.loss(model, guide, utterances)
-
-    with local_parameters(prior, guide):
-        changed_prior, changed_guide = occlude(prior, lambda _: other), occlude(guide, lambda _: other)
-        losses = {
-            loss(prior, guide, utterances),
-            loss(prior, changed_guide, utterances),
-            loss(changed_prior, guide, utterances),
-            loss(changed_prior, changed_guide, utterances),
-        }
-        assert len(losses) == 4
-        assert loss(prior, guide, other) in losses
 
 
 @pytest.mark.parametrize("engine", ENGINES)
