@@ -24,6 +24,7 @@ from minvae_pyro.evaluation.scores import si_sdr
 from minvae_pyro.guides import MeanFieldGuide
 from minvae_pyro.inference import StochasticVariational
 from minvae_pyro.models import NMFNoise, NoisyMixture
+from minvae_pyro.models.speech_prior import Latent
 from minvae_pyro.plots import save_figure
 from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.probability.parameters import local_parameters
@@ -153,10 +154,10 @@ def log_likelihood(W: Tensor, H: Tensor, g: Tensor, variance: Tensor) -> float:
 
 z = guide.draw(1)["z"]  # (1 draw, 1 utterance, N, L)
 with torch.no_grad():
-    variance = prior.speech_variance(z, utterances)[0, 0]
+    variance = prior.speech_variance(Latent(z), utterances)[0, 0]
 factors = noise.spectra[0], noise.activations[0], mixture.gain[0, 0, 0]
 by_hand = step_of_the_noise(*factors, variance)
-mixture.m_step(z, utterances)
+mixture.m_step(Latent(z), utterances)
 difference = (by_hand[0] @ by_hand[1] / (noise.spectra[0] @ noise.activations[0]) - 1).abs().max()
 rise = log_likelihood(*by_hand, variance) - log_likelihood(*factors, variance)
 print(f"noise by hand against the package: largest relative difference {float(difference):.1e}")
@@ -195,8 +196,8 @@ with pyro.validation_enabled(False), local_parameters(mixture, guide):
     for iteration in range(1, 61):
         for _ in range(2):
             loss = svi.step(utterances)
-        mixture.m_step(guide.draw(1)["z"], utterances)
-        filtered = mixture.wiener_gain(guide.draw(8)["z"], utterances).mean(0)[0] * x
+        mixture.m_step(Latent(guide.draw(1)["z"]), utterances)
+        filtered = mixture.wiener_gain(Latent(guide.draw(8)["z"]), utterances).mean(0)[0] * x
         objective.append(-loss / len(x))
         quality.append(float(si_sdr(clean, stft.inverse(filtered, len(noisy)))))
         distances.append(distance(noise(utterances)[0].mean(0)))

@@ -23,6 +23,7 @@ from minvae_pyro.guides.test_time.log_joint import log_joint
 from minvae_pyro.guides.test_time.starts import STARTS
 from minvae_pyro.inference import PointEM, infer
 from minvae_pyro.models import NMFNoise, NoisyMixture
+from minvae_pyro.models.speech_prior import Latent
 from minvae_pyro.plots import save_figure
 from minvae_pyro.utterances import concatenate
 
@@ -150,9 +151,9 @@ def landscape(points: Tensor) -> tuple[Tensor, Tensor]:
     mixture = NoisyMixture(prior, noise, torch.ones(count, 1, 1))
     with torch.no_grad(), pyro.validation_enabled(False):
         for _ in range(30):
-            mixture.m_step(points[None], copies)
+            mixture.m_step(Latent(points[None]), copies)
         height = log_joint(mixture, points[None], copies).total()[0] / utterances.frames
-        filtered = mixture.wiener_gain(points[None], copies)[0] * utterances.spectrum
+        filtered = mixture.wiener_gain(Latent(points[None]), copies)[0] * utterances.spectrum
     estimate = recording.stft.inverse(filtered, recording.noisy.shape[-1])
     return height, si_sdr(recording.clean, estimate) - recording.before
 

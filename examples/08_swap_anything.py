@@ -31,7 +31,15 @@ from minvae_pyro.inference import (
     VariationalEM,
     infer,
 )
-from minvae_pyro.models import BayesianNMFNoise, NMFNoise, NoiseModel, NoisyMixture, SpeechPrior, StationaryNoise
+from minvae_pyro.models import (
+    BayesianNMFNoise,
+    Latent,
+    NMFNoise,
+    NoiseModel,
+    NoisyMixture,
+    SpeechPrior,
+    StationaryNoise,
+)
 from minvae_pyro.plots import save_figure
 from minvae_pyro.utterances import Plates, Utterances
 
@@ -159,14 +167,16 @@ class LevelledPrior(SpeechPrior):
         self.spread = spread
         self.latent_dim = prior.latent_dim + 1
 
-    def latent(self, utterances: Utterances, plates: Plates) -> Tensor:
+    def latent(self, utterances: Utterances, plates: Plates) -> Latent:
         """Sample z, (B, N, L + 1); its last coordinate is the level."""
+        standard = dist.Normal(utterances.noisy_power.new_zeros(self.latent_dim), 1.0).to_event(1)
         with plates.every_frame():
-            return pyro.sample("z", dist.Normal(utterances.noisy_power.new_zeros(self.latent_dim), 1.0).to_event(1))
+            return Latent(pyro.sample("z", standard))
 
-    def speech_variance(self, code: Tensor, utterances: Utterances) -> Tensor:
-        """Variance of speech, (..., B, N, F); the code is z."""
-        return (self.spread * code[..., -1:]).exp() * self.prior.speech_variance(code[..., :-1], utterances)
+    def speech_variance(self, latent: Latent, utterances: Utterances) -> Tensor:
+        """Variance of speech, (..., B, N, F)."""
+        level = (self.spread * latent.z[..., -1:]).exp()
+        return level * self.prior.speech_variance(Latent(latent.z[..., :-1]), utterances)
 
 
 # %%
@@ -178,7 +188,7 @@ z = pad(mean, (0, 1))
 with torch.no_grad():
     trace = poutine.trace(poutine.condition(own, data={"z": z})).get_trace(utterances)
     by_pyro = float(trace.log_prob_sum())
-    variance = (0.5 * z[..., -1:]).exp() * a_vae.prior.speech_variance(z[..., :-1], utterances)
+    variance = (0.5 * z[..., -1:]).exp() * a_vae.prior.speech_variance(Latent(z[..., :-1]), utterances)
     likelihood = -(torch.pi * variance).log() - utterances.power / variance
     by_hand = float(dist.Normal(0.0, 1.0).log_prob(z).sum() + likelihood.sum())
 print(trace.format_shapes())

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from minvae_pyro.checkpoints.checkpoint import load_checkpoint
 from minvae_pyro.inference import infer
+from minvae_pyro.models.speech_prior import Latent
 from minvae_pyro.plots import save_figure
 from minvae_pyro.plots.responsibilities import draw_responsibility, draw_strip
 from minvae_pyro.probability.handlers import condition_alpha
@@ -73,7 +74,7 @@ occlusions = {
 def levels_agree(batch: Utterances) -> float:
     """Correlation over time of the level that the mouth suggests with that of what is heard."""
     with torch.no_grad():
-        suggested = checkpoint.prior.speech_variance(checkpoint.guide.encode_visual(batch)[0], batch)
+        suggested = checkpoint.prior.speech_variance(Latent(checkpoint.guide.encode_visual(batch)[0]), batch)
     pair = torch.stack([suggested.mean(-1).log(), batch.noisy_power.mean(-1).log()])
     rows = [torch.corrcoef(pair[:, row, batch.mouth_seen[row]])[0, 1] for row in range(len(batch))]
     return float(torch.stack(rows).mean())

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 from minvae_pyro.models.alpha_priors import audio_where_unseen
+from minvae_pyro.models.speech_prior import Latent
 from minvae_pyro.probability.handlers import hidden_block
 from minvae_pyro.probability.markov import conditionals
 from minvae_pyro.utterances import Plates, Utterances
@@ -21,12 +22,12 @@ from minvae_pyro.utterances import Plates, Utterances
 class Story(Protocol):
     """A speech prior, or the mixture that it is heard in."""
 
-    def latent(self, utterances: Utterances, plates: Plates) -> Tensor:
-        """Sample the latent sites; the code, (..., B, N, C)."""
+    def latent(self, utterances: Utterances, plates: Plates) -> Latent:
+        """Sample the latent sites."""
         ...
 
-    def likelihood(self, code: Tensor, utterances: Utterances) -> dist.Distribution:
-        """What is observed, given the code; batch shape (..., B, N)."""
+    def likelihood(self, latent: Latent, utterances: Utterances) -> dist.Distribution:
+        """What is observed, given the latent variables; batch shape (..., B, N)."""
         ...
 
 
@@ -37,12 +38,12 @@ class Branches:
     Attributes:
         prior: p(alpha), batch shape (B, N).
         divergence: KL(q(z | alpha) || p(z | alpha)), (2, B, N).
-        code: what sets the variance, (..., B, N, C), with an axis of two before B if alpha has a say in it.
+        latent: what sets the variance; with alpha at both values if it has a say in it.
     """
 
     prior: dist.Distribution
     divergence: Tensor
-    code: Tensor
+    latent: Latent
 
 
 def both_alphas(like: Tensor) -> Tensor:
@@ -51,10 +52,10 @@ def both_alphas(like: Tensor) -> Tensor:
 
 
 def latent_trace(story: Story, utterances: Utterances, **sites: Tensor) -> Any:
-    """The trace of the latent part of a story at known values of its sites; arguments as of :func:`code_at`.
+    """The trace of the latent part of a story at known values of its sites; arguments as of :func:`latent_at`.
 
     Returns:
-        Trace: its ``_RETURN`` has the code.
+        Trace: its ``_RETURN`` has the :class:`minvae_pyro.models.speech_prior.Latent`.
     """
     # hidden: a guide that asks must not find the model's sites in its own trace
     with hidden_block(), pyro.validation_enabled(False):
@@ -63,17 +64,14 @@ def latent_trace(story: Story, utterances: Utterances, **sites: Tensor) -> Any:
         return poutine.trace(poutine.condition(story.latent, data=sites)).get_trace(utterances, plates)
 
 
-def code_at(story: Story, utterances: Utterances, **sites: Tensor) -> Tensor:
-    """The code of a story at known values of its latent sites.
+def latent_at(story: Story, utterances: Utterances, **sites: Tensor) -> Latent:
+    """What a story makes of known values of its latent sites.
 
     Args:
         story: any speech prior, or a noisy mixture.
         utterances: the batch.
         **sites: a value for each site, batch shape (B, N) or what broadcasts to it. Names that the story lacks are
             passed over.
-
-    Returns:
-        Tensor: (..., B, N, C).
     """
     with hidden_block(), pyro.validation_enabled(False), poutine.condition(data=sites):
         return story.latent(utterances, utterances.plates())

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Self
 
 from torch import Tensor
 
+from minvae_pyro.models.speech_prior import SpeechPrior, conditioned_parts, shallow_copy
 from minvae_pyro.probability.normals import Gaussian
 from minvae_pyro.probability.parameters import AbstractPyroModule
 from minvae_pyro.utterances import Utterances
@@ -17,6 +20,9 @@ class TrainingGuide(AbstractPyroModule):
     A guide whose constructor has an argument ``prior`` is given the prior that is trained; its annotation says which
     priors fit. The sites that :meth:`forward` samples are those of the prior.
     """
+
+    _prior: Sequence[SpeechPrior] = ()
+    """The prior that the guide asks, if any; in a list, so that its weights are not the guide's as well."""
 
     @abstractmethod
     def forward(self, utterances: Utterances) -> None:
@@ -33,3 +39,9 @@ class TrainingGuide(AbstractPyroModule):
     def gate_logits(self, utterances: Utterances) -> Tensor | None:
         """Log-odds of alpha = 1 that can be told from a noisy recording, (B, N); None, the default, where none can."""
         return None
+
+    def condition_on(self, utterances: Utterances) -> Self:
+        """The same guide for these recordings, with its prior conditioned on them."""
+        twin = shallow_copy(conditioned_parts(self, utterances))
+        twin._prior = [prior.condition_on(utterances) for prior in self._prior]
+        return twin

@@ -68,4 +68,4 @@ class MouthEncoder(ZPosterior):
 
     def forward(self, utterances: Utterances) -> Gaussian:
         """Mean and scale, each (B, N, L)."""
-        return utterances.seen_by(self.network)
+        return utterances.encode_mouth(self.network)

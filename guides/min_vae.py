@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from minvae_pyro.errors import UserError
-from minvae_pyro.guides.alpha_posterior import branches, code_at
+from minvae_pyro.guides.alpha_posterior import branches, latent_at
 from minvae_pyro.guides.base import TrainingGuide
 from minvae_pyro.guides.encoders import CleanAudioEncoder, MouthEncoder, NoisyAudioEncoder, ZPosterior
 from minvae_pyro.guides.responsibility import CollapsedResponsibility, Evidence, Responsibility
@@ -87,15 +87,13 @@ class MixtureGuide(TrainingGuide):
         """q(z | alpha) at the draw made.
 
         Args:
-            alpha: (2, 1, 1) when enumerated, else (B, N) or what broadcasts to it.
+            alpha: what broadcasts to (..., B, N); the component is picked by broadcasting, so it may be enumerated.
             posterior: q(z | alpha), parameters (2, B, N, L).
             draw: z drawn from it, (2, B, N, L).
         """
-        mean, scale = posterior.loc, posterior.scale
-        if alpha.dim() < 3:  # sampled or conditioned; enumerated, alpha is in the order of the stacked axis
-            audio = (alpha == 1)[..., None]
-            mean, scale, draw = (torch.where(audio, v[1], v[0]) for v in (mean, scale, draw))
-        return PresampledNormal(mean, scale, draw)
+        audio = (alpha == 1)[..., None]
+        parts = (torch.where(audio, part[1], part[0]) for part in (posterior.loc, posterior.scale, draw))
+        return PresampledNormal(*parts)
 
     def evidence(
         self, utterances: Utterances, posterior: dist.Normal | None = None, draw: Tensor | None = None
@@ -115,8 +113,8 @@ class MixtureGuide(TrainingGuide):
 
         def visual() -> tuple[Gaussian, Tensor]:
             seen, prior = self.encode_visual(utterances), self._prior[0]
-            code = code_at(prior, utterances, alpha=seen[0].new_zeros(()), z=seen[0])
-            return seen, prior.speech_variance(code, utterances)
+            latent = latent_at(prior, utterances, alpha=seen[0].new_zeros(()), z=seen[0])
+            return seen, prior.speech_variance(latent, utterances)
 
         return Evidence(bounds, visual)
 
@@ -145,7 +143,7 @@ class MixtureGuide(TrainingGuide):
                 f"{type(self).__name__} needs a prior with a mixture variable alpha, and {type(prior).__name__} has "
                 "none: choose another guide, such as AudioGuide."
             )
-        bound = prior.likelihood(found.code, utterances).log_prob(utterances.spectrum) - found.divergence
+        bound = prior.likelihood(found.latent, utterances).log_prob(utterances.spectrum) - found.divergence
         return found.prior, bound[1], bound[0]
 
 

@@ -70,10 +70,9 @@ class CollapsedResponsibility(Responsibility):
 
     def posterior(self, utterances: Utterances, evidence: Evidence) -> dist.Distribution:
         """q(alpha), a chain where p(alpha) is one; an ELBO gives it the bounds that it works out."""
-        found = DeferredBernoulli(
+        return DeferredBernoulli(
             utterances.noisy_power[..., 0], lambda prior, odds: alpha_posterior(prior, odds, utterances), evidence.odds
         )
-        return found.unless_awaited()
 
 
 class TableResponsibility(Responsibility):
@@ -110,7 +109,7 @@ class TableResponsibility(Responsibility):
             self.fresh[utterances.index, : utterances.frames] = fresh.to(self.fresh.dtype)
             return stored
 
-        return DeferredBernoulli(utterances.noisy_power[..., 0], prepare, evidence.odds).unless_awaited()
+        return DeferredBernoulli(utterances.noisy_power[..., 0], prepare, evidence.odds)
 
     def refresh(self) -> None:
         """Put the prepared table in force; the training loop calls it at the end of an epoch."""

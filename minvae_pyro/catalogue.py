@@ -23,7 +23,8 @@ from minvae_pyro.ablation.design import ablation_comment, shipped_ablations
 from minvae_pyro.checkpoints.checkpoint import describe, shipped
 from minvae_pyro.corpora.corpus import Corpus, Transform
 from minvae_pyro.guides import Responsibility, UtteranceGuide
-from minvae_pyro.guides.test_time.starts import STARTS, Encoders, Start
+from minvae_pyro.guides.base import TrainingGuide
+from minvae_pyro.guides.test_time.starts import STARTS, Start
 from minvae_pyro.inference import InferenceEngine
 from minvae_pyro.inference.settings import ENGINES
 from minvae_pyro.models import MarkovAlphaPrior, NoiseModel, SpeechPrior
@@ -167,7 +168,7 @@ def _is_other_part(found: Any) -> bool:
 
 def _is_training_guide(found: Any) -> bool:
     model = _subclass_of(PyroModule)(found) and not issubclass(found, SpeechPrior)
-    return model and _has_methods_of(Encoders)(found) and hasattr(found, "gate_logits")
+    return model and issubclass(found, TrainingGuide)
 
 
 KINDS: dict[str, Kind] = {

@@ -94,7 +94,7 @@ class Utterances:
 
     @classmethod
     def of(cls, utterances: Utterances) -> Self:
-        """The same batch as one of this class, of which nothing has been seen yet."""
+        """The same batch as one of this class."""
         return cls(**{f.name: getattr(utterances, f.name) for f in fields(utterances)})
 
     @property
@@ -121,8 +121,8 @@ class Utterances:
         spectrum = self.spectrum.to(target.to_complex() if self.spectrum.is_complex() else target)
         return replace(self, spectrum=spectrum, noisy_power=self.noisy_power.to(target), mouth=self.mouth.to(target))
 
-    def seen_by(self, network: nn.Module) -> tuple[Tensor, Tensor]:
-        """What a network makes of the mouth; every part of a prior or guide that looks asks here.
+    def encode_mouth(self, network: nn.Module) -> tuple[Tensor, Tensor]:
+        """What a network makes of the mouth; every part of a prior or guide that reads the mouth asks here.
 
         Args:
             network: maps ``mouth`` and ``mouth_seen`` to mean and scale, each (B, N, V).

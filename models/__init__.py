@@ -17,13 +17,12 @@ from minvae_pyro.models.min_vae import ConditionalMinVAE, MinVAE, MinVAEv2
 from minvae_pyro.models.mixture_of_vaes import MixtureOfVAEs, SwitchingVAE
 from minvae_pyro.models.noise import FrozenNoise, NMFNoise, NoiseModel, StationaryNoise
 from minvae_pyro.models.noisy_mixture import NoisyMixture
-from minvae_pyro.models.speech_prior import SpeechPrior, spectral_likelihood
+from minvae_pyro.models.speech_prior import Latent, SpeechPrior, spectral_likelihood
 from minvae_pyro.models.vae import AudioVAE, VisualVAE
-from minvae_pyro.models.visual_features import FeatureComponent, GivenFeatures, MissingFeatures, MouthFeatures
+from minvae_pyro.models.visual_features import FeatureComponent, MissingFeatures, MouthFeatures
 from minvae_pyro.models.z_priors import (
     ConditionalComponent,
     ConstantComponent,
-    GivenComponent,
     SharpenedComponent,
     StandardComponent,
     sharpen,
@@ -42,8 +41,7 @@ __all__ = [
     "FixedAlphaPrior",
     "FixedMarkovAlphaPrior",
     "FrozenNoise",
-    "GivenComponent",
-    "GivenFeatures",
+    "Latent",
     "LearntAlphaPrior",
     "LearntMarkovAlphaPrior",
     "MarkovAlphaPrior",

@@ -37,7 +37,7 @@ class AlphaPrior(AbstractModule):
     def forward(self, utterances: Utterances) -> dist.Distribution:
         """p(alpha), batch shape (B, N)."""
 
-    def for_recordings(self, utterances: Utterances) -> AlphaPrior:
+    def condition_on(self, utterances: Utterances) -> AlphaPrior:
         """A prior of each recording's own, which :meth:`m_step` may change; the default is this one, which stays."""
         return self
 
@@ -63,7 +63,7 @@ class IndependentAlphaPrior(AlphaPrior):
         """p(alpha), batch shape (B, N)."""
         return dist.Bernoulli(logits=audio_where_unseen(self.logit, utterances))
 
-    def for_recordings(self, utterances: Utterances) -> UtteranceAlphaPrior:
+    def condition_on(self, utterances: Utterances) -> UtteranceAlphaPrior:
         """One pi for each recording, starting at this one's."""
         return UtteranceAlphaPrior(self(utterances).logits)
 
@@ -164,7 +164,7 @@ class MarkovAlphaPrior(AlphaPrior):
         after_visual = torch.where(first, self.start, self.after_visual)
         return BinaryMarkovChain(audio_where_unseen(after_visual, shown), audio_where_unseen(self.after_audio, shown))
 
-    def for_recordings(self, utterances: Utterances) -> UtteranceMarkovAlphaPrior:
+    def condition_on(self, utterances: Utterances) -> UtteranceMarkovAlphaPrior:
         """One chain for each recording, starting at this one."""
         return UtteranceMarkovAlphaPrior(self, len(utterances))
 

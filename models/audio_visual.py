@@ -6,15 +6,15 @@ import pyro
 import pyro.distributions as dist
 from torch import Tensor
 
-from minvae_pyro.models.speech_prior import standard_normal
-from minvae_pyro.models.visual_features import FeatureComponent, FeaturePrior, MouthFeatures
+from minvae_pyro.models.speech_prior import Latent, SpeechPrior, standard_normal
+from minvae_pyro.models.visual_features import FeatureComponent, MouthFeatures
 from minvae_pyro.models.z_priors import ZPrior
 from minvae_pyro.nn.audio_visual import ConcatenatingDecoder, FeatureEncoder, FeaturePerceptron
 from minvae_pyro.nn.base import AudioVisualDecoder, VisualFeatures
 from minvae_pyro.utterances import Plates, Utterances
 
 
-class AudioVisualVAE(FeaturePrior):
+class AudioVisualVAE(SpeechPrior):
     """AV-VAE: a standard normal code, and a decoder that sees the mouth (arXiv 1908.02590).
 
     ::
@@ -46,10 +46,14 @@ class AudioVisualVAE(FeaturePrior):
         loc, scale = standard_normal(utterances.spectrum, self.latent_dim)
         return dist.Normal(loc, scale).to_event(1)
 
-    def latent(self, utterances: Utterances, plates: Plates) -> Tensor:
+    def latent(self, utterances: Utterances, plates: Plates) -> Latent:
         """Sample ``z``, (B, N, L)."""
         with plates.every_frame():
-            return pyro.sample("z", self.z_prior(utterances))
+            return Latent(pyro.sample("z", self.z_prior(utterances)))
+
+    def speech_variance(self, latent: Latent, utterances: Utterances) -> Tensor:
+        """Variance of speech (..., B, N, F) from z (..., B, N, L) and the mouth."""
+        return self.decoder(latent.z, self.visual_features(utterances))
 
 
 class ConditionalVAE(AudioVisualVAE):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 import pyro
 from torch import Tensor
 
-from minvae_pyro.models.visual_features import GivenFeatures, LookingPrior, exchanged
+from minvae_pyro.models.speech_prior import Latent, SpeechPrior
 from minvae_pyro.nn.base import AudioVisualDecoder, Decoder, LatentTransition, VisualFeatures
 from minvae_pyro.nn.recurrent import DeepDecoder, GatedTransition
 from minvae_pyro.probability.gauss_markov import MarkovNormal
@@ -15,7 +13,7 @@ from minvae_pyro.probability.normals import Gaussian
 from minvae_pyro.utterances import Plates, Utterances
 
 
-class DeepKalmanFilter(LookingPrior):
+class DeepKalmanFilter(SpeechPrior):
     """A-DKF, and AV-DKF when it is given visual features (arXiv 2211.00988).
 
     ::
@@ -60,22 +58,14 @@ class DeepKalmanFilter(LookingPrior):
         mean, scale = transition(rest, slice(0, 1))
         return MarkovNormal((mean[..., 0, :], scale[..., 0, :]), transition, utterances.frames)
 
-    def latent(self, utterances: Utterances, plates: Plates) -> Tensor:
+    def latent(self, utterances: Utterances, plates: Plates) -> Latent:
         """Sample ``z``, (B, N, L)."""
         with plates.every_frame():
-            return pyro.sample("z", self.z_prior(utterances))
+            return Latent(pyro.sample("z", self.z_prior(utterances)))
 
-    def speech_variance(self, code: Tensor, utterances: Utterances) -> Tensor:
+    def speech_variance(self, latent: Latent, utterances: Utterances) -> Tensor:
         """Variance of speech (..., B, N, F) from z (..., B, N, L) and the mouth."""
-        return self.decoder(code, *self._features(utterances))
-
-    def looking(self, utterances: Utterances) -> Self:
-        """The same prior with its features of these mouths worked out, differentiable."""
-        return (
-            self
-            if self.visual_features is None
-            else exchanged(self, self.visual_features, GivenFeatures(self.visual_features(utterances)))
-        )
+        return self.decoder(latent.z, *self._features(utterances))
 
     def _features(self, utterances: Utterances) -> tuple[Tensor, ...]:
         return () if self.visual_features is None else (self.visual_features(utterances),)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 import pyro
 import pyro.distributions as dist
 import torch
 from torch import Tensor
 
 from minvae_pyro.models.alpha_priors import AlphaPrior, LearntAlphaPrior
-from minvae_pyro.models.speech_prior import SpeechPrior, shallow_copy
-from minvae_pyro.models.visual_features import GivenFeatures, LookingPrior
+from minvae_pyro.models.speech_prior import Latent, SpeechPrior
 from minvae_pyro.models.z_priors import (
     ConditionalComponent,
     ConstantComponent,
-    GivenComponent,
     StandardComponent,
     ZPrior,
 )
@@ -82,23 +78,15 @@ class MinVAE(SpeechPrior):
         mean = torch.where(audio, audio_mean, visual_mean)
         return dist.Normal(mean, torch.where(audio, audio_scale, visual_scale)).to_event(1)
 
-    def latent(self, utterances: Utterances, plates: Plates) -> Tensor:
-        """Sample ``alpha`` and ``z``; z is (..., B, N, L)."""
+    def latent(self, utterances: Utterances, plates: Plates) -> Latent:
+        """Sample ``alpha`` and ``z``; alpha has no say in the variance beyond z, (..., B, N, L)."""
         with plates.every_frame():
             alpha = pyro.sample("alpha", self.alpha_prior(utterances))
-            return pyro.sample("z", self.z_prior(alpha, utterances))
+            return Latent(pyro.sample("z", self.z_prior(alpha, utterances)))
 
-    def speech_variance(self, z: Tensor, utterances: Utterances) -> Tensor:
+    def speech_variance(self, latent: Latent, utterances: Utterances) -> Tensor:
         """Variance of speech (..., B, N, F) from z (..., B, N, L)."""
-        return self.decoder(z)
-
-    def condition_on(self, utterances: Utterances) -> Self:
-        """The same prior with the visual component worked out, and a pi of their own, for these utterances."""
-        prior = shallow_copy(self)
-        with torch.no_grad():
-            prior.visual_component = GivenComponent(*self.visual_component(utterances))
-            prior.alpha_prior = self.alpha_prior.for_recordings(utterances)
-        return prior
+        return self.decoder(latent.z)
 
     def m_step(self, alpha: dist.Distribution, utterances: Utterances) -> None:
         """Re-estimate p(alpha); does nothing before :meth:`condition_on` has given every recording one of its own."""
@@ -138,7 +126,7 @@ class ConditionalMinVAE(MinVAE):
         )
 
 
-class MinVAEv2(LookingPrior, MinVAE):
+class MinVAEv2(MinVAE):
     """MIN-VAE v2: a mixture of an audio and a visual component, a decoder that sees the mouth (arXiv 1912.10647).
 
     ::
@@ -187,16 +175,6 @@ class MinVAEv2(LookingPrior, MinVAE):
             self.visual_component(utterances)[0] if self.visual_features is None else self.visual_features(utterances)
         )
 
-    def speech_variance(self, z: Tensor, utterances: Utterances) -> Tensor:
+    def speech_variance(self, latent: Latent, utterances: Utterances) -> Tensor:
         """Variance of speech (..., B, N, F) from z (..., B, N, L) and the mouth."""
-        return self.decoder(z, self.features(utterances))
-
-    def looking(self, utterances: Utterances) -> Self:
-        """The same prior with all that it sees of these mouths worked out once, differentiable."""
-        prior = shallow_copy(self)
-        mean, scale = self.visual_component(utterances)
-        prior.visual_component = GivenComponent(mean, scale)
-        prior.visual_features = GivenFeatures(
-            mean if self.visual_features is None else self.visual_features(utterances)
-        )
-        return prior
+        return self.decoder(latent.z, self.features(utterances))

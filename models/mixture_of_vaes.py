@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 import pyro
 import pyro.distributions as dist
 import torch
@@ -12,9 +10,8 @@ from torch import Tensor
 from minvae_pyro.errors import UserError
 from minvae_pyro.models.alpha_priors import AlphaPrior, LearntAlphaPrior, LearntMarkovAlphaPrior
 from minvae_pyro.models.audio_visual import ConditionalVAE
-from minvae_pyro.models.speech_prior import SpeechPrior
+from minvae_pyro.models.speech_prior import Latent, SpeechPrior
 from minvae_pyro.models.vae import AudioVAE
-from minvae_pyro.models.visual_features import exchanged
 from minvae_pyro.utterances import Plates, Utterances
 
 
@@ -30,7 +27,7 @@ class MixtureOfVAEs(SpeechPrior):
             s[n] | alpha[n] = 1 ~ N_c(0, diag audio variance(z[n]))     # speech_variance
             s[n] | alpha[n] = 0 ~ N_c(0, diag visual variance(z[n]))
 
-    The code is z with alpha as its last coordinate. The two do not share a latent space: z means something else
+    The two do not share a latent space: z means something else
     under each alpha, and alpha has a say in the likelihood, equation :eq:`two-decoders`.
 
     Args:
@@ -70,43 +67,29 @@ class MixtureOfVAEs(SpeechPrior):
         mean = torch.where(heard, audio.loc, visual.loc)
         return dist.Normal(mean, torch.where(heard, audio.scale, visual.scale)).to_event(1)
 
-    def latent(self, utterances: Utterances, plates: Plates) -> Tensor:
-        """Sample ``alpha`` and ``z``; z and alpha side by side, (..., B, N, L + 1)."""
+    def latent(self, utterances: Utterances, plates: Plates) -> Latent:
+        """Sample ``alpha`` and ``z``, both of which set the variance."""
         with plates.every_frame():
             alpha = pyro.sample("alpha", self.alpha_prior(utterances))
-            z = pyro.sample("z", self.z_prior(alpha, utterances))
-        shape = torch.broadcast_shapes(alpha.shape, z.shape[:-1])
-        return torch.cat([z.expand(*shape, -1), alpha.to(z.dtype).expand(shape)[..., None]], -1)
+            return Latent(pyro.sample("z", self.z_prior(alpha, utterances)), alpha)
 
-    def speech_variance(self, code: Tensor, utterances: Utterances) -> Tensor:
-        """Variance of speech (..., B, N, F) from z and alpha (..., B, N, L + 1)."""
-        if _enumerated(code):  # then each VAE is asked for its own half only
-            of_visual, of_audio = code[..., :-1].unbind(-4)
-            visual = self.visual.speech_variance(of_visual, utterances)
-            return torch.stack([visual, self.audio.speech_variance(of_audio, utterances)], -4)
-        z, heard = code[..., :-1], code[..., -1:] == 1
-        audio, visual = (part.speech_variance(z, utterances) for part in (self.audio, self.visual))
-        return torch.where(heard, audio, visual)
-
-    def condition_on(self, utterances: Utterances) -> Self:
-        """The same prior with both VAEs given these utterances, and a p(alpha) of the recordings' own."""
-        prior = exchanged(self, self.audio, self.audio.condition_on(utterances))
-        prior = exchanged(prior, self.visual, self.visual.condition_on(utterances))
-        with torch.no_grad():
-            prior.alpha_prior = self.alpha_prior.for_recordings(utterances)
-        return prior
+    def speech_variance(self, latent: Latent, utterances: Utterances) -> Tensor:
+        """Variance of speech (..., B, N, F) from z (..., B, N, L) and alpha."""
+        z, alpha = latent
+        assert alpha is not None
+        if alpha.dim() > 2 and alpha[0].numel() == 1:  # one value for all frames at a time: only its own VAE is asked
+            leading = torch.broadcast_shapes(z.shape[:-1], alpha.shape)
+            axis = len(leading) - alpha.dim()
+            values = z.expand(*leading, -1).unbind(axis)
+            vaes = [self.audio if value == 1 else self.visual for value in alpha.flatten()]
+            variances = [vae.speech_variance(Latent(z), utterances) for vae, z in zip(vaes, values, strict=True)]
+            return torch.stack(variances, axis)
+        audio, visual = (vae.speech_variance(Latent(z), utterances) for vae in (self.audio, self.visual))
+        return torch.where(alpha[..., None] == 1, audio, visual)
 
     def m_step(self, alpha: dist.Distribution, utterances: Utterances) -> None:
         """Re-estimate p(alpha); does nothing before :meth:`condition_on` has given every recording one of its own."""
         self.alpha_prior.m_step(alpha, utterances)
-
-
-def _enumerated(code: Tensor) -> bool:
-    """Whether the axis before (B, N, C) holds alpha = 0 and alpha = 1, as enumeration lays them side by side."""
-    if code.dim() < 4 or code.shape[-4] != 2:
-        return False
-    values = torch.arange(2, dtype=code.dtype, device=code.device)[:, None, None]
-    return bool((code[..., -1] == values).all())
 
 
 class SwitchingVAE(MixtureOfVAEs):

@@ -9,7 +9,7 @@ from pyro.nn import PyroModule
 from torch import Tensor
 
 from minvae_pyro.models.noise import FLOOR, NoiseModel
-from minvae_pyro.models.speech_prior import SpeechPrior, spectral_likelihood
+from minvae_pyro.models.speech_prior import Latent, SpeechPrior, spectral_likelihood
 from minvae_pyro.utterances import Plates, Utterances
 
 
@@ -18,9 +18,9 @@ class NoisyMixture(PyroModule):
 
     ::
 
-        code ~ speech.latent                                        # z, and what else the prior has
-        x | code ~ N_c(0, gain * speech variance(code) + noise variance)
-        E[s | x, code] = gain * speech variance / (gain * speech variance + noise variance) * x
+        z, alpha ~ speech.latent                                    # alpha where the prior has it
+        x | z, alpha ~ N_c(0, gain * speech variance(z, alpha) + noise variance)
+        E[s | x, z, alpha] = gain * speech variance / (gain * speech variance + noise variance) * x
 
     Equations :eq:`noisy-mixture` and :eq:`wiener-filter`.
 
@@ -31,10 +31,10 @@ class NoisyMixture(PyroModule):
             the prior knows.
 
     Example:
-        >>> from minvae_pyro.models import AudioVAE, StationaryNoise
+        >>> from minvae_pyro.models import AudioVAE, Latent, StationaryNoise
         >>> heard = Utterances.from_spectrum(torch.ones(7, 513, dtype=torch.complex64))
         >>> mixture = NoisyMixture(AudioVAE(), StationaryNoise().start(heard), torch.ones(1, 1, 1))
-        >>> gain = mixture.wiener_gain(torch.zeros(1, 7, 32), heard)
+        >>> gain = mixture.wiener_gain(Latent(torch.zeros(1, 7, 32)), heard)
         >>> gain.shape, bool(((gain > 0) & (gain < 1)).all())
         (torch.Size([1, 7, 513]), True)
     """
@@ -53,8 +53,8 @@ class NoisyMixture(PyroModule):
         """The prior of clean speech."""
         return self._speech[0]
 
-    def latent(self, utterances: Utterances, plates: Plates) -> Tensor:
-        """Sample the latent sites of the speech prior; its code, (..., B, N, C)."""
+    def latent(self, utterances: Utterances, plates: Plates) -> Latent:
+        """Sample the latent sites of the speech prior."""
         return self.speech.latent(utterances, plates)
 
     def forward(self, utterances: Utterances) -> Tensor:
@@ -62,39 +62,40 @@ class NoisyMixture(PyroModule):
         plates = utterances.plates()
         # first: enumeration wants sites outside of a plate before those inside
         self.noise.declare(utterances, plates)
-        code = self.latent(utterances, plates)
-        likelihood = self.likelihood(code, utterances)
+        latent = self.latent(utterances, plates)
+        likelihood = self.likelihood(latent, utterances)
         with plates.every_frame():
             return pyro.sample("x", likelihood, obs=utterances.spectrum)
 
-    def likelihood(self, code: Tensor, utterances: Utterances) -> dist.Distribution:
-        """p(x | code), batch shape (..., B, N), event shape (F,)."""
-        variance = self.speech_variance(code, utterances) + self.noise(utterances)
+    def likelihood(self, latent: Latent, utterances: Utterances) -> dist.Distribution:
+        """p(x | z, alpha), batch shape (..., B, N), event shape (F,)."""
+        variance = self.speech_variance(latent, utterances) + self.noise(utterances)
         return spectral_likelihood(utterances.spectrum, variance).to_event(1)
 
-    def speech_variance(self, code: Tensor, utterances: Utterances) -> Tensor:
+    def speech_variance(self, latent: Latent, utterances: Utterances) -> Tensor:
         """Variance of the speech in the mixture, gain included, (..., B, N, F)."""
-        return self.gain * self.speech.speech_variance(code, utterances)
+        return self.gain * self.speech.speech_variance(latent, utterances)
 
     @torch.no_grad()
-    def wiener_gain(self, code: Tensor, utterances: Utterances) -> Tensor:
-        """E[s | x, code] / x in [0, 1], (..., B, N, F)."""
-        speech = self.speech_variance(code, utterances)
+    def wiener_gain(self, latent: Latent, utterances: Utterances) -> Tensor:
+        """E[s | x, z, alpha] / x in [0, 1], (..., B, N, F)."""
+        speech = self.speech_variance(latent, utterances)
         return speech / (speech + self.noise(utterances)).clamp_min(FLOOR)
 
     @torch.no_grad()
-    def m_step(self, code: Tensor, utterances: Utterances, weight: Tensor | None = None) -> None:
+    def m_step(self, latent: Latent, utterances: Utterances, weight: Tensor | None = None) -> None:
         """Update noise, then gain, by multiplicative steps; the likelihood never falls.
 
         Equation :eq:`noise-update`.
 
         Args:
-            code: draws of the posterior, (S, B, N, C).
+            latent: draws of the posterior, z (..., B, N, L).
             utterances: the noisy batch.
-            weight: probability of each draw, (S, B, N); alike when omitted.
+            weight: probability of each draw, (..., B, N); alike when omitted.
         """
-        unscaled = self.speech.speech_variance(code, utterances)
-        share = utterances.mask[..., None] * (1 / len(code) if weight is None else weight[..., None])
+        unscaled = self.speech.speech_variance(latent, utterances).flatten(0, -4)  # (S, B, N, F)
+        weights = 1 / len(unscaled) if weight is None else weight.flatten(0, -3)[..., None]
+        share = utterances.mask[..., None] * weights
         self.noise.m_step(lambda: self._statistics(unscaled, share, utterances))
         variance = (self.gain * unscaled + self.noise(utterances)).clamp_min(FLOOR)
         rise = (share * utterances.power * unscaled / variance.square()).sum((0, 3))

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from typing import Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import pyro
 import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
+from minvae_pyro.nn.cached import CachedUtterances
 from minvae_pyro.probability.likelihoods import ComplexNormal, PowerExponential
 from minvae_pyro.probability.parameters import AbstractPyroModule
 from minvae_pyro.utterances import Plates, Utterances
+
+
+class Latent(NamedTuple):
+    """All that the variance of speech depends on. Leading axes are draws and enumerated values.
+
+    Attributes:
+        z: (..., B, N, L).
+        alpha: broadcasting to (..., B, N), where the mixture variable has a say in the variance; None elsewhere.
+    """
+
+    z: Tensor
+    alpha: Tensor | None = None
 
 
 def spectral_likelihood(spectrum: Tensor, variance: Tensor) -> PowerExponential | ComplexNormal:
@@ -37,40 +50,37 @@ class SpeechPrior(AbstractPyroModule):
     latent_dim: int
 
     @abstractmethod
-    def latent(self, utterances: Utterances, plates: Plates) -> Tensor:
+    def latent(self, utterances: Utterances, plates: Plates) -> Latent:
         """Sample the latent sites, opening the plates they live in.
 
         Args:
             utterances: the batch.
             plates: its plates; ``plates.every_frame()`` where frames are independent.
-
-        Returns:
-            Tensor: the code, (..., B, N, C), all that the variance of speech depends on: z, or z and what else
-            decides. Leading axes are draws and enumerated values.
         """
 
     @abstractmethod
-    def speech_variance(self, code: Tensor, utterances: Utterances) -> Tensor:
-        """Variance of clean speech, (..., B, N, F) > 0, from the code (..., B, N, C)."""
+    def speech_variance(self, latent: Latent, utterances: Utterances) -> Tensor:
+        """Variance of clean speech, (..., B, N, F) > 0."""
 
-    def likelihood(self, code: Tensor, utterances: Utterances) -> dist.Distribution:
-        """p(s | code), batch shape (..., B, N), event shape (F,)."""
-        return spectral_likelihood(utterances.spectrum, self.speech_variance(code, utterances)).to_event(1)
+    def likelihood(self, latent: Latent, utterances: Utterances) -> dist.Distribution:
+        """p(s | z, alpha), batch shape (..., B, N), event shape (F,)."""
+        return spectral_likelihood(utterances.spectrum, self.speech_variance(latent, utterances)).to_event(1)
 
     def forward(self, utterances: Utterances) -> Tensor:
         """Run the generative story and observe clean speech at site ``s``."""
+        utterances = CachedUtterances.of(utterances)
         plates = utterances.plates()
         likelihood = self.likelihood(self.latent(utterances, plates), utterances)
         with plates.every_frame():
             return pyro.sample("s", likelihood, obs=utterances.spectrum)
 
     def condition_on(self, utterances: Utterances) -> Self:
-        """The same prior with whatever depends on the mouth alone worked out once for these utterances.
+        """The same prior for these recordings: what depends on their mouths alone is worked out, and a constant.
 
-        Inference evaluates a prior hundreds of times on one batch; a prior that runs a network on the mouth
-        overrides this. The default has nothing to work out.
+        Inference evaluates a prior hundreds of times on one batch. Every part that has a ``condition_on`` of its own
+        (features of the mouth, priors of z and alpha, priors that this one is made of) is replaced by what that gives.
         """
-        return self
+        return conditioned_parts(self, utterances)
 
     def m_step(self, alpha: dist.Distribution, utterances: Utterances) -> None:
         """Re-estimate what is not learnt in training but on each recording; nothing by default.
@@ -88,6 +98,19 @@ def shallow_copy(module: Module) -> Module:
     """A copy that shares every part, so that exchanging one leaves the original alone."""
     twin = copy.copy(module)
     twin._modules = dict(module._modules)
+    return twin
+
+
+def conditioned_parts(module: Module, utterances: Utterances) -> Module:
+    """A copy whose parts are those for these utterances, where they have a ``condition_on``; itself if none changes."""
+    parts: dict[str, Any] = {name: part for name, part in module._modules.items() if hasattr(part, "condition_on")}
+    with torch.no_grad():
+        utterances = CachedUtterances.of(utterances)
+        parts = {name: part.condition_on(utterances) for name, part in parts.items()}
+    if all(part is module._modules[name] for name, part in parts.items()):
+        return module
+    twin = shallow_copy(module)
+    twin._modules.update(parts)
     return twin
 
 

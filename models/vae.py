@@ -6,7 +6,7 @@ import pyro
 import pyro.distributions as dist
 from torch import Tensor
 
-from minvae_pyro.models.speech_prior import SpeechPrior, standard_normal
+from minvae_pyro.models.speech_prior import Latent, SpeechPrior, standard_normal
 from minvae_pyro.nn.audio import SpectrumDecoder
 from minvae_pyro.nn.base import Decoder
 from minvae_pyro.utterances import Plates, Utterances
@@ -38,14 +38,14 @@ class AudioVAE(SpeechPrior):
         loc, scale = standard_normal(utterances.spectrum, self.latent_dim)
         return dist.Normal(loc, scale).to_event(1)
 
-    def latent(self, utterances: Utterances, plates: Plates) -> Tensor:
+    def latent(self, utterances: Utterances, plates: Plates) -> Latent:
         """Sample ``z``, (B, N, L)."""
         with plates.every_frame():
-            return pyro.sample("z", self.z_prior(utterances))
+            return Latent(pyro.sample("z", self.z_prior(utterances)))
 
-    def speech_variance(self, z: Tensor, utterances: Utterances) -> Tensor:
+    def speech_variance(self, latent: Latent, utterances: Utterances) -> Tensor:
         """Variance of speech (..., B, N, F) from z (..., B, N, L)."""
-        return self.decoder(z)
+        return self.decoder(latent.z)
 
 
 class VisualVAE(AudioVAE):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from minvae_pyro.models.speech_prior import SpeechPrior, shallow_copy
 from minvae_pyro.nn.base import VisualEncoder
+from minvae_pyro.nn.cached import Precomputed
 from minvae_pyro.nn.visual import MouthConvolution
 from minvae_pyro.probability.normals import Gaussian
 from minvae_pyro.probability.parameters import AbstractModule
@@ -21,6 +22,10 @@ class ZPrior(AbstractModule):
     @abstractmethod
     def forward(self, utterances: Utterances) -> Gaussian:
         """Mean and scale, each broadcasting to (B, N, L)."""
+
+    def condition_on(self, utterances: Utterances) -> Precomputed:
+        """Mean and scale of these utterances."""
+        return Precomputed(self(utterances))
 
 
 class ConstantComponent(ZPrior):
@@ -74,29 +79,8 @@ class ConditionalComponent(ZPrior):
     def forward(self, utterances: Utterances) -> Gaussian:
         """Mean and scale, each (B, N, L)."""
         seen = utterances.mouth_seen[..., None]
-        mean, scale = utterances.seen_by(self.network)
+        mean, scale = utterances.encode_mouth(self.network)
         return torch.where(seen, mean, 0.0), torch.where(seen, scale, 1.0)
-
-
-class GivenComponent(ZPrior):
-    """A component worked out beforehand for one batch.
-
-    Args:
-        mean: (B, N, L) or (L,).
-        scale: of the same shape, > 0.
-    """
-
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(self, mean: Tensor, scale: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("mean", mean)
-        self.register_buffer("scale", scale)
-
-    def forward(self, utterances: Utterances) -> Gaussian:
-        """Mean and scale as given."""
-        return self.mean, self.scale
 
 
 class SharpenedComponent(ZPrior):

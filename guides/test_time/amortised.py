@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-from typing import Any
-
 import pyro.distributions as dist
 import torch
 from pyro.nn import PyroParam
@@ -14,8 +11,8 @@ from torch.func import functional_call
 
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides.alpha_posterior import branches
+from minvae_pyro.guides.base import TrainingGuide
 from minvae_pyro.guides.test_time.base import UtteranceGuide
-from minvae_pyro.guides.test_time.starts import Encoders
 from minvae_pyro.models.speech_prior import SpeechPrior
 from minvae_pyro.probability.normals import CommonRandomNormal, Gaussian
 from minvae_pyro.utterances import Utterances
@@ -47,7 +44,7 @@ class AmortisedGuide(UtteranceGuide):
         self.rate = rate
 
     def initialise(
-        self, prior: SpeechPrior, utterances: Utterances, begin: Gaussian, encoders: Encoders | None
+        self, prior: SpeechPrior, utterances: Utterances, begin: Gaussian, encoders: TrainingGuide | None
     ) -> None:
         """Start where the encoders say.
 
@@ -56,8 +53,8 @@ class AmortisedGuide(UtteranceGuide):
         """
         if encoders is None:
             raise UserError("AmortisedGuide fine-tunes trained encoders, and there are none: choose MeanFieldGuide.")
-        self._hearings = [_Hearing(encoders, one) for one in utterances.one_by_one()]
-        self._trained = self._hearings[0].weights()
+        self._encodings = [_AudioEncoding(encoders, one) for one in utterances.one_by_one()]
+        self._trained = self._encodings[0].weights()
         for number, value in enumerate(self._trained.values()):
             setattr(
                 self, f"change{number}", PyroParam(torch.zeros_like(value).repeat(len(utterances), *[1] * value.dim()))
@@ -71,34 +68,32 @@ class AmortisedGuide(UtteranceGuide):
 
     def z_posterior(self) -> dist.Distribution:
         """q(z | alpha), batch shape (2, B, N); q(z), batch shape (B, N), for a prior without alpha."""
-        mean, scale = self._heard()
+        mean, scale = self._encoded()
         if self._mixed:
             mean, scale = torch.stack([self.mean, mean]), torch.stack([self.scale, scale])
         return CommonRandomNormal(mean, scale).to_event(1)
 
-    def _heard(self) -> Gaussian:
+    def _encoded(self) -> Gaussian:
         """What each recording's own encoder says of it, each (B, N, L)."""
         changes = [getattr(self, f"change{number}") for number in range(len(self._trained))]
         found = []
-        for row, hearing in enumerate(self._hearings):
+        for row, encoding in enumerate(self._encodings):
             weights = {
                 name: value + self.rate * change[row]
                 for (name, value), change in zip(self._trained.items(), changes, strict=True)
             }
-            found.append(hearing.with_weights(weights))
+            found.append(encoding.with_weights(weights))
         mean, scale = (torch.cat(parts) for parts in zip(*found, strict=True))
         return mean, scale
 
 
-class _Hearing(nn.Module):
+class _AudioEncoding(nn.Module):
     """What trained encoders make of the sound of one recording, as a module's only answer."""
 
-    def __init__(self, encoders: Any, utterances: Utterances) -> None:
+    def __init__(self, encoders: TrainingGuide, utterances: Utterances) -> None:
         super().__init__()
-        self.encoders = copy.copy(encoders)
-        if hasattr(encoders, "_prior"):
-            # the prior that a guide asks is not fine-tuned: what it makes of the mouth is worked out once
-            self.encoders._prior = [encoders._prior[0].condition_on(utterances)]
+        # what the prior makes of the mouth is not fine-tuned
+        self.encoders = encoders.condition_on(utterances)
         self.utterances = utterances
 
     def forward(self) -> Gaussian:

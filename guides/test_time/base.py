@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from minvae_pyro.guides.alpha_posterior import Story, alpha_posterior, branches
-from minvae_pyro.guides.test_time.starts import Encoders
+from minvae_pyro.guides.base import TrainingGuide
 from minvae_pyro.models.speech_prior import SpeechPrior
 from minvae_pyro.probability.handlers import in_force
 from minvae_pyro.probability.normals import CommonRandomNormal, Gaussian
@@ -48,7 +48,7 @@ class UtteranceGuide(AbstractPyroModule):
         prior: SpeechPrior,
         utterances: Utterances,
         begin: Gaussian,
-        encoders: Encoders | None = None,
+        encoders: TrainingGuide | None = None,
         log_odds: Tensor | None = None,
     ) -> Self:
         """A copy ready to be fitted to these recordings.
@@ -72,7 +72,7 @@ class UtteranceGuide(AbstractPyroModule):
         return twin
 
     def initialise(
-        self, prior: SpeechPrior, utterances: Utterances, begin: Gaussian, encoders: Encoders | None
+        self, prior: SpeechPrior, utterances: Utterances, begin: Gaussian, encoders: TrainingGuide | None
     ) -> None:
         """Set the parameters of q(z) to where they start; arguments as of :meth:`start`."""
 
@@ -100,17 +100,13 @@ class UtteranceGuide(AbstractPyroModule):
         """What z is drawn from: the joint distribution, for a guide whose frames hang together.
 
         Args:
-            alpha: (2, 1, 1) when enumerated, (B, N) when known; None for all of q(z | alpha) side by side.
+            alpha: broadcasting to (..., B, N), perhaps enumerated; None for both of q(z | alpha) side by side.
         """
         posterior: Any = self.z_posterior()
-        # enumerated values are in the order of the first axis
-        if alpha is None or alpha.shape == (2, 1, 1) or len(posterior.batch_shape) < 3:
+        if alpha is None or len(posterior.batch_shape) < 3:
             return posterior
-        audio = (alpha == 1)[..., None]
-        mean, scale = (
-            torch.where(audio, part[1], part[0]) for part in (posterior.base_dist.loc, posterior.base_dist.scale)
-        )
-        return CommonRandomNormal(mean, scale).to_event(1)
+        audio, normal = (alpha == 1)[..., None], posterior.base_dist
+        return CommonRandomNormal(*(torch.where(audio, p[1], p[0]) for p in (normal.loc, normal.scale))).to_event(1)
 
     def forward(self, utterances: Utterances) -> None:
         """Sample ``alpha`` (to be enumerated) where the prior has it, and ``z``."""
@@ -153,11 +149,11 @@ class UtteranceGuide(AbstractPyroModule):
         found = branches(story, posterior, posterior.mean, utterances)
         assert found is not None
         evidence = found.divergence[0] - found.divergence[1]
-        if found.code.dim() > 3:
+        if found.latent.alpha is not None:
             drawn = branches(story, posterior, with_branches(posterior.sample((DRAWS,))), utterances)
             assert drawn is not None
             with pyro.validation_enabled(False):
-                likelihood = story.likelihood(drawn.code, utterances).log_prob(utterances.spectrum).mean(0)
+                likelihood = story.likelihood(drawn.latent, utterances).log_prob(utterances.spectrum).mean(0)
             evidence = evidence + likelihood[1] - likelihood[0]
         return alpha_posterior(found.prior, evidence, utterances)
 

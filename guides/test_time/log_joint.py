@@ -12,6 +12,7 @@ from torch.distributions import Distribution, kl_divergence
 from torch.nn.functional import logsigmoid
 
 from minvae_pyro.guides.alpha_posterior import Story, alpha_posterior, both_alphas, latent_trace
+from minvae_pyro.models.speech_prior import Latent
 from minvae_pyro.probability.markov import conditionals, couples_frames
 from minvae_pyro.utterances import Utterances
 
@@ -29,7 +30,7 @@ class Joint:
     Attributes:
         alpha: p(alpha), batch shape (B, N); None for a story without it.
         terms: (S, A, B, N), zero in padding; A is 2 with alpha, visual first, and 1 without.
-        code: what sets the variance, (S, 1, B, N, C), or (S, 2, B, N, C) where alpha has a say in it.
+        latent: what sets the variance, z (S, 1, B, N, L), with alpha at both values where it has a say in it.
         variance: of z under p(z[n] | z[n - 1], alpha[n]), (S, A, B, N, L).
         follows: whether each z follows from the one before.
         utterances: the batch.
@@ -37,7 +38,7 @@ class Joint:
 
     alpha: Any
     terms: Tensor
-    code: Tensor
+    latent: Latent
     variance: Tensor
     follows: bool
     utterances: Utterances
@@ -96,7 +97,7 @@ class Joint:
     def observing(self, story: Story) -> Joint:
         """The same with what is observed in the story."""
         with pyro.validation_enabled(False):
-            terms = story.likelihood(self.code, self.utterances).log_prob(self.utterances.spectrum)
+            terms = story.likelihood(self.latent, self.utterances).log_prob(self.utterances.spectrum)
         return replace(self, terms=self.terms + torch.where(self.utterances.mask, terms, 0))
 
 

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from minvae_pyro.guides.alpha_posterior import branches
+from minvae_pyro.guides.base import TrainingGuide
 from minvae_pyro.guides.test_time.base import UtteranceGuide
-from minvae_pyro.guides.test_time.starts import Encoders
 from minvae_pyro.models.speech_prior import SpeechPrior
 from minvae_pyro.probability.normals import CommonRandomNormal, Gaussian
 from minvae_pyro.utterances import Utterances
@@ -27,7 +27,7 @@ class MeanFieldGuide(UtteranceGuide):
     """
 
     def initialise(
-        self, prior: SpeechPrior, utterances: Utterances, begin: Gaussian, encoders: Encoders | None
+        self, prior: SpeechPrior, utterances: Utterances, begin: Gaussian, encoders: TrainingGuide | None
     ) -> None:
         """Start where ``begin`` says."""
         mean, scale = begin
@@ -70,7 +70,7 @@ class MixtureUtteranceGuide(UtteranceGuide):
     """
 
     def initialise(
-        self, prior: SpeechPrior, utterances: Utterances, begin: Gaussian, encoders: Encoders | None
+        self, prior: SpeechPrior, utterances: Utterances, begin: Gaussian, encoders: TrainingGuide | None
     ) -> None:
         """Start from the mouth under alpha = 0, from the sound under alpha = 1; from ``begin`` without encoders."""
         with torch.no_grad():

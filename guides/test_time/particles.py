@@ -10,9 +10,9 @@ from pyro.nn import PyroParam
 from torch import Tensor
 
 from minvae_pyro.guides.alpha_posterior import Story
+from minvae_pyro.guides.base import TrainingGuide
 from minvae_pyro.guides.test_time.base import UtteranceGuide
 from minvae_pyro.guides.test_time.log_joint import latent_joint
-from minvae_pyro.guides.test_time.starts import Encoders
 from minvae_pyro.models.speech_prior import SpeechPrior
 from minvae_pyro.probability.markov import BinaryMarkovChain, mean_log_odds
 from minvae_pyro.probability.normals import Gaussian
@@ -66,7 +66,7 @@ class ParticleGuide(UtteranceGuide):
         return fresh
 
     def initialise(
-        self, prior: SpeechPrior, utterances: Utterances, begin: Gaussian, encoders: Encoders | None
+        self, prior: SpeechPrior, utterances: Utterances, begin: Gaussian, encoders: TrainingGuide | None
     ) -> None:
         """Start every particle at the mean of ``begin``."""
         self.set_particles(begin[0].expand(self.chains, *begin[0].shape))
@@ -114,7 +114,7 @@ class ParticleGuide(UtteranceGuide):
     def alpha_posterior(self, story: Story, utterances: Utterances) -> dist.Distribution:
         """The mean of p(alpha | z, x) over the particles, batch shape (B, N); each particle's own is kept too."""
         joint = latent_joint(story, self.particles, utterances)
-        if joint.code.shape[-4] == 2:  # else the likelihood cancels
+        if joint.latent.alpha is not None:  # else the likelihood cancels
             joint = joint.observing(story)
         each: Any = joint.posterior()
         shape = self.particles.shape[:-1]

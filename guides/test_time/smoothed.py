@@ -10,8 +10,8 @@ from pyro.nn import PyroParam
 from torch import Tensor
 from torch.distributions import constraints
 
+from minvae_pyro.guides.base import TrainingGuide
 from minvae_pyro.guides.test_time.base import UtteranceGuide
-from minvae_pyro.guides.test_time.starts import Encoders
 from minvae_pyro.models.speech_prior import SpeechPrior
 from minvae_pyro.probability.gauss_markov import CorrelatedNormal
 from minvae_pyro.probability.normals import CommonRandomNormal, Gaussian
@@ -44,7 +44,7 @@ class SmoothedGuide(UtteranceGuide):
         self.width = width
 
     def initialise(
-        self, prior: SpeechPrior, utterances: Utterances, begin: Gaussian, encoders: Encoders | None
+        self, prior: SpeechPrior, utterances: Utterances, begin: Gaussian, encoders: TrainingGuide | None
     ) -> None:
         """Start where ``begin`` says, correlated by the width."""
         mean, scale = begin

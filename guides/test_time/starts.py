@@ -7,29 +7,18 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from minvae_pyro.guides.base import TrainingGuide
 from minvae_pyro.models.speech_prior import SpeechPrior
 from minvae_pyro.probability.normals import Gaussian
 from minvae_pyro.probability.random_numbers import normal
 from minvae_pyro.utterances import Utterances
 
 
-class Encoders(Protocol):
-    """What a start reads of a trained guide."""
-
-    def encode_audio(self, utterances: Utterances) -> Gaussian:
-        """Posterior of z from the sound, (B, N, L) each."""
-        ...
-
-    def encode_visual(self, utterances: Utterances) -> Gaussian:
-        """Posterior of z from the mouth, (B, N, L) each."""
-        ...
-
-
 class Start(Protocol):
     """Mean and scale of q(z) before the first step."""
 
     def __call__(
-        self, prior: SpeechPrior, encoders: Encoders, utterances: Utterances, trust: Tensor, seed: int
+        self, prior: SpeechPrior, encoders: TrainingGuide, utterances: Utterances, trust: Tensor, seed: int
     ) -> Gaussian:
         """Start q(z).
 
@@ -43,7 +32,7 @@ class Start(Protocol):
         ...
 
 
-def _seen_or_heard(encoders: Encoders, utterances: Utterances, trust: Tensor) -> Gaussian:
+def _seen_or_heard(encoders: TrainingGuide, utterances: Utterances, trust: Tensor) -> Gaussian:
     """Blend of both posteriors; the mouth's share is ``trust``, and zero where no mouth was seen."""
     share = (trust * utterances.mouth_seen)[..., None]
     heard_mean, heard_scale = encoders.encode_audio(utterances)
@@ -52,17 +41,17 @@ def _seen_or_heard(encoders: Encoders, utterances: Utterances, trust: Tensor) ->
     return mean, share * seen_scale + (1 - share) * heard_scale
 
 
-def audio(prior: SpeechPrior, encoders: Encoders, utterances: Utterances, trust: Tensor, seed: int) -> Gaussian:
+def audio(prior: SpeechPrior, encoders: TrainingGuide, utterances: Utterances, trust: Tensor, seed: int) -> Gaussian:
     """The audio encoder's posterior of the noisy sound."""
     return encoders.encode_audio(utterances)
 
 
-def visual(prior: SpeechPrior, encoders: Encoders, utterances: Utterances, trust: Tensor, seed: int) -> Gaussian:
+def visual(prior: SpeechPrior, encoders: TrainingGuide, utterances: Utterances, trust: Tensor, seed: int) -> Gaussian:
     """The visual encoder's posterior, which no noise can reach (arXiv 1912.10647); audio where unseen."""
     return _seen_or_heard(encoders, utterances, torch.ones_like(trust))
 
 
-def both(prior: SpeechPrior, encoders: Encoders, utterances: Utterances, trust: Tensor, seed: int) -> Gaussian:
+def both(prior: SpeechPrior, encoders: TrainingGuide, utterances: Utterances, trust: Tensor, seed: int) -> Gaussian:
     """Between the two posteriors, by the trust in the mouth.
 
     Equation :eq:`blended-start`.
@@ -70,13 +59,13 @@ def both(prior: SpeechPrior, encoders: Encoders, utterances: Utterances, trust: 
     return _seen_or_heard(encoders, utterances, trust)
 
 
-def prior(prior: SpeechPrior, encoders: Encoders, utterances: Utterances, trust: Tensor, seed: int) -> Gaussian:
+def prior(prior: SpeechPrior, encoders: TrainingGuide, utterances: Utterances, trust: Tensor, seed: int) -> Gaussian:
     """The mean of the standard normal: no frame knows anything yet."""
     mean, scale = encoders.encode_audio(utterances)
     return torch.zeros_like(mean), torch.ones_like(scale)
 
 
-def random(prior: SpeechPrior, encoders: Encoders, utterances: Utterances, trust: Tensor, seed: int) -> Gaussian:
+def random(prior: SpeechPrior, encoders: TrainingGuide, utterances: Utterances, trust: Tensor, seed: int) -> Gaussian:
     """A draw from the standard normal, one for all recordings."""
     mean, scale = encoders.encode_audio(utterances)
     return normal(mean.shape, mean, torch.Generator().manual_seed(seed)).expand(mean.shape), torch.ones_like(scale)

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from minvae_pyro.guides import UtteranceGuide
-from minvae_pyro.guides.alpha_posterior import Story, both_alphas, code_at
+from minvae_pyro.guides.alpha_posterior import Story, both_alphas, latent_at
 from minvae_pyro.guides.test_time.base import with_branches
 from minvae_pyro.models import NoisyMixture, SpeechPrior
+from minvae_pyro.models.speech_prior import Latent
 from minvae_pyro.utterances import Utterances
 
 Callback = Callable[[int, int, float], None]
@@ -82,12 +83,13 @@ class InferenceEngine(ABC):
 
         Equation :eq:`wiener-filter`.
         """
-        codes, weight = draw_codes(mixture.speech, guide, utterances, samples)
+        (draws, alpha), weight = draw_latents(mixture.speech, guide, utterances, samples)
         total = torch.zeros_like(utterances.power)
-        for number, code in enumerate(codes):
-            share = 1.0 if weight is None else weight[number, ..., None]
-            total += share * mixture.wiener_gain(code, utterances)
-        return total / len(codes) if weight is None else total
+        for number, z in enumerate(draws):  # one after the other, for memory's sake
+            gain = mixture.wiener_gain(Latent(z, alpha), utterances)
+            for value, share in zip(gain, weight[number], strict=True) if weight is not None else [(gain, None)]:
+                total += value if share is None else share[..., None] * value
+        return total / len(draws) if weight is None else total
 
 
 def update_alpha(
@@ -131,33 +133,34 @@ def has_settled(objective: Sequence[float], tolerance: float) -> bool:
 
 
 @torch.no_grad()
-def draw_codes(
+def draw_latents(
     prior: SpeechPrior, guide: UtteranceGuide, utterances: Utterances, samples: int
-) -> tuple[Tensor, Tensor | None]:
-    """Codes at draws of the continuous sites; alpha is summed over, not drawn.
+) -> tuple[Latent, Tensor | None]:
+    """Latent variables at draws of the continuous sites; alpha is summed over, not drawn.
 
     Args:
-        prior: says what code follows from the sites.
+        prior: says what follows from the sites.
         guide: the posterior.
         utterances: the noisy batch.
         samples: S, draws of the continuous sites.
 
     Returns:
-        tuple: codes (S, B, N, C) and None when alpha has no say in them; otherwise codes (2 S, B, N, C) and their
-        probabilities (2 S, B, N), which sum to one over the first axis.
+        tuple: z (S, B, N, L) and None when alpha has no say in the variance; otherwise z (S, 2, B, N, L) with alpha at
+        both values, and their probabilities (S, 2, B, N), which sum to one over the first two axes.
     """
     sites = guide.draw(samples)
     responsibility = guide.draw_responsibility
     if responsibility is None:
-        return code_at(prior, utterances, **sites), None
+        return latent_at(prior, utterances, **sites), None
     sites = {name: with_branches(value) for name, value in sites.items()}
-    code = code_at(prior, utterances, **sites, alpha=both_alphas(responsibility))
-    if code.shape[1] == 1:
-        return code[:, 0], None
-    weight = torch.stack([1 - responsibility, responsibility], -3) / len(code)
-    return code.flatten(0, 1), weight.expand(code.shape[:-1]).flatten(0, 1)
+    latent = latent_at(prior, utterances, **sites, alpha=both_alphas(responsibility))
+    if latent.alpha is None:
+        return Latent(latent.z[:, 0]), None
+    z = latent.z.expand(-1, 2, -1, -1, -1)
+    weight = torch.stack([1 - responsibility, responsibility], -3) / len(z)
+    return Latent(z, latent.alpha), weight.expand(z.shape[:-1])
 
 
 def expectation(values: Tensor, weight: Tensor | None) -> Tensor:
-    """Mean of (S, B, N, F) over the draws, weighted by (S, B, N), or plain."""
-    return values.mean(0) if weight is None else (weight[..., None] * values).sum(0)
+    """Mean over the draws of (S, B, N, F), or of (S, 2, B, N, F) weighted by (S, 2, B, N)."""
+    return values.mean(0) if weight is None else (weight[..., None] * values).flatten(0, 1).sum(0)

@@ -17,6 +17,7 @@ from minvae_pyro.guides.alpha_posterior import both_alphas, latent_trace
 from minvae_pyro.inference.engine import Callback, update_alpha
 from minvae_pyro.inference.svi import StochasticVariational
 from minvae_pyro.models import NoisyMixture
+from minvae_pyro.models.speech_prior import Latent
 from minvae_pyro.probability.likelihoods import VARIANCE_FLOOR
 from minvae_pyro.probability.parameters import frozen, local_parameters
 from minvae_pyro.utterances import Utterances
@@ -29,19 +30,16 @@ class Compiled:
     Attributes:
         alpha: p(alpha), batch shape (B, N); None for a story without it.
         z: p(z | alpha), a normal that broadcasts to (2, B, N, L), or (B, N, L) without alpha.
-        carried: whether the code is z with alpha as its last coordinate; it is z itself otherwise.
+        dependent: whether alpha has a say in the variance of speech.
     """
 
     alpha: Any
     z: dist.Normal
-    carried: bool
+    dependent: bool
 
-    def code(self, z: Tensor) -> Tensor:
-        """The code at z, (B, N, L) or (2, B, N, L)."""
-        if not self.carried:
-            return z
-        shape = (2, *z.shape[-3:-1], 1)
-        return torch.cat([z.expand(*shape[:-1], -1), both_alphas(z)[..., None].expand(shape)], -1)
+    def latent(self, z: Tensor) -> Latent:
+        """What sets the variance at z, (B, N, L) or (2, B, N, L)."""
+        return Latent(z, both_alphas(z) if self.dependent else None)
 
 
 def compiled(mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterances) -> Compiled | None:
@@ -53,24 +51,27 @@ def compiled(mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterance
         utterances: the noisy batch.
 
     Returns:
-        Compiled, or None where the prior has other sites, z follows from itself or is no normal, the code is neither
-        z nor z with alpha, or q(z) is not one of the two plain normals.
+        Compiled, or None where the prior has other sites, z follows from itself or is no normal, or q(z) is not one of
+        the two plain normals.
     """
     own: Any = type(guide)
     drawn_plainly = own.forward is UtteranceGuide.forward and own.z_given is UtteranceGuide.z_given
     if not drawn_plainly or own.z_posterior not in (MeanFieldGuide.z_posterior, MixtureUtteranceGuide.z_posterior):
         return None
     with torch.no_grad():
-        mean: Any = guide.z_posterior().mean
-        # no story makes these numbers by chance: a code that holds them is z
-        z = torch.linspace(-1, 1, mean.numel(), device=mean.device, dtype=mean.dtype).view_as(mean)
-        trace = latent_trace(mixture, utterances, alpha=both_alphas(z), z=z)
+        z: Any = guide.z_posterior().mean
+        alpha = both_alphas(z)
+        trace = latent_trace(mixture, utterances, alpha=alpha, z=z)
     sites = trace.nodes
     normal = getattr(sites["z"]["fn"], "base_dist", None) if "z" in sites else None
     if set(trace.observation_nodes) - {"alpha", "z"} or trace.stochastic_nodes or type(normal) is not dist.Normal:
         return None
-    found = Compiled(sites["alpha"]["fn"] if "alpha" in sites else None, normal, sites["_RETURN"]["value"] is not z)
-    return found if torch.equal(found.code(z), sites["_RETURN"]["value"]) else None
+    latent = sites["_RETURN"]["value"]
+    if latent.z is not z or not (
+        latent.alpha is None or latent.alpha is alpha
+    ):  # a story that makes something else of its sites
+        return None
+    return Compiled(sites["alpha"]["fn"] if "alpha" in sites else None, normal, latent.alpha is not None)
 
 
 class _Score(torch.autograd.Function):
@@ -112,7 +113,7 @@ class Step:
 
 
 class CompiledBound:
-    """The enumerated ELBO with analytic divergences, as :class:`minvae_pyro.probability.elbo.AnalyticTraceEnum_ELBO` has it.
+    """The bound of :class:`minvae_pyro.probability.elbo.AnalyticTraceEnum_ELBO` without its traces.
 
     ::
 
@@ -154,8 +155,8 @@ class CompiledBound:
             weight: see :attr:`weight`.
         """
         posterior: Any = self.guide.z_posterior().base_dist
-        code = self.parts.code(posterior.rsample())
-        speech = self.mixture.speech.speech_variance(code, self.utterances)
+        latent = self.parts.latent(posterior.rsample())
+        speech = self.mixture.speech.speech_variance(latent, self.utterances)
         score, inverse, ratio = _Score.apply(speech, self.mixture.gain, noise, self.power)
         divergence = kl_divergence(posterior, self.parts.z).sum(-1)
         return Step(((score - divergence) * weight).sum(), speech.detach(), inverse, ratio)

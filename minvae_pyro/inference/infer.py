@@ -12,12 +12,13 @@ from torch import Tensor
 
 from minvae_pyro.checkpoints.checkpoint import Checkpoint
 from minvae_pyro.guides import UtteranceGuide
+from minvae_pyro.guides.base import TrainingGuide
 from minvae_pyro.guides.test_time.starts import STARTS, Start
 from minvae_pyro.inference.engine import Callback, InferenceEngine
 from minvae_pyro.inference.settings import ENGINES, Settings
 from minvae_pyro.models import NoiseModel, NoisyMixture, reweigh, sharpen
 from minvae_pyro.models.alpha_priors import audio_where_unseen
-from minvae_pyro.nn.cached import OnceSeen
+from minvae_pyro.nn.cached import CachedUtterances
 from minvae_pyro.probability.handlers import in_force
 from minvae_pyro.registry.build import make
 from minvae_pyro.registry.names import Description, resolve
@@ -87,60 +88,50 @@ def infer(
         (torch.Size([1, 9, 513]), 3, None)
     """
     chosen = Settings.choose(checkpoint.enhancement, {"engine": engine, **settings})
-    runs = make(InferenceEngine, chosen.engine, "engine", ENGINES)  # type: ignore[type-abstract]
-    begin: Start = resolve(chosen.start, STARTS, _is_start, "start") if isinstance(chosen.start, str) else chosen.start
+    fit = make(InferenceEngine, chosen.engine, "engine", ENGINES)  # type: ignore[type-abstract]
+    start: Start = resolve(chosen.start, STARTS, _is_start, "start") if isinstance(chosen.start, str) else chosen.start
     noise, guide = make(NoiseModel, chosen.noise, "noise model"), make(UtteranceGuide, chosen.guide, "guide")
-    devices = [utterances.noisy_power.device] if utterances.noisy_power.is_cuda else []
-    with torch.random.fork_rng(devices):
+    encoders: TrainingGuide = checkpoint.guide
+    with torch.random.fork_rng([utterances.power.device] if utterances.power.is_cuda else []):
         torch.manual_seed(seed)
-        return _run(
-            checkpoint, OnceSeen.of(utterances), runs, begin, noise, guide, chosen, seed, callback, earlier, dropped
-        )
+        with torch.no_grad():
+            utterances = CachedUtterances.of(utterances)
+            weighed = reweigh(checkpoint.prior, chosen.mixing_weight)
+            gate = _gate_logits(checkpoint, weighed, utterances)
+            logits = audio_where_unseen(
+                torch.zeros_like(utterances.power[..., 0]) if gate is None else gate, utterances
+            )
+            logits = in_force(dist.Bernoulli(logits=logits)).logits
+            prior = sharpen(weighed, chosen.temperature).condition_on(utterances)
+            begin = start(prior, encoders, utterances, 1 - logits.sigmoid(), seed)
+        if earlier is None:
+            started = noise.start(utterances, torch.Generator().manual_seed(seed))
+        else:
+            started = earlier.mixture.noise.moved(utterances, dropped)
+        mixture = NoisyMixture(prior, started, _loudness(utterances, chosen.gain, earlier, dropped))
+        fitted = guide.start(prior, utterances, begin, encoders, None if gate is None else logits)
+        fitted.update_alpha(mixture, utterances, 0.0)
+        fitted = fit.posterior(fitted)
+        if earlier is not None:
+            fitted.warm_start(earlier.guide, dropped)
+            fitted.update_alpha(mixture, utterances, 0.0)
+        objective = fit(mixture, fitted, utterances, callback=callback)
+        responsibility = fitted.responsibility
+        gain = fit.gain(mixture, fitted, utterances, chosen.draws)
+    return Inference(gain, None if responsibility is None else responsibility.detach(), objective, mixture, fitted)
 
 
 def _is_start(found: Any) -> bool:
     return callable(found) and not inspect.isclass(found)
 
 
-def _run(
-    checkpoint: Checkpoint,
-    utterances: Utterances,
-    engine: InferenceEngine,
-    start: Start,
-    noise: NoiseModel,
-    guide: UtteranceGuide,
-    settings: Settings,
-    seed: int,
-    callback: Callback | None,
-    earlier: Inference | None,
-    dropped: int,
-) -> Inference:
-    encoders: Any = checkpoint.guide
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        logit = encoders.gate_logits(utterances)
-        even = torch.zeros_like(utterances.mask, dtype=utterances.noisy_power.dtype)
-        trained: Any = checkpoint.prior
-        weighed: Any = reweigh(trained, settings.mixing_weight)
-        if logit is not None:
-            logit = logit + weighed.alpha_prior(utterances).logits - trained.alpha_prior(utterances).logits
-        known = audio_where_unseen(even if logit is None else logit, utterances)
-        known = in_force(dist.Bernoulli(logits=known)).logits
-        prior = sharpen(weighed, settings.temperature).condition_on(utterances)
-        begin = start(prior, encoders, utterances, 1 - known.sigmoid(), seed)
-    moved = earlier and earlier.mixture.noise.moved(utterances, dropped)
-    loudness = _loudness(utterances, settings.gain, earlier, dropped)
-    mixture = NoisyMixture(prior, moved or noise.start(utterances, generator), loudness)
-    fitted = guide.start(prior, utterances, begin, encoders, None if logit is None else known)
-    fitted.update_alpha(mixture, utterances, 0.0)
-    fitted = engine.posterior(fitted)
-    if earlier is not None:
-        fitted.warm_start(earlier.guide, dropped)
-        fitted.update_alpha(mixture, utterances, 0.0)
-    objective = engine(mixture, fitted, utterances, callback=callback)
-    responsibility = fitted.responsibility
-    gain = engine.gain(mixture, fitted, utterances, settings.draws)
-    return Inference(gain, None if responsibility is None else responsibility.detach(), objective, mixture, fitted)
+def _gate_logits(checkpoint: Checkpoint, weighed: Any, utterances: Utterances) -> Tensor | None:
+    """Log-odds of alpha = 1 that the trained gate gives, moved by the change of the prior's pi; None without a gate."""
+    gate = checkpoint.guide.gate_logits(utterances)
+    if gate is None:
+        return None
+    trained: Any = checkpoint.prior
+    return gate + weighed.alpha_prior(utterances).logits - trained.alpha_prior(utterances).logits
 
 
 def _loudness(utterances: Utterances, per: str, earlier: Inference | None, dropped: int) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides import ParticleGuide, UtteranceGuide
-from minvae_pyro.inference.engine import Callback, InferenceEngine, draw_codes, update_alpha
+from minvae_pyro.inference.engine import Callback, InferenceEngine, draw_latents, update_alpha
 from minvae_pyro.models import NoisyMixture
 from minvae_pyro.probability.parameters import frozen, local_parameters
 from minvae_pyro.utterances import Utterances
@@ -78,8 +78,8 @@ class ParticleEM(InferenceEngine):
             for particles, value in islice(self.e_steps(mixture, guide, utterances), self.iterations):
                 guide.set_particles(particles)
                 update_alpha(mixture, guide, mixture, utterances, (len(objective) + 1) / self.iterations)
-                code, weight = draw_codes(mixture.speech, guide, utterances, self.chains)
-                mixture.m_step(code, utterances, weight)
+                latent, weight = draw_latents(mixture.speech, guide, utterances, self.chains)
+                mixture.m_step(latent, utterances, weight)
                 objective.append(value.mean(0).sum().item() / frames)
                 if self.ended(guide, objective, self.iterations, callback):
                     break

@@ -9,7 +9,7 @@ from pyro.infer import SVI
 from pyro.optim import Adam
 
 from minvae_pyro.guides import UtteranceGuide
-from minvae_pyro.inference.engine import Callback, InferenceEngine, draw_codes, update_alpha
+from minvae_pyro.inference.engine import Callback, InferenceEngine, draw_latents, update_alpha
 from minvae_pyro.models import NoisyMixture
 from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.probability.parameters import frozen, local_parameters
@@ -52,8 +52,8 @@ class StochasticVariational(InferenceEngine):
                 for _ in range(self.steps):
                     loss = svi.step(utterances)
                 update_alpha(mixture, guide, mixture, utterances, iteration / self.iterations)
-                code, weight = draw_codes(mixture.speech, guide, utterances, self.samples)
-                mixture.m_step(code, utterances, weight)
+                latent, weight = draw_latents(mixture.speech, guide, utterances, self.samples)
+                mixture.m_step(latent, utterances, weight)
                 objective.append(-loss / frames)
                 if self.ended(guide, objective, self.iterations, callback):
                     break

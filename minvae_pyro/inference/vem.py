@@ -14,7 +14,7 @@ from pyro.optim import Adam
 from torch import Tensor
 
 from minvae_pyro.guides import UtteranceGuide
-from minvae_pyro.inference.engine import Callback, InferenceEngine, draw_codes, expectation, update_alpha
+from minvae_pyro.inference.engine import Callback, InferenceEngine, draw_latents, expectation, update_alpha
 from minvae_pyro.models import NoisyMixture
 from minvae_pyro.models.noise import FLOOR
 from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
@@ -83,8 +83,8 @@ class VariationalEM(InferenceEngine):
     @torch.no_grad()
     def _precision(self, mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterances) -> Tensor:
         """E_q[1 / variance(z)], the gain left out, (B, N, F)."""
-        code, weight = draw_codes(mixture.speech, guide, utterances, self.samples)
-        variance = mixture.speech.speech_variance(code, utterances)
+        latent, weight = draw_latents(mixture.speech, guide, utterances, self.samples)
+        variance = mixture.speech.speech_variance(latent, utterances)
         return expectation(variance.clamp_min(FLOOR).reciprocal(), weight)
 
     @torch.no_grad()

@@ -6,6 +6,7 @@ from abc import abstractmethod
 
 from torch import Tensor
 
+from minvae_pyro.nn.cached import Precomputed
 from minvae_pyro.probability.normals import Gaussian
 from minvae_pyro.probability.parameters import AbstractModule
 from minvae_pyro.utterances import Utterances
@@ -81,6 +82,10 @@ class VisualFeatures(AbstractModule):
     @abstractmethod
     def forward(self, utterances: Utterances) -> Tensor:
         """Features, (B, N, V), zero where no mouth was seen."""
+
+    def condition_on(self, utterances: Utterances) -> Precomputed:
+        """The features of these utterances."""
+        return Precomputed(self(utterances))
 
 
 class Gate(AbstractModule):

@@ -1,4 +1,4 @@
-"""One look at the mouth for all who ask."""
+"""One look at the mouth: what a network makes of it is worked out once, whoever asks."""
 
 from __future__ import annotations
 
@@ -8,71 +8,93 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from minvae_pyro.probability.normals import Gaussian
 from minvae_pyro.utterances import Utterances
 
-
-@dataclass
-class LookedAt(Utterances):
-    """A batch at whose mouth each network looks once in a step, however many parts of guide and prior ask it.
-
-    All of them share what was dropped out, and statistics of batches are taken once. Those who ask without a gradient
-    get the same answer, detached. For one step: weights must not change meanwhile.
-    """
-
-    def __post_init__(self) -> None:
-        self._answers: dict[nn.Module, tuple[Tensor, Tensor]] = {}
-
-    def seen_by(self, network: nn.Module) -> tuple[Tensor, Tensor]:
-        """What a network makes of the mouth, see :meth:`Utterances.seen_by`."""
-        if network not in self._answers:
-            with torch.enable_grad():  # the first who asks may want none, and the next one may
-                self._answers[network] = super().seen_by(network)
-        mean, scale = self._answers[network]
-        return (mean, scale) if torch.is_grad_enabled() else (mean.detach(), scale.detach())
+_State = list[tuple[Tensor, int]]
+"""All that an answer depends on, each tensor with the number of times that it was written to."""
 
 
 @dataclass
-class OnceSeen(Utterances):
-    """A batch at whose mouth each network looks once, however many parts of prior and guide ask what it sees there.
+class CachedUtterances(Utterances):
+    """A batch whose mouths each network encodes once, however many parts of prior and guide ask.
 
-    An answer is given again as long as no gradient is asked for, the network is not in training, and its weights and
-    the mouth are what they were. A copy with other fields (:meth:`replace`) knows of none.
+    An answer holds as long as the weights of the network and the mouths are what they were. Made where gradients are on,
+    as in a step of training, answers are differentiable, all who ask share what was dropped out, and statistics of
+    batches are taken once; whoever asks without a gradient gets the same answer, detached. Made where gradients are off,
+    answers are constants: whoever wants a gradient, and a network in training mode, which drops out anew, is asked anew.
+    A copy with other fields (:meth:`replace`) knows of none.
     """
 
     def __post_init__(self) -> None:
-        self._seen: dict[nn.Module, tuple[list[tuple[Tensor, int]], tuple[Tensor, Tensor]]] = {}
+        self._differentiable = torch.is_grad_enabled()
+        self._answers: dict[nn.Module, tuple[_State, Gaussian]] = {}
 
-    def seen_by(self, network: nn.Module) -> tuple[Tensor, Tensor]:
-        """What a network makes of the mouth, see :meth:`Utterances.seen_by`."""
-        if torch.is_grad_enabled() or network.training:
-            return super().seen_by(network)
+    @classmethod
+    def of(cls, utterances: Utterances) -> Self:
+        """The same batch; one that is cached already as it is."""
+        return utterances if isinstance(utterances, cls) else super().of(utterances)
+
+    def encode_mouth(self, network: nn.Module) -> Gaussian:
+        """What a network makes of the mouth, see :meth:`Utterances.encode_mouth`."""
+        if not self._differentiable and (network.training or _wants_gradient(network)):
+            return super().encode_mouth(network)
         answer = self._known(network)
         if answer is None:
-            answer = super().seen_by(network)
-            self._seen[network] = self._state(network), answer
-        return answer
+            # the first who asks may want no gradient, and the next one may
+            with torch.set_grad_enabled(self._differentiable):
+                answer = super().encode_mouth(network)
+            self._answers[network] = self._state(network), answer
+        mean, scale = answer
+        return (mean, scale) if torch.is_grad_enabled() else (mean.detach(), scale.detach())
 
     def one_by_one(self) -> list[Self]:
-        """Batches of one utterance each, padding kept, that know what was seen of them."""
+        """Batches of one utterance each, padding kept, that know what is known of them."""
         parts = super().one_by_one()
-        for network in self._seen:
+        for network in self._answers:
             answer = self._known(network)
             if answer is not None:
                 for row, part in enumerate(parts):
-                    part._seen[network] = part._state(network), (answer[0][[row]], answer[1][[row]])
+                    part._answers[network] = part._state(network), (answer[0][[row]], answer[1][[row]])
         return parts
 
-    def _known(self, network: nn.Module) -> tuple[Tensor, Tensor] | None:
+    def _known(self, network: nn.Module) -> Gaussian | None:
         """What a network has said, unless something has changed since."""
-        before, answer = self._seen.get(network, ([], None))
+        before, answer = self._answers.get(network, ([], None))
         now = self._state(network)
         same = len(before) == len(now) and all(
             one is other and version == later for (one, version), (other, later) in zip(before, now, strict=True)
         )
         return answer if same else None
 
-    def _state(self, network: nn.Module) -> list[tuple[Tensor, int]]:
-        """All that an answer depends on, each tensor with the number of times that it was written to."""
+    def _state(self, network: nn.Module) -> _State:
         return [
             (part, part._version) for part in (self.mouth, self.mouth_seen, *network.parameters(), *network.buffers())
         ]
+
+
+def _wants_gradient(network: nn.Module) -> bool:
+    return torch.is_grad_enabled() and any(parameter.requires_grad for parameter in network.parameters())
+
+
+class Precomputed(nn.Module):
+    """Stands in for a part that maps utterances to tensors: its answer for one batch, worked out beforehand.
+
+    Args:
+        answer: a tensor, such as features (B, N, V), or several, such as mean and scale.
+    """
+
+    def __init__(self, answer: Tensor | Gaussian) -> None:
+        super().__init__()
+        self.single = isinstance(answer, Tensor)
+        for number, part in enumerate((answer,) if isinstance(answer, Tensor) else answer):
+            self.register_buffer(str(number), part, persistent=False)
+
+    def forward(self, utterances: Utterances) -> Tensor | Gaussian:
+        """The answer, whatever is asked about."""
+        parts = tuple(self.buffers())
+        return parts[0] if self.single else parts
+
+    def condition_on(self, utterances: Utterances) -> Precomputed:
+        """Itself: there is nothing left to work out."""
+        return self

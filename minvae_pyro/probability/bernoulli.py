@@ -8,28 +8,25 @@ from typing import Any, ClassVar
 import pyro.distributions as dist
 import torch
 from pyro.distributions import TorchDistribution
-from pyro.poutine.messenger import Messenger
-from pyro.poutine.runtime import _PYRO_STACK
 from torch import Tensor
 from torch.distributions import constraints
 from torch.distributions.utils import lazy_property
 
-
-class settling(Messenger):
-    """Under this handler a guide may leave q(alpha) open: whoever has set it up gives the evidence afterwards."""
+LOGIT_BOUND = 30.0
+"""Log-odds are kept within this bound, as in the published recipe; frames without a mouth sit on it."""
 
 
 class DeferredBernoulli(TorchDistribution):
-    """q(alpha) that follows from p(alpha) and the evidence ``L_a - L_v``.
+    """q(alpha) that follows from p(alpha) and the evidence ``L_a - L_v``, which may come later.
 
     The evidence costs a pass of the decoder, which an ELBO that enumerates alpha makes anyway: such an ELBO
-    (:class:`minvae_pyro.probability.elbo.AnalyticTraceEnum_ELBO`) asks :meth:`condition_on` what it has found. Whoever scores it before
-    makes it look for the evidence on its own.
+    (:class:`minvae_pyro.probability.elbo.AnalyticTraceEnum_ELBO`) gives :meth:`resolve` what it has found. Whoever else
+    asks for log-probabilities, log-odds, a mean or a draw makes the distribution find the evidence by itself, once.
 
     Args:
         like: (B, N), dtype and device of alpha.
         rule: q(alpha), batch shape (B, N), from p(alpha) and the evidence for alpha = 1 against alpha = 0, (B, N).
-        ask: both of these; not to be called within the plates.
+        ask: both of these.
     """
 
     arg_constraints: ClassVar[dict[str, Any]] = {}
@@ -41,7 +38,7 @@ class DeferredBernoulli(TorchDistribution):
         super().__init__(like.shape, validate_args=False)
 
     @torch.no_grad()
-    def given(self, prior: Any, evidence: Tensor) -> Any:
+    def resolve(self, prior: Any, evidence: Tensor) -> Any:
         """The distribution itself; no gradient, for the bound is flat in q(alpha) at its optimum.
 
         Args:
@@ -51,18 +48,28 @@ class DeferredBernoulli(TorchDistribution):
         return self.rule(prior, evidence)
 
     @lazy_property
-    def settled(self) -> Any:
-        """The distribution itself, at the evidence that it has to ask for."""
+    def resolved(self) -> Any:
+        """The distribution itself, at the evidence that it asks for."""
         with torch.no_grad():
-            return self.given(*self.ask())
+            return self.resolve(*self.ask())
 
-    def unless_awaited(self) -> Any:
-        """The distribution itself, or this one under :class:`settling`."""
-        return self if any(isinstance(handler, settling) for handler in _PYRO_STACK) else self.settled
+    @property
+    def logits(self) -> Tensor:
+        """Log-odds of alpha = 1, (B, N)."""
+        return self.resolved.logits
+
+    @property
+    def mean(self) -> Tensor:
+        """P(alpha = 1), (B, N)."""
+        return self.resolved.mean
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Of values that broadcast to (..., B, N)."""
-        return self.settled.log_prob(value)
+        return self.resolved.log_prob(value)
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """Draw, sample_shape + (B, N)."""
+        return self.resolved.sample(sample_shape)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> DeferredBernoulli:
         """The same along more axes."""
@@ -76,10 +83,6 @@ class DeferredBernoulli(TorchDistribution):
         values = torch.arange(2, dtype=self.like.dtype, device=self.like.device)
         values = values.reshape(-1, *(1 for _ in self.batch_shape))
         return values.expand(2, *self.batch_shape) if expand else values
-
-
-LOGIT_BOUND = 30.0
-"""Log-odds are kept within this bound, as in the published recipe; frames without a mouth sit on it."""
 
 
 class KnownAlpha(dist.Bernoulli):

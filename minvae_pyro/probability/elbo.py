@@ -23,7 +23,7 @@ from pyro.util import check_model_guide_match, check_site_shape, check_traceenum
 from torch import Tensor
 from torch.distributions import kl_divergence
 
-from minvae_pyro.probability.bernoulli import DeferredBernoulli, settling
+from minvae_pyro.probability.bernoulli import DeferredBernoulli
 from minvae_pyro.probability.markov import conditionals, couples_frames
 
 
@@ -34,18 +34,17 @@ class AnalyticTraceEnum_ELBO(TraceEnum_ELBO):
 
     Takes every argument of :class:`pyro.infer.TraceEnum_ELBO`. A site takes part when its guide distribution
     has ``rsample``, and guide and model distribution have a registered divergence; others are scored as usual. A site
-    whose frames follow from one another (it has ``conditionals``, see :class:`minvae_pyro.probability.gauss_markov.MarkovNormal`) takes
-    part frame by frame, each divergence given the draw of the frame before. An enumerated site takes part where its
-    prior is a chain (``couples_frames``, see :class:`minvae_pyro.probability.markov.BinaryMarkovChain`). An enumerated site whose
-    posterior waits for the evidence (:class:`minvae_pyro.probability.bernoulli.DeferredBernoulli`) is told it from the scores of the
-    model, which are worked out once: the closed form of q(alpha) then costs no second pass of the decoder.
+    whose frames follow from one another (:class:`minvae_pyro.probability.gauss_markov.MarkovNormal`) takes part frame by
+    frame, each divergence given the draw of the frame before. An enumerated site takes part where its prior is a chain
+    (:class:`minvae_pyro.probability.markov.BinaryMarkovChain`). An enumerated site whose posterior is deferred
+    (:class:`minvae_pyro.probability.bernoulli.DeferredBernoulli`) is resolved by the scores of the model, which are
+    worked out once: the closed form of q(alpha) then costs no second pass of the decoder.
     With validation on, forgetting ``infer={"enumerate": "parallel"}`` on a discrete guide site is an error
     here, for it would silently train on one draw per frame.
     """
 
     def _get_trace(self, model: Any, guide: Any, args: Any, kwargs: Any) -> tuple[Trace, Trace]:
-        with settling():
-            guide_trace = poutine.trace(guide).get_trace(*args, **kwargs)
+        guide_trace = poutine.trace(guide).get_trace(*args, **kwargs)
         model_trace = poutine.trace(poutine.replay(model, trace=guide_trace)).get_trace(*args, **kwargs)
         if is_validation_enabled():
             check_model_guide_match(model_trace, guide_trace, self.max_plate_nesting)
@@ -53,7 +52,7 @@ class AnalyticTraceEnum_ELBO(TraceEnum_ELBO):
         # what has a score already is passed over by those who compute the rest
         _make_divergences_analytic(model_trace, guide_trace, _is_reparameterised)
         model_trace.compute_log_prob()
-        _settle(model_trace, guide_trace)
+        _resolve(model_trace, guide_trace)
         guide_trace.compute_score_parts()
         _make_divergences_analytic(model_trace, guide_trace, _is_summed_over_a_chain)
         if is_validation_enabled():
@@ -121,8 +120,8 @@ def _make_divergences_analytic(model_trace: Trace, guide_trace: Trace, where: Ca
         guide_site["score_parts"] = ScoreParts(zero, weights, 0)
 
 
-def _settle(model_trace: Trace, guide_trace: Trace) -> None:
-    """Tell every posterior that waits for it what the model's other sites say of its site, in place."""
+def _resolve(model_trace: Trace, guide_trace: Trace) -> None:
+    """Resolve every deferred posterior by what the model's other sites say of its site, in place."""
     for name, guide_site in guide_trace.nodes.items():
         dim = guide_site["infer"].get("_enumerate_dim") if guide_site["type"] == "sample" else None
         if dim is None or name not in model_trace or not isinstance(guide_site["fn"], DeferredBernoulli):
@@ -134,7 +133,7 @@ def _settle(model_trace: Trace, guide_trace: Trace) -> None:
                 zero, one = site["log_prob"].detach().unbind(dim)
                 odds = (one - zero).expand(torch.broadcast_shapes(one.shape, shape))
                 evidence = evidence + odds.sum_to_size(shape)
-        guide_site["fn"] = guide_site["fn"].given(model_trace.nodes[name]["fn"], evidence)
+        guide_site["fn"] = guide_site["fn"].resolve(model_trace.nodes[name]["fn"], evidence)
 
 
 def _varies(log_prob: Tensor, dim: int) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from pyro.poutine.block_messenger import BlockMessenger
 from pyro.poutine.messenger import Messenger
-from pyro.poutine.runtime import _PYRO_STACK
+from pyro.poutine.runtime import _DIM_ALLOCATOR, _PYRO_STACK
 
 from minvae_pyro.probability.bernoulli import LOGIT_BOUND, KnownAlpha
 
@@ -24,6 +25,7 @@ class condition_alpha(Messenger):
 
     Example:
         >>> import pyro
+        >>> import pyro.distributions as dist
         >>> with condition_alpha(1):
         ...     alpha = pyro.sample("alpha", dist.Bernoulli(torch.full((3,), 0.5)))
         >>> alpha
@@ -40,7 +42,7 @@ class condition_alpha(Messenger):
         """What stands in the place of a distribution of alpha."""
         if isinstance(distribution, KnownAlpha):
             return distribution
-        # not its log-odds, which a posterior that waits for evidence does not have yet
+        # not its log-odds, which a deferred posterior does not have yet
         return KnownAlpha(logits=torch.full_like(distribution.enumerate_support()[0], self.log_odds))
 
     def _pyro_sample(self, msg: Any) -> None:
@@ -56,14 +58,18 @@ def in_force(distribution: Any) -> Any:
     return distribution
 
 
-class hidden_block(BlockMessenger):
-    """Run a story whose sites nobody outside sees, as under :func:`pyro.poutine.block`, but what is known stays known.
+@contextmanager
+def hidden_block() -> Iterator[None]:
+    """Run a story as if nothing were around it but :class:`condition_alpha`: what is known stays known.
 
-    A guide asks its prior for p(alpha) in the middle of its own run: the model's sites must not reach its trace, but
-    :class:`condition_alpha` around it must reach the model.
+    A guide asks its prior for p(alpha) in the middle of its own run, perhaps within its plates: the model's sites must
+    not reach any handler of the guide, nor may the plates of the two collide.
     """
-
-    def _process_message(self, msg: Any) -> None:
-        super()._process_message(msg)
-        if msg["type"] == "sample" and msg["name"] == "alpha":
-            msg["fn"] = in_force(msg["fn"])
+    stack, plates = list(_PYRO_STACK), _DIM_ALLOCATOR._stack
+    _PYRO_STACK[:] = [handler for handler in stack if isinstance(handler, condition_alpha)]
+    _DIM_ALLOCATOR._stack = []
+    try:
+        yield
+    finally:
+        _PYRO_STACK[:] = stack
+        _DIM_ALLOCATOR._stack = plates

@@ -16,7 +16,7 @@ from minvae_pyro.checkpoints.checkpoint import load_checkpoint
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides import MixtureGuide, TableResponsibility
 from minvae_pyro.models import SpeechPrior
-from minvae_pyro.nn.cached import LookedAt, OnceSeen
+from minvae_pyro.nn.cached import CachedUtterances
 from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.probability.parameters import local_parameters
 from minvae_pyro.registry.build import submodule, together
@@ -98,7 +98,7 @@ class TrainingPlan(LightningModule):
         # Validation costs a tenth of a step; parameters stay in their modules, out of Pyro's global store.
         with pyro.validation_enabled(False), local_parameters(self.prior, self.guide):
             if torch.is_grad_enabled():
-                loss = self.bound(LookedAt.of(utterances))
+                loss = self.bound(CachedUtterances.of(utterances))
             else:  # Pyro refuses to give a differentiable loss that cannot be differentiated
                 loss = torch.tensor(self.bound.elbo.loss(self.prior, self.guide, utterances))
             return loss / utterances.mask.sum()
@@ -141,7 +141,7 @@ class TrainingPlan(LightningModule):
         # the same draws in every epoch: two epochs then differ by their weights alone
         with torch.random.fork_rng(devices), collapsed_when_unknown(self.guide):
             torch.manual_seed(batch_idx)
-            utterances = OnceSeen.of(utterances)
+            utterances = CachedUtterances.of(utterances)
             self._log_validation("loss", self(utterances), _frames(utterances))
             if isinstance(self.guide, MixtureGuide):
                 for name, (value, frames) in mixture_measures(self.guide, utterances).items():

@@ -9,8 +9,8 @@ import torch
 from pyro import poutine
 from torch import Tensor
 
-from minvae_pyro.guides.alpha_posterior import alpha_posterior, branches, code_at
-from minvae_pyro.models import AudioVAE, SpeechPrior
+from minvae_pyro.guides.alpha_posterior import alpha_posterior, branches, latent_at
+from minvae_pyro.models import AudioVAE, Latent, SpeechPrior
 from minvae_pyro.nn.audio import SpectrumDecoder
 from minvae_pyro.probability.markov import BinaryMarkovChain
 from minvae_pyro.utterances import Plates, Utterances
@@ -19,17 +19,19 @@ LATENT = 3
 
 
 class Labelled(SpeechPrior):
-    """alpha is the last coordinate of the code."""
+    """alpha has a say in the variance."""
 
     latent_dim = LATENT
 
-    def latent(self, utterances: Utterances, plates: Plates) -> Tensor:
+    def latent(self, utterances: Utterances, plates: Plates) -> Latent:
         with plates.every_frame():
             alpha = pyro.sample("alpha", dist.Bernoulli(torch.tensor(0.3, dtype=torch.float64)))
             mean = 2 * alpha[..., None] + torch.zeros(LATENT, dtype=torch.float64)
             z = pyro.sample("z", dist.Normal(mean, 1.0).to_event(1))
-        shape = torch.broadcast_shapes(alpha.shape, z.shape[:-1])
-        return torch.cat([z.expand(*shape, -1), alpha.expand(shape)[..., None]], -1)
+        return Latent(z, alpha)
+
+    def speech_variance(self, latent: Latent, utterances: Utterances) -> Tensor:
+        return (latent.z[..., :1] * latent.alpha[..., None]).exp()
 
 
 def normal(*shape: int) -> dist.Normal:
@@ -51,29 +53,30 @@ def test_both_values_of_alpha_side_by_side(world: Any, kind: str, shape: tuple[i
     for alpha, component in enumerate((prior.visual_component(batch), prior.audio_component(batch))):
         mine = q if len(shape) == 3 else dist.Normal(q.loc[alpha], q.scale[alpha])
         torch.testing.assert_close(found.divergence[alpha], divergence(mine, *component))
-    assert found.code.shape == shape
+    assert found.latent.z.shape == shape
+    assert found.latent.alpha is None
 
 
-def test_the_code_has_an_axis_for_alpha_only_where_alpha_has_a_say(world: Any) -> None:
+def test_alpha_comes_along_only_where_it_has_a_say(world: Any) -> None:
     batch, q = world.batch(2, 3), normal(2, 3, LATENT)
     found = branches(Labelled(), q.to_event(1), q.mean, batch)
     assert found is not None
-    assert found.code.shape == (2, 2, 3, LATENT + 1)
-    for alpha in (0, 1):
-        assert (found.code[alpha, ..., -1] == alpha).all()
-        assert torch.equal(found.code[alpha, ..., :-1], q.mean)
+    assert torch.equal(found.latent.z, q.mean)
+    assert found.latent.alpha is not None
+    assert found.latent.alpha.tolist() == [[[0.0]], [[1.0]]]
     assert branches(AudioVAE(LATENT).double(), q.to_event(1), q.mean, batch) is None
 
 
-def test_the_code_at_known_sites(world: Any) -> None:
+def test_the_latent_at_known_sites(world: Any) -> None:
     batch, z = world.batch(2, 3), torch.randn(2, 3, LATENT, dtype=torch.float64)
     alpha = torch.tensor([[0.0, 1.0, 1.0], [1.0, 0.0, 0.0]], dtype=torch.float64)
-    code = code_at(Labelled(), batch, alpha=alpha, z=z)
-    assert torch.equal(code, torch.cat([z, alpha[..., None]], -1))
+    latent = latent_at(Labelled(), batch, alpha=alpha, z=z)
+    assert torch.equal(latent.z, z)
+    assert latent.alpha is alpha
     # many draws at once, and names that the story lacks
     draws = torch.randn(5, 2, 3, LATENT, dtype=torch.float64)
     plain = AudioVAE(LATENT, SpectrumDecoder(LATENT, 4, 5)).double()
-    assert torch.equal(code_at(plain, batch, z=draws, alpha=alpha), draws)
+    assert torch.equal(latent_at(plain, batch, z=draws, alpha=alpha).z, draws)
 
 
 def test_asking_leaves_no_trace_and_draws_nothing(world: Any) -> None:
@@ -82,7 +85,7 @@ def test_asking_leaves_no_trace_and_draws_nothing(world: Any) -> None:
 
     def asks() -> None:
         branches(prior, q.to_event(1), q.mean, batch)
-        code_at(prior, batch, alpha=torch.zeros(2, 3, dtype=torch.float64), z=q.mean)
+        latent_at(prior, batch, alpha=torch.zeros(2, 3, dtype=torch.float64), z=q.mean)
 
     state = torch.get_rng_state()
     assert not poutine.trace(asks).get_trace().stochastic_nodes

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
 from minvae_pyro.guides import Evidence, MeanFieldGuide, MixtureGuide, Responsibility
-from minvae_pyro.models import ConditionalMinVAE, GivenComponent, MinVAE
+from minvae_pyro.models import ConditionalMinVAE, MinVAE
+from minvae_pyro.nn.cached import Precomputed
 from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.utterances import Utterances
 
@@ -35,7 +36,7 @@ class LinearGaussian(MinVAE):
 
     def forward(self, utterances: Utterances) -> Tensor:
         plates = utterances.plates()
-        z = self.latent(utterances, plates)
+        z = self.latent(utterances, plates).z
         with plates.every_frame():
             likelihood = dist.Normal(z @ self.map.T, SPREAD).to_event(1)
             return pyro.sample("s", likelihood, obs=utterances.spectrum)
@@ -64,7 +65,7 @@ class ConditionalLinearGaussian(LinearGaussian):
     def __init__(self) -> None:
         super().__init__()
         mean = torch.randn(1, 2, LATENT, dtype=torch.float64)
-        self.visual_component = GivenComponent(mean, 0.4 + torch.rand_like(mean)).eval()
+        self.visual_component = Precomputed((mean, 0.4 + torch.rand_like(mean))).eval()
 
 
 class Free(nn.Module):

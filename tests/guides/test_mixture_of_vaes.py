@@ -27,6 +27,7 @@ from minvae_pyro.models import (
     MouthFeatures,
     SwitchingVAE,
 )
+from minvae_pyro.models.speech_prior import Latent
 from minvae_pyro.nn.audio import SpectrumDecoder, SpectrumEncoder
 from minvae_pyro.nn.audio_visual import ConcatenatingDecoder, ConcatenatingEncoder, FeaturePerceptron
 from minvae_pyro.nn.visual import MouthPerceptron
@@ -63,7 +64,7 @@ def pyro_loss(model: Any, guide: Any, batch: Utterances) -> Tensor:
 def bound(prior: Any, q: tuple[Tensor, Tensor], noise: Tensor, batch: Utterances) -> Tensor:
     """E_q log p(s | z) at a draw, minus KL(q || p(z)), (B, N), of one VAE by itself."""
     mean, scale = q
-    variance = prior.speech_variance(mean + scale * noise, batch)
+    variance = prior.speech_variance(Latent(mean + scale * noise), batch)
     likelihood = -(variance.log() + batch.power / variance).sum(-1)
     p = prior.z_prior(batch).base_dist
     ratio = (scale / p.scale) ** 2

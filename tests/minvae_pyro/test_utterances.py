@@ -5,9 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pyro import poutine
-from torch import Tensor
 
-from minvae_pyro.nn.cached import OnceSeen
 from minvae_pyro.utterances import MOUTH_SIZE, Utterances, concatenate
 
 
@@ -96,7 +94,7 @@ def test_joined_batches_can_be_told_apart(lengths: list[int], complex_values: bo
     assert joined.index.tolist() == [10 + n for n in range(len(lengths))]
     assert joined.mask.sum(1).tolist() == lengths
     for row, (part, frames) in enumerate(zip(parts, lengths, strict=True)):
-        for name in ("spectrum", "heard", "mouth", "mouth_seen", "mask"):
+        for name in ("spectrum", "noisy_power", "mouth", "mouth_seen", "mask"):
             whole = getattr(joined, name)
             assert torch.equal(whole[row, :frames], getattr(part, name)[0])
             assert not whole[row, frames:].any()
@@ -128,67 +126,3 @@ def test_plates_are_independent_over_utterances_and_frames_and_masked() -> None:
         ("frames", -1, 3),
     ]
     assert (site["log_prob"] != 0).tolist() == utterances.mask.tolist()
-
-
-class Counting(torch.nn.Module):
-    """A network on the mouth that counts its runs."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.ones(()))
-        self.register_buffer("shift", torch.zeros(()))
-        self.runs = 0
-
-    def forward(self, mouth: Tensor, mouth_seen: Tensor) -> tuple[Tensor, Tensor]:
-        self.runs += 1
-        mean = (self.weight * mouth.mean((-1, -2)) + self.shift)[..., None]
-        return mean, torch.ones_like(mean)
-
-
-def test_a_network_looks_once() -> None:
-    plain, networks = batch(2, 3), [Counting().eval(), Counting().eval()]
-    once = OnceSeen.of(plain)
-    with torch.no_grad():
-        for network in networks:
-            expected = plain.seen_by(network)
-            for _ in range(3):
-                assert all(map(torch.equal, once.seen_by(network), expected))
-            assert network.runs == 2
-        for row, part in enumerate(once.one_by_one()):
-            assert torch.equal(part.mouth, plain.mouth[[row]])
-            assert torch.equal(part.seen_by(networks[0])[0], expected[0][[row]])
-    assert networks[0].runs == 2
-
-
-@pytest.mark.parametrize("change", ["weight", "buffer", "mouth", "other mouth", "copy", "other weight"])
-def test_a_network_looks_again_when_anything_has_changed(change: str) -> None:
-    network, once = Counting().eval(), OnceSeen.of(batch(2, 3))
-    with torch.no_grad():
-        once.seen_by(network)
-        if change == "weight":
-            network.weight.mul_(2)
-        elif change == "buffer":
-            network.shift.add_(1)
-        elif change == "mouth":
-            once.mouth.mul_(0.5)
-        elif change == "other mouth":
-            once.mouth = once.mouth / 2
-        elif change == "copy":
-            once = once.replace(mouth=once.mouth / 2)
-        else:
-            network.weight = torch.nn.Parameter(torch.full((), 2.0))
-        assert torch.equal(once.seen_by(network)[0], network(once.mouth, once.mouth_seen)[0])
-        assert network.runs == 3
-        assert torch.equal(once.one_by_one()[1].seen_by(network)[0], once.seen_by(network)[0][[1]])
-
-
-def test_what_was_seen_is_not_kept_for_gradients_nor_in_training() -> None:
-    network, once = Counting().eval(), OnceSeen.of(batch(2, 3))
-    with torch.no_grad():
-        once.seen_by(network)
-    slope = torch.autograd.grad(once.seen_by(network)[0].sum(), network.weight)[0]
-    assert slope == pytest.approx(once.mouth.mean((-1, -2)).sum().item())
-    with torch.no_grad():
-        network.train()
-        once.seen_by(network)
-    assert network.runs == 3

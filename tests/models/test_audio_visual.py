@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from pyro import poutine
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Normal
 
 from minvae_pyro.models import (
@@ -14,7 +14,6 @@ from minvae_pyro.models import (
     ConditionalComponent,
     ConditionalVAE,
     ConstantComponent,
-    GivenFeatures,
     MinVAE,
     MinVAEv2,
     MouthFeatures,
@@ -22,7 +21,9 @@ from minvae_pyro.models import (
     StandardComponent,
     sharpen,
 )
+from minvae_pyro.models.speech_prior import Latent
 from minvae_pyro.nn.audio_visual import ConcatenatingDecoder, FeaturePerceptron
+from minvae_pyro.nn.cached import Precomputed
 from minvae_pyro.nn.visual import MouthPerceptron
 from minvae_pyro.utterances import Utterances
 
@@ -162,14 +163,14 @@ def test_given_is_the_same_prior_that_looks_no_more(prior: Any, batch: Utterance
         for trace in traces:
             trace.compute_log_prob()
         torch.testing.assert_close(*(trace.nodes[site]["log_prob"] for trace in traces))
-    variance = given.speech_variance(z, batch)
-    torch.testing.assert_close(variance, prior.speech_variance(z, batch))
+    variance = given.speech_variance(Latent(z), batch)
+    torch.testing.assert_close(variance, prior.speech_variance(Latent(z), batch))
     # given again, as by an engine that is handed a prior of which this has been asked already
-    torch.testing.assert_close(given.condition_on(batch).speech_variance(z, batch), variance)
+    torch.testing.assert_close(given.condition_on(batch).speech_variance(Latent(z), batch), variance)
     # no graph of the network is kept, and the original is what it was
     assert all(buffer.grad_fn is None for buffer in given.buffers())
     assert {name for name, _ in prior.named_modules()} >= {"decoder"}
-    assert not any(isinstance(module, GivenFeatures) for module in prior.modules())
+    assert not any(isinstance(module, Precomputed) for module in prior.modules())
     assert all(a is b for a, b in zip(prior.decoder.parameters(), given.decoder.parameters(), strict=True))
 
 
@@ -191,7 +192,7 @@ def test_without_a_mouth_it_is_a_prior_of_sound_alone(prior: Any, batch: Utteran
     z = torch.randn(*batch.mask.shape, LATENT).double()
     zero = torch.zeros_like(features(prior, batch))
     for p in (prior, prior.condition_on(unseen)):
-        torch.testing.assert_close(p.speech_variance(z, unseen), prior.decoder(z, zero))
+        torch.testing.assert_close(p.speech_variance(Latent(z), unseen), prior.decoder(z, zero))
     if isinstance(prior, MinVAE):
         assert (prior.alpha_prior(unseen).mean > 1 - 1e-9).all()
         first = prior.z_prior(torch.ones(batch.mask.shape), unseen)
@@ -208,10 +209,10 @@ def test_an_unseen_frame_is_decoded_from_the_sound(prior: Any) -> None:
     other = batch.mouth.clone()
     other[0, 0] = torch.rand(67, 67)
     z = torch.randn(2, 3, LATENT).double()
-    variance = prior.speech_variance(z, batch)
-    torch.testing.assert_close(prior.speech_variance(z, batch.replace(mouth=other)), variance)
+    variance = prior.speech_variance(Latent(z), batch)
+    torch.testing.assert_close(prior.speech_variance(Latent(z), batch.replace(mouth=other)), variance)
     other[0, 1] = torch.rand(67, 67)
-    changed = prior.speech_variance(z, batch.replace(mouth=other)) != variance
+    changed = prior.speech_variance(Latent(z), batch.replace(mouth=other)) != variance
     assert changed.any(-1).tolist() == [[False, True, False], [False, False, False]]
 
 
@@ -219,9 +220,9 @@ def test_an_unseen_frame_is_decoded_from_the_sound(prior: Any) -> None:
 def test_draws_and_enumerated_values_stand_before_the_batch(prior: Any, leading: tuple[int, ...]) -> None:
     batch = with_gap(utterances(2, 3))
     z = torch.randn(*leading, 2, 3, LATENT).double()
-    variance = prior.speech_variance(z, batch)
+    variance = prior.speech_variance(Latent(z), batch)
     assert variance.shape == (*leading, 2, 3, FREQUENCIES)
-    one_by_one = [prior.speech_variance(one, batch) for one in z.reshape(-1, 2, 3, LATENT)]
+    one_by_one = [prior.speech_variance(Latent(one), batch) for one in z.reshape(-1, 2, 3, LATENT)]
     torch.testing.assert_close(variance.reshape(-1, 2, 3, FREQUENCIES), torch.stack(one_by_one))
 
 
@@ -240,7 +241,7 @@ def test_sharpening_is_of_what_the_mouth_says(prior: Any) -> None:
         torch.testing.assert_close(found.loc, plain.loc)
         factor = torch.where(batch.mouth_seen, 0.5, 1.0)[..., None].double()
         torch.testing.assert_close(found.scale, plain.scale * factor)
-        torch.testing.assert_close(p.speech_variance(z, batch), prior.speech_variance(z, batch))
+        torch.testing.assert_close(p.speech_variance(Latent(z), batch), prior.speech_variance(Latent(z), batch))
 
 
 def test_the_mixtures_m_step_and_pi_are_those_of_the_first_version() -> None:
@@ -267,7 +268,6 @@ def test_what_is_left_out_is_made() -> None:
 def test_features_worked_out_elsewhere_may_be_given() -> None:
     batch = utterances(2, 3)
     known = torch.randn(2, 3, SIGHT).double()
-    prior = AudioVisualVAE(LATENT, GivenFeatures(known), decoder()).double()
+    prior = AudioVisualVAE(LATENT, Precomputed(known), decoder()).double()
     z = torch.randn(2, 3, LATENT).double()
-    torch.testing.assert_close(prior.speech_variance(z, batch), prior.decoder(z, known))
-    assert isinstance(nn.ModuleDict({"prior": prior}).state_dict()["prior.visual_features.features"], Tensor)
+    torch.testing.assert_close(prior.speech_variance(Latent(z), batch), prior.decoder(z, known))

@@ -6,6 +6,7 @@ from pyro import poutine
 from torch import Tensor, nn
 
 from minvae_pyro.models import DeepKalmanFilter, MouthFeatures
+from minvae_pyro.models.speech_prior import Latent
 from minvae_pyro.nn.recurrent import DeepDecoder, Fusion, GatedTransition
 from minvae_pyro.nn.visual import MouthPerceptron
 from minvae_pyro.probability.likelihoods import ComplexNormal
@@ -84,7 +85,9 @@ def test_unseen_mouths_say_nothing() -> None:
     hidden = (~batch.mouth_seen)[..., None, None]
     other = batch.replace(mouth=torch.where(hidden, torch.rand_like(batch.mouth), batch.mouth))
     torch.testing.assert_close(prior.z_prior(batch).log_prob(z), prior.z_prior(other).log_prob(z), rtol=0, atol=0)
-    torch.testing.assert_close(prior.speech_variance(z, batch), prior.speech_variance(z, other), rtol=0, atol=0)
+    torch.testing.assert_close(
+        prior.speech_variance(Latent(z), batch), prior.speech_variance(Latent(z), other), rtol=0, atol=0
+    )
     blind = batch.without_mouth()
     features = torch.zeros(SIGHT, dtype=torch.float64)
     mean, scale = prior.transition(z[..., :-1, :], features)
@@ -98,7 +101,7 @@ def test_the_mouth_sets_prior_and_variance() -> None:
     other = batch.replace(mouth=torch.rand_like(batch.mouth))
     z = torch.randn(2, 3, LATENT, dtype=torch.float64)
     assert (prior.z_prior(batch).log_prob(z) != prior.z_prior(other).log_prob(z)).all()
-    assert (prior.speech_variance(z, batch) != prior.speech_variance(z, other)).all()
+    assert (prior.speech_variance(Latent(z), batch) != prior.speech_variance(Latent(z), other)).all()
 
 
 def test_the_network_on_the_mouth_runs_once_a_story() -> None:
@@ -112,9 +115,9 @@ def test_given_is_the_same_prior_and_does_not_look_again() -> None:
     given = prior.condition_on(batch)
     assert prior.visual_features.network.asked == 1
     z = torch.randn(4, 2, 3, LATENT, dtype=torch.float64)
-    found = given.z_prior(batch).log_prob(z), given.speech_variance(z, batch)
+    found = given.z_prior(batch).log_prob(z), given.speech_variance(Latent(z), batch)
     assert prior.visual_features.network.asked == 1
-    torch.testing.assert_close(found, (prior.z_prior(batch).log_prob(z), prior.speech_variance(z, batch)))
+    torch.testing.assert_close(found, (prior.z_prior(batch).log_prob(z), prior.speech_variance(Latent(z), batch)))
     assert isinstance(prior.visual_features, MouthFeatures)
     assert not found[0].grad_fn or all(p.grad is None for p in prior.visual_features.parameters())
     sound = heard_only()
@@ -124,6 +127,6 @@ def test_given_is_the_same_prior_and_does_not_look_again() -> None:
 def test_speech_drawn_from_the_story_has_the_decoders_variance() -> None:
     prior, batch = heard_only(), utterances(1, 3, complex_values=True)
     z = torch.randn(1, 3, LATENT, dtype=torch.float64)
-    likelihood = prior.likelihood(z, batch).base_dist
+    likelihood = prior.likelihood(Latent(z), batch).base_dist
     assert isinstance(likelihood, ComplexNormal)
     torch.testing.assert_close(likelihood.mean_power, prior.decoder(z))

@@ -19,14 +19,15 @@ from minvae_pyro.models import (
     BayesianNMFNoise,
     ConditionalMinVAE,
     FrozenNoise,
-    GivenComponent,
     NMFNoise,
     NoiseModel,
     NoisyMixture,
     StationaryNoise,
 )
 from minvae_pyro.models.bayesian_nmf import _best_factor
+from minvae_pyro.models.speech_prior import Latent
 from minvae_pyro.nn.audio import SpectrumDecoder
+from minvae_pyro.nn.cached import Precomputed
 from minvae_pyro.nn.visual import MouthPerceptron
 from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.probability.parameters import local_parameters
@@ -78,7 +79,7 @@ class World:
 
     def m_step(self, times: int = 1) -> None:
         for _ in range(times):
-            self.mixture.m_step(self.draws, self.utterances)
+            self.mixture.m_step(Latent(self.draws), self.utterances)
 
 
 def log_prior(noise: NoiseModel, utterances: Utterances) -> Tensor:
@@ -190,8 +191,8 @@ def test_a_batch_with_padding_is_its_recordings_one_by_one(name: str) -> None:
         AudioVAE(LATENT, Known(world.table[:, 1:, :short])), single, world.mixture.gain[1:].clone()
     )
     for _ in range(10):
-        batched.m_step(world.draws, loud)
-        unbatched.m_step(world.draws[:, 1:, :short], alone)
+        batched.m_step(Latent(world.draws), loud)
+        unbatched.m_step(Latent(world.draws[:, 1:, :short]), alone)
     torch.testing.assert_close(batched.noise(loud)[1, :short], unbatched.noise(alone)[0])
     torch.testing.assert_close(batched.gain[1:], unbatched.gain)
     torch.testing.assert_close(batched.noise.log_prior(loud)[1:], unbatched.noise.log_prior(alone))
@@ -205,13 +206,13 @@ def test_a_single_frame_and_digital_silence_stay_finite(name: str, dtype: torch.
         noise = MODELS[name]().start(utterances)
         mixture = NoisyMixture(AudioVAE(LATENT, Known(0 * spectrum[None] + 1e-3)), noise, spectrum.new_ones(1, 1, 1))
         for _ in range(5):
-            mixture.m_step(torch.zeros(1, *spectrum.shape[:2], LATENT), utterances)
+            mixture.m_step(Latent(torch.zeros(1, *spectrum.shape[:2], LATENT)), utterances)
         variance = mixture.noise(utterances)
         assert variance.dtype == dtype
         assert variance.shape == spectrum.shape
         assert variance.isfinite().all()
         assert (variance > 0).all()
-        assert mixture.wiener_gain(torch.zeros(1, 1), utterances).isfinite().all()
+        assert mixture.wiener_gain(Latent(torch.zeros(1, 1)), utterances).isfinite().all()
 
 
 @every_model
@@ -242,7 +243,7 @@ def test_the_enumerated_bound_gains_the_log_prior_once() -> None:
     utterances = Utterances.from_spectrum(torch.randn(2, 3, 4, dtype=torch.complex64), torch.rand(2, 3, 67, 67))
     prior = ConditionalMinVAE(LATENT, MouthPerceptron((3, 3), LATENT))
     prior.decoder = SpectrumDecoder(LATENT, 3, 4)
-    guide = SharedGuide(prior, GivenComponent(torch.zeros(2, 3, LATENT), torch.ones(2, 3, LATENT)))
+    guide = SharedGuide(prior, Precomputed((torch.zeros(2, 3, LATENT), torch.ones(2, 3, LATENT))))
     utterances, prior, guide = utterances.to(torch.float64), prior.double(), guide.double()
     noise = BayesianNMFNoise(3).start(utterances)
     plain = NMFNoise(3).at(spectra=noise.spectra * noise.level[..., None], activations=noise.activations)
@@ -324,7 +325,7 @@ def test_frozen_noise_stays_and_the_gain_still_moves(name: str) -> None:
     frozen = frozen.start(world.utterances)
     before, gain = world.noise(world.utterances), world.mixture.gain
     mixture = NoisyMixture(world.mixture.speech, frozen, gain)
-    mixture.m_step(world.draws, world.utterances)
+    mixture.m_step(Latent(world.draws), world.utterances)
     assert torch.equal(mixture.noise(world.utterances), before)
     assert not torch.equal(mixture.gain, gain)
     torch.testing.assert_close(frozen.log_prior(world.utterances), log_prior(world.noise, world.utterances))

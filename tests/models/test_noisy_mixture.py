@@ -11,6 +11,7 @@ from torch import Tensor
 
 from minvae_pyro.models import AudioVAE, MinVAE, NMFNoise, NoisyMixture
 from minvae_pyro.models.noise import FLOOR
+from minvae_pyro.models.speech_prior import Latent
 from minvae_pyro.nn.audio import SpectrumDecoder
 from minvae_pyro.utterances import Utterances
 
@@ -78,7 +79,7 @@ def test_the_m_step_never_lowers_the_likelihood(
         framewise(problem)
     for _ in range(3):
         before = problem.log_likelihood()
-        problem.mixture.m_step(problem.draws, problem.utterances)
+        problem.mixture.m_step(Latent(problem.draws), problem.utterances)
         after = problem.log_likelihood()
         assert (after >= before - 1e-9 * before.abs()).all()
 
@@ -95,7 +96,7 @@ def test_several_draws_do_not_break_the_guarantee() -> None:
     problem.mixture.noise.spectra = torch.tensor([[[1.0], [1e3]]], dtype=torch.float64)
     problem.mixture.noise.activations = torch.tensor([[[1e4, 1e3]]], dtype=torch.float64)
     before = problem.log_likelihood()
-    problem.mixture.m_step(problem.draws, problem.utterances)
+    problem.mixture.m_step(Latent(problem.draws), problem.utterances)
     assert problem.log_likelihood() > before
 
 
@@ -149,7 +150,7 @@ def test_a_stationary_point_of_the_likelihood_is_a_fixed_point() -> None:
         factor.requires_grad_(False)
         assert (gradient * factor).abs().max() < 1e-9
     before, gain = mixture.noise(utterances), mixture.gain.clone()
-    mixture.m_step(problem.draws, problem.utterances)
+    mixture.m_step(Latent(problem.draws), problem.utterances)
     mask = utterances.mask[..., None]
     torch.testing.assert_close(mixture.noise(utterances) * mask, before * mask, rtol=1e-7, atol=1e-9)
     torch.testing.assert_close(mixture.gain, gain, rtol=1e-7, atol=0)
@@ -164,7 +165,7 @@ def test_repeated_m_steps_end_where_the_gradient_vanishes() -> None:
     mixture = problem.mixture
     mixture.speech.decoder.table = levels(generator, 1, 1, 6, 5, decades=0.5)
     for _ in range(1500):
-        mixture.m_step(problem.draws, problem.utterances)
+        mixture.m_step(Latent(problem.draws), problem.utterances)
     factors = [mixture.noise.spectra, mixture.noise.activations, mixture.gain]
     for factor in factors:
         factor.requires_grad_()
@@ -181,7 +182,7 @@ def test_the_gain_moves_uphill(seed: int, frames: int, bins: int, rank: int, dra
         framewise(problem)
     mixture = problem.mixture
     before = mixture.gain.clone()
-    mixture.m_step(problem.draws, problem.utterances)
+    mixture.m_step(Latent(problem.draws), problem.utterances)
     moved = (mixture.gain / before).log().flatten()
     mixture.gain = before.requires_grad_()  # the noise as it is now, the gain as it was
     (uphill,) = torch.autograd.grad(problem.log_likelihood().sum(), before)
@@ -199,8 +200,8 @@ def test_recordings_of_a_batch_and_their_padding_do_not_mix() -> None:
     )
     short = Utterances.from_spectrum(utterances.spectrum[1:, :3])
     for _ in range(3):
-        mixture.m_step(problem.draws, utterances)
-        alone.m_step(problem.draws[:, 1:, :3], short)
+        mixture.m_step(Latent(problem.draws), utterances)
+        alone.m_step(Latent(problem.draws[:, 1:, :3]), short)
     torch.testing.assert_close(mixture.noise(utterances)[1, :3], alone.noise(short)[0])
     torch.testing.assert_close(mixture.gain[1:], alone.gain)
 
@@ -226,8 +227,8 @@ def test_digital_silence_stays_finite() -> None:
     mixture = NoisyMixture(AudioVAE(LATENT, SpectrumDecoder(LATENT, 3, 3)), noise, torch.ones(1, 1, 1))
     z = torch.zeros(1, 1, 4, LATENT)
     for _ in range(5):
-        mixture.m_step(z, utterances)
-    gain = mixture.wiener_gain(z, utterances)
+        mixture.m_step(Latent(z), utterances)
+    gain = mixture.wiener_gain(Latent(z), utterances)
     assert gain.isfinite().all()
     assert mixture.noise(utterances).isfinite().all()
 
@@ -236,7 +237,7 @@ def test_digital_silence_stays_finite() -> None:
 def test_the_wiener_gain_is_the_posterior_mean_of_speech(seed: int) -> None:
     problem = Problem(seed, 2, 3, 3, 2)
     mixture, utterances = problem.mixture, problem.utterances
-    gain = mixture.wiener_gain(problem.draws, utterances)[0]
+    gain = mixture.wiener_gain(Latent(problem.draws), utterances)[0]
     speech = (mixture.gain * mixture.speech.decoder.table)[0]
     noise = mixture.noise(utterances)
     # for jointly Gaussian s and x = s + n the mean of s is x Cov(s, x) / Var(x)
@@ -251,7 +252,7 @@ def test_the_wiener_gain_recovers_speech_best_among_gains() -> None:
     mixture = NoisyMixture(AudioVAE(LATENT, Known(table)), noise, torch.full((1, 1, 1), 2.0))
     speech = 6**0.5 * torch.randn(20000, dtype=torch.complex64)
     noisy = speech + 2**0.5 * torch.randn(20000, dtype=torch.complex64)
-    gain = mixture.wiener_gain(torch.zeros(1, 1, 20000, LATENT), utterances)[0, 0, :, 0]
+    gain = mixture.wiener_gain(Latent(torch.zeros(1, 1, 20000, LATENT)), utterances)[0, 0, :, 0]
     best = (speech * noisy.conj()).sum().real / noisy.abs().square().sum()
     assert gain[0].item() == pytest.approx(0.75)
     assert best.item() == pytest.approx(0.75, abs=0.02)

@@ -8,13 +8,13 @@ from minvae_pyro.models import (
     ConditionalComponent,
     ConditionalMinVAE,
     ConstantComponent,
-    GivenComponent,
     MinVAE,
     SharpenedComponent,
     StandardComponent,
     reweigh,
     sharpen,
 )
+from minvae_pyro.nn.cached import Precomputed
 from minvae_pyro.nn.visual import MouthPerceptron
 from minvae_pyro.utterances import Utterances
 
@@ -114,7 +114,7 @@ def test_given_asks_the_network_once_and_leaves_the_original(utterances: Utteran
     assert network.calls == calls
     given.m_step(dist.Bernoulli(torch.full((2, 3), 0.9)), utterances)
     assert prior.alpha_prior.logit == 0
-    assert isinstance(given.visual_component, GivenComponent)
+    assert isinstance(given.visual_component, Precomputed)
     assert isinstance(prior.visual_component, ConditionalComponent)
 
 

@@ -115,7 +115,7 @@ def test_a_guide_that_asks_its_prior_has_it_look_at_the_mouth_once(world: Any) -
     encoders = AudioVisualGuide(prior.eval()).double().eval()
     batch = Utterances.from_spectrum(torch.rand(2, 3, 513).double(), torch.rand(2, 3, 67, 67).double())
     looks = []
-    prior.visual_features.register_forward_hook(lambda *arguments: looks.append(1))
+    prior.visual_features.network.register_forward_hook(lambda *arguments: looks.append(1))
     wide = torch.zeros(2, 3, 32).double(), torch.ones(2, 3, 32).double()
     guide = AmortisedGuide().start(prior.condition_on(batch), batch, wide, encoders)
     once = len(looks)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from minvae_pyro.guides import MeanFieldGuide, MixtureUtteranceGuide, ParticleGuide
 from minvae_pyro.guides.test_time.log_joint import log_joint
-from minvae_pyro.inference.engine import draw_codes
+from minvae_pyro.inference.engine import draw_latents
 from minvae_pyro.models import (
     AudioVAE,
     BayesianNMFNoise,
@@ -162,14 +162,15 @@ def test_q_of_alpha_is_the_mean_over_particles(kind: str, batch: Utterances) -> 
     each = log_joint(mixture, guide.draw(1)["z"], batch).posterior().mean
     assert each.std(0).max() > 0.01
     torch.testing.assert_close(guide.responsibility, each.mean(0), rtol=1e-9, atol=1e-12)
-    code, weight = draw_codes(mixture.speech, guide, batch, 1)
+    latent, weight = draw_latents(mixture.speech, guide, batch, 1)
     if kind == "mixture":
         assert weight is None
-        assert len(code) == 3
+        assert len(latent.z) == 3
     else:
         assert weight is not None
-        torch.testing.assert_close(weight, torch.stack([1 - each, each], 1).flatten(0, 1) / 3)
-        torch.testing.assert_close(code[..., -1], torch.tensor([0.0, 1.0] * 3).double()[:, None, None].expand(6, 2, 4))
+        torch.testing.assert_close(weight, torch.stack([1 - each, each], 1) / 3)
+        assert latent.z.shape == (3, 2, 2, FRAMES, LATENT)
+        assert latent.alpha.flatten().tolist() == [0.0, 1.0]
 
 
 def test_particles_start_where_another_guide_stands(batch: Utterances) -> None:

@@ -13,7 +13,7 @@ from torch.distributions import kl_divergence
 
 import minvae_pyro.guides.test_time.base
 from minvae_pyro.guides import MeanFieldGuide, MixtureUtteranceGuide, PointGuide, UtteranceGuide
-from minvae_pyro.models import AudioVAE, SpeechPrior
+from minvae_pyro.models import AudioVAE, Latent, SpeechPrior
 from minvae_pyro.nn.audio import SpectrumDecoder
 from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.probability.random_numbers import normal
@@ -116,18 +116,17 @@ class TwoDecoders(SpeechPrior):
     components = ((0.4, 0.7), (-0.6, 1.2))  # mean and scale of z under each alpha
     logit = torch.tensor(0.3, dtype=torch.float64)
 
-    def latent(self, utterances: Utterances, plates: Plates) -> Tensor:
+    def latent(self, utterances: Utterances, plates: Plates) -> Latent:
         mean, scale = torch.tensor(self.components, dtype=torch.float64).T
         with plates.every_frame():
             alpha = pyro.sample("alpha", dist.Bernoulli(logits=self.logit))
             which = alpha.long()
             z = pyro.sample("z", dist.Normal(mean[which][..., None], scale[which][..., None]).to_event(1))
-        shape = torch.broadcast_shapes(alpha.shape, z.shape[:-1])
-        return torch.cat([z.expand(*shape, 1), alpha.to(z.dtype).expand(shape)[..., None]], -1)
+        return Latent(z, alpha)
 
-    def speech_variance(self, code: Tensor, utterances: Utterances) -> Tensor:
-        which = code[..., 1].long()
-        return (code[..., :1] * self.slope[which] + self.level[which]).exp()
+    def speech_variance(self, latent: Latent, utterances: Utterances) -> Tensor:
+        which = latent.alpha.long()
+        return (latent.z * self.slope[which] + self.level[which]).exp()
 
     def log_joint(self, z: Tensor, alpha: int, power: Tensor) -> Tensor:
         """log p(s, z | alpha) on a grid, (..., B, N), written out; power (B, N, 2)."""
@@ -187,14 +186,17 @@ def test_with_the_posteriors_given_alpha_the_closed_form_is_the_posterior_of_alp
 class NoAlpha(SpeechPrior):
     """A prior of one's own: a random walk over frames, with no mixture variable."""
 
-    def latent(self, utterances: Utterances, plates: Plates) -> Tensor:
+    def latent(self, utterances: Utterances, plates: Plates) -> Latent:
         steps = []
         with plates.utterances:
             z = torch.zeros(len(utterances), 1, 3, dtype=torch.float64)
             for n in range(utterances.frames):
                 z = pyro.sample(f"z_{n}", dist.Normal(z, 1.0).to_event(1))
                 steps.append(z)
-        return torch.cat(steps, -2)
+        return Latent(torch.cat(steps, -2))
+
+    def speech_variance(self, latent: Latent, utterances: Utterances) -> Tensor:
+        return latent.z.exp()
 
 
 @pytest.mark.parametrize("family", [MeanFieldGuide, PointGuide, MixtureUtteranceGuide])
@@ -324,8 +326,7 @@ def test_the_bound_of_the_mixture_by_hand(world: Any, kind: str) -> None:
         p_mean, p_scale = components[alpha]
         divergence = (p_scale / scale[alpha]).log() - 0.5
         divergence = divergence + (scale[alpha] ** 2 + (mean[alpha] - p_mean) ** 2) / (2 * p_scale**2)
-        code = torch.cat([z[alpha], torch.full_like(z[alpha][..., :1], alpha)], -1)
-        variance = prior.speech_variance(code if kind == "two decoders" else z[alpha], batch)
+        variance = prior.speech_variance(Latent(z[alpha], torch.full_like(z[alpha][..., 0], alpha)), batch)
         likelihood = -(variance.log() + batch.power / variance).sum(-1)
         log_pi = torch.nn.functional.logsigmoid(prior_odds if alpha else -prior_odds)
         total = total + r * (likelihood - divergence.sum(-1) + log_pi - r.log())

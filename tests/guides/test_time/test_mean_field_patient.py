@@ -13,6 +13,7 @@ from minvae_pyro.models import (
     AudioVAE,
     ConditionalVAE,
     FixedMarkovAlphaPrior,
+    Latent,
     MixtureOfVAEs,
     MouthFeatures,
     NMFNoise,
@@ -50,7 +51,7 @@ def test_alpha_of_a_chain_is_weighed_over_all_assignments(world: Any) -> None:
     # of each VAE: log p(s, z) at the point
     told = []
     for part in (prior.visual, prior.audio):
-        likelihood = part.likelihood(point[0], batch).log_prob(batch.spectrum)
+        likelihood = part.likelihood(Latent(point[0]), batch).log_prob(batch.spectrum)
         told.append(likelihood + part.z_prior(batch).log_prob(point[0]))
     evidence = (told[1] - told[0]).detach().clamp(-30, 30)
     rows = torch.tensor(list(itertools.product([0.0, 1.0], repeat=4)), dtype=torch.float64)[:, None].expand(-1, 2, -1)

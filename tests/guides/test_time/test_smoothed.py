@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from minvae_pyro.guides import MeanFieldGuide, SmoothedGuide, UtteranceGuide
-from minvae_pyro.models import AudioVAE, SpeechPrior
+from minvae_pyro.models import AudioVAE, Latent, SpeechPrior
 from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.probability.gauss_markov import CorrelatedNormal, MarkovNormal
 from minvae_pyro.utterances import Plates, Utterances
@@ -75,7 +75,7 @@ class LinearChain(SpeechPrior):
     latent_dim = LATENT
     spring, step, spread = 0.9, 0.3, 0.8
 
-    def latent(self, utterances: Utterances, plates: Plates) -> Tensor:
+    def latent(self, utterances: Utterances, plates: Plates) -> Latent:
         ones = torch.ones(len(utterances), LATENT, dtype=torch.float64)
         chain = MarkovNormal(
             (0 * ones, self.step * ones),
@@ -83,10 +83,13 @@ class LinearChain(SpeechPrior):
             utterances.frames,
         )
         with plates.every_frame():
-            return pyro.sample("z", chain)
+            return Latent(pyro.sample("z", chain))
 
-    def likelihood(self, code: Tensor, utterances: Utterances) -> Any:
-        return dist.Normal(code, self.spread).to_event(1)
+    def speech_variance(self, latent: Latent, utterances: Utterances) -> Tensor:
+        raise AssertionError("its likelihood is a normal")
+
+    def likelihood(self, latent: Latent, utterances: Utterances) -> Any:
+        return dist.Normal(latent.z, self.spread).to_event(1)
 
     def posterior(self, signal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Mean (B, N, L), covariance (N, N) of one dimension and log-evidence, by inverting the whole matrix."""

@@ -21,8 +21,8 @@ from minvae_pyro.checkpoints.published import LEVEL
 from minvae_pyro.cli.main import main
 from minvae_pyro.evaluation.scores import si_sdr
 from minvae_pyro.inference import StochasticVariational
-from minvae_pyro.models import GivenFeatures
-from minvae_pyro.models.visual_features import exchanged
+from minvae_pyro.models.speech_prior import Latent
+from minvae_pyro.nn.cached import Precomputed
 from minvae_pyro.utterances import Utterances
 
 CONFIGURATION = """# as published
@@ -180,7 +180,7 @@ def check(tensors: dict[str, Tensor], checkpoint: Path, power: Tensor, rtol: flo
     mean, variance = by_hand.encode(power * LEVEL**2, sight)
     with torch.no_grad():
         found_mean, found_scale = loaded.guide.encode_audio(utterances)
-        decoded = loaded.prior.speech_variance(mean.float()[None], utterances)[0]
+        decoded = loaded.prior.speech_variance(Latent(mean.float()[None]), utterances)[0]
     torch.testing.assert_close(found_mean[0].double(), mean, rtol=rtol, atol=10 * rtol)
     torch.testing.assert_close(found_scale[0].square().double(), variance, rtol=10 * rtol, atol=rtol)
     torch.testing.assert_close(decoded.double(), by_hand.decode(mean, sight) / LEVEL**2, rtol=10 * rtol, atol=0)
@@ -231,18 +231,18 @@ def test_without_its_eyes_the_audio_visual_model_hears(published: Write, tmp_pat
         assert (prediction.loc == 0).all()
         assert (prediction.scale == 1).all()
     z = torch.randn(1, 4, Z)
-    assert torch.equal(prior.speech_variance(z, seen), prior.speech_variance(z, unseen))
+    assert torch.equal(prior.speech_variance(Latent(z), seen), prior.speech_variance(Latent(z), unseen))
 
 
 def test_features_made_elsewhere_can_take_the_place_of_its_eyes(published: Write, tmp_path: Path) -> None:
     prior: Any = load_checkpoint(import_weights(published("AV-CVAE"), tmp_path / "out.safetensors").path).prior
     by_hand = Published(look_alike("AV-CVAE"))
     features, z = torch.randn(1, 4, V), torch.randn(1, 4, Z)
-    looking = exchanged(prior, prior.visual_features, GivenFeatures(features))
+    prior.visual_features = prior.visual_component.visual_features = Precomputed(features)
     utterances = Utterances.from_spectrum(torch.rand(4, X))
     with torch.no_grad():
-        prediction = looking.z_prior(utterances).base_dist
-        variance = looking.speech_variance(z, utterances)
+        prediction = prior.z_prior(utterances).base_dist
+        variance = prior.speech_variance(Latent(z), utterances)
     hidden = torch.tanh(by_hand("prior_layerV", features.double()))
     torch.testing.assert_close(prediction.loc.double(), by_hand("zprior_mean_layer", hidden), rtol=1e-5, atol=1e-5)
     expected = (by_hand("zprior_logvar_layer", hidden) / 2).exp()

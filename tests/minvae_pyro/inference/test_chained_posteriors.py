@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from minvae_pyro.inference import LangevinEM, MetropolisHastingsEM, ParticleEM
-from minvae_pyro.models import MixtureOfVAEs, NMFNoise, NoisyMixture, SpeechPrior, SwitchingVAE
+from minvae_pyro.models import Latent, MixtureOfVAEs, NMFNoise, NoisyMixture, SpeechPrior, SwitchingVAE
 from minvae_pyro.probability.gauss_markov import MarkovNormal
 from minvae_pyro.utterances import Plates, Utterances
 
@@ -24,21 +24,24 @@ class Walk(SpeechPrior):
         super().__init__()
         self.scale = scale
 
-    def latent(self, utterances: Utterances, plates: Plates) -> Tensor:
+    def latent(self, utterances: Utterances, plates: Plates) -> Latent:
         first = torch.full((len(utterances), 1), 0.5).double(), torch.full((len(utterances), 1), 0.8).double()
 
         def transition(previous: Tensor, frames: slice) -> tuple[Tensor, Tensor]:
             return 0.9 * previous + 0.1, torch.full_like(previous, self.scale)
 
         with plates.every_frame():
-            return pyro.sample("z", MarkovNormal(first, transition, utterances.frames))
+            return Latent(pyro.sample("z", MarkovNormal(first, transition, utterances.frames)))
+
+    def speech_variance(self, latent: Latent, utterances: Utterances) -> Tensor:
+        raise AssertionError("its likelihood is a normal")
 
 
 class Sensor(NoisyMixture):
     """x[n] = c z[n] + noise: with a walk in front, everything is jointly normal."""
 
-    def likelihood(self, code: Tensor, utterances: Utterances) -> dist.Distribution:
-        return dist.Normal(code * torch.tensor([1.0, -0.5]).double(), 0.7).to_event(1)
+    def likelihood(self, latent: Latent, utterances: Utterances) -> dist.Distribution:
+        return dist.Normal(latent.z * torch.tensor([1.0, -0.5]).double(), 0.7).to_event(1)
 
 
 @pytest.mark.parametrize(

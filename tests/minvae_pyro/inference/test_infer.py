@@ -21,7 +21,8 @@ from minvae_pyro.inference import (
     infer,
 )
 from minvae_pyro.inference.settings import DEFAULT_ENGINE, ENGINES
-from minvae_pyro.models import FrozenNoise, GivenComponent, MinVAE, NMFNoise
+from minvae_pyro.models import FrozenNoise, MinVAE, NMFNoise
+from minvae_pyro.nn.cached import Precomputed
 
 
 class Quick(StochasticVariational):
@@ -93,7 +94,7 @@ def test_one_checkpoint_serves_many_recordings(noisy: Any) -> None:
     first = infer(checkpoint, batch, engine=engine)
     infer(checkpoint, longer, engine=engine)
     assert same(first, infer(checkpoint, batch, engine=engine))
-    assert not isinstance(checkpoint.prior.visual_component, GivenComponent)
+    assert not isinstance(checkpoint.prior.visual_component, Precomputed)
 
 
 def test_start_and_settings_come_from_the_checkpoint_unless_given(noisy: Any) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 import minvae_pyro.inference.langevin
 import minvae_pyro.inference.metropolis
-import minvae_pyro.probability.likelihoods
+import minvae_pyro.probability.normals
 from minvae_pyro.enhancement.enhance import enhance
 from minvae_pyro.guides import MeanFieldGuide
 from minvae_pyro.inference.settings import ENGINES
@@ -33,7 +33,7 @@ def shuffle_draws(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
     def begin() -> None:
         for module in (
-            minvae_pyro.probability.likelihoods,
+            minvae_pyro.probability.normals,
             minvae_pyro.inference.langevin,
             minvae_pyro.inference.metropolis,
         ):

@@ -5,8 +5,9 @@ from typing import Any
 import pyro
 import pytest
 import torch
+from torch import Tensor
 
-from minvae_pyro.nn.cached import LookedAt
+from minvae_pyro.nn.cached import CachedUtterances
 from minvae_pyro.nn.visual import MouthConvolution
 from minvae_pyro.probability.parameters import local_parameters
 from minvae_pyro.registry.build import build
@@ -89,14 +90,87 @@ def test_networks_in_sixteen_bits_leave_the_bound_in_thirty_two(name: str, batch
 
 def test_the_first_who_asks_may_want_no_gradient(batch: Utterances) -> None:
     network = MouthConvolution().double()
-    looked_at = LookedAt.of(batch)
+    cached = CachedUtterances.of(batch)
     with torch.no_grad():
-        first = looked_at.seen_by(network)[0]
-    mean, scale = looked_at.seen_by(network)
+        first = cached.encode_mouth(network)[0]
+    mean, scale = cached.encode_mouth(network)
     assert not first.requires_grad
     assert torch.equal(first, mean)
     (mean.sum() + scale.sum()).backward()
     assert network.head.mean.weight.grad is not None
     with torch.no_grad():
-        assert not looked_at.seen_by(network)[0].requires_grad
-    assert looked_at.replace(mouth=1 - batch.mouth).seen_by(network)[0].ne(mean).any()
+        assert not cached.encode_mouth(network)[0].requires_grad
+    assert cached.replace(mouth=1 - batch.mouth).encode_mouth(network)[0].ne(mean).any()
+
+
+def two_of_three() -> Utterances:
+    return Utterances.from_spectrum(torch.rand(2, 3, 5), torch.rand(2, 3, 67, 67))
+
+
+def cached_without_gradients(utterances: Utterances) -> CachedUtterances:
+    with torch.no_grad():
+        return CachedUtterances.of(utterances)
+
+
+class Counting(torch.nn.Module):
+    """A network on the mouth that counts its runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(()))
+        self.register_buffer("shift", torch.zeros(()))
+        self.runs = 0
+
+    def forward(self, mouth: Tensor, mouth_seen: Tensor) -> tuple[Tensor, Tensor]:
+        self.runs += 1
+        mean = (self.weight * mouth.mean((-1, -2)) + self.shift)[..., None]
+        return mean, torch.ones_like(mean)
+
+
+def test_a_network_looks_once() -> None:
+    plain, networks = two_of_three(), [Counting().eval(), Counting().eval()]
+    once = cached_without_gradients(plain)
+    with torch.no_grad():
+        for network in networks:
+            expected = plain.encode_mouth(network)
+            for _ in range(3):
+                assert all(map(torch.equal, once.encode_mouth(network), expected))
+            assert network.runs == 2
+        for row, part in enumerate(once.one_by_one()):
+            assert torch.equal(part.mouth, plain.mouth[[row]])
+            assert torch.equal(part.encode_mouth(networks[0])[0], expected[0][[row]])
+    assert networks[0].runs == 2
+
+
+@pytest.mark.parametrize("change", ["weight", "buffer", "mouth", "other mouth", "copy", "other weight"])
+def test_a_network_looks_again_when_anything_has_changed(change: str) -> None:
+    network, once = Counting().eval(), cached_without_gradients(two_of_three())
+    with torch.no_grad():
+        once.encode_mouth(network)
+        if change == "weight":
+            network.weight.mul_(2)
+        elif change == "buffer":
+            network.shift.add_(1)
+        elif change == "mouth":
+            once.mouth.mul_(0.5)
+        elif change == "other mouth":
+            once.mouth = once.mouth / 2
+        elif change == "copy":
+            once = once.replace(mouth=once.mouth / 2)
+        else:
+            network.weight = torch.nn.Parameter(torch.full((), 2.0))
+        assert torch.equal(once.encode_mouth(network)[0], network(once.mouth, once.mouth_seen)[0])
+        assert network.runs == 3
+        assert torch.equal(once.one_by_one()[1].encode_mouth(network)[0], once.encode_mouth(network)[0][[1]])
+
+
+def test_what_was_seen_is_not_kept_for_gradients_nor_in_training() -> None:
+    network, once = Counting().eval(), cached_without_gradients(two_of_three())
+    with torch.no_grad():
+        once.encode_mouth(network)
+    slope = torch.autograd.grad(once.encode_mouth(network)[0].sum(), network.weight)[0]
+    assert slope == pytest.approx(once.mouth.mean((-1, -2)).sum().item())
+    with torch.no_grad():
+        network.train()
+        once.encode_mouth(network)
+    assert network.runs == 3

@@ -13,7 +13,7 @@ from pyro.optim import ClippedAdam
 from torch import Tensor
 from torch.distributions import constraints
 
-from minvae_pyro.probability.bernoulli import DeferredBernoulli, settling
+from minvae_pyro.probability.bernoulli import DeferredBernoulli
 from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.probability.markov import BinaryMarkovChain
 from minvae_pyro.probability.normals import PresampledNormal
@@ -248,7 +248,7 @@ def test_a_posterior_that_waits_is_told_what_the_model_says_of_it(prior: Any, sc
         draw = posterior.rsample()
         waiting = DeferredBernoulli(DATA, closed_form, lambda: look(draw))
         rows, columns, masked = plates()
-        q_alpha = waiting.settled if ready else waiting.unless_awaited()
+        q_alpha = waiting.resolved if ready else waiting
         with rows, columns, masked, pyro.poutine.scale(scale=scale):
             pyro.sample("alpha", q_alpha, infer={"enumerate": "parallel"})
             pyro.sample("z", PresampledNormal(mean, number(0.6).expand(2, 2, 2), draw))
@@ -272,10 +272,11 @@ def test_whoever_does_not_wait_finds_the_evidence_itself() -> None:
         return dist.Bernoulli(logits=number(0.5)), number([[1.0, -2.0]])
 
     waiting = DeferredBernoulli(torch.zeros(1, 2, dtype=torch.float64), closed_form, ask)
-    torch.testing.assert_close(waiting.unless_awaited().logits, number([[1.5, -1.5]]))
+    assert asked == []
+    torch.testing.assert_close(waiting.logits, number([[1.5, -1.5]]))
+    torch.testing.assert_close(waiting.mean, number([[1.5, -1.5]]).sigmoid())
+    assert waiting.sample((7,)).shape == (7, 1, 2)
     assert asked == [1]
-    with settling():
-        assert waiting.unless_awaited() is waiting
     wide = DeferredBernoulli(torch.zeros(1, 2, dtype=torch.float64), closed_form, ask).expand([3, 2])
     assert wide.enumerate_support(expand=False).shape == (2, 1, 1)
     assert wide.enumerate_support().shape == (2, 3, 2)
