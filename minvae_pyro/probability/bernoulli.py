@@ -23,8 +23,8 @@ class DeferredBernoulli(TorchDistribution):
     """q(alpha) that follows from p(alpha) and the evidence ``L_a - L_v``.
 
     The evidence costs a pass of the decoder, which an ELBO that enumerates alpha makes anyway: such an ELBO
-    (:class:`minvae_pyro.probability.elbo.AnalyticTraceEnum_ELBO`) asks :meth:`condition_on` what it has found. Whoever scores it before
-    makes it look for the evidence on its own.
+    (:class:`minvae_pyro.probability.elbo.AnalyticTraceEnum_ELBO`) tells :meth:`given` what it has found. Whoever
+    scores it before makes it look for the evidence on its own.
 
     Args:
         like: (B, N), dtype and device of alpha.
