@@ -27,7 +27,7 @@ from minvae_pyro.checkpoints.checkpoint import load_checkpoint
 from minvae_pyro.guides import AudioGuide, CollapsedResponsibility, VisualGuide
 from minvae_pyro.inference import StochasticVariational
 from minvae_pyro.models import AudioVAE, SpeechPrior, StandardComponent, VisualVAE
-from minvae_pyro.plots import save_figure
+from minvae_pyro.plots.style import BLUE, GREEN, GREY, VERMILLION, save_figure
 from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.probability.handlers import condition_alpha
 from minvae_pyro.probability.parameters import local_parameters
@@ -173,9 +173,9 @@ assert not torch.allclose(gains["min-vae, free"], gains["a-vae"], atol=1e-2)
 
 figure = Figure(figsize=(9, 3.9), layout="constrained")
 left, right = figure.subplots(1, 2)
-left.plot(log_odds[:, 0], mixture.mean(1), color="#009E73", label="MIN-VAE")
-left.axhline(float(audio.mean()), color="#0072B2", linestyle="--", label=r"A-VAE ($\alpha = 1$)")
-left.axhline(float(visual.mean()), color="#D55E00", linestyle="-.", label=r"V-VAE ($\alpha = 0$)")
+left.plot(log_odds[:, 0], mixture.mean(1), color=GREEN, label="MIN-VAE")
+left.axhline(float(audio.mean()), color=BLUE, linestyle="--", label=r"A-VAE ($\alpha = 1$)")
+left.axhline(float(visual.mean()), color=VERMILLION, linestyle="-.", label=r"V-VAE ($\alpha = 0$)")
 left.set(xlabel=r"log-odds of $\pi$ (nats)", ylabel="bound (nats per frame)", title="Between the special cases")
 left.legend(loc=(0.42, 0.14))
 
@@ -183,11 +183,11 @@ times = torch.arange(sentence.frames) * (533 / 16000)
 noisy_frames = in_noise(sentence.frames)
 right.fill_between(
     times, 0, 1, where=noisy_frames.numpy(), transform=right.get_xaxis_transform(),
-    color="#999999", alpha=0.3, linewidth=0, label="noise in the audio encoder",
+    color=GREY, alpha=0.3, linewidth=0, label="noise in the audio encoder",
 )  # fmt: skip
-right.plot(times, even, color="#009E73", linewidth=4, alpha=0.6, label=r"MIN-VAE, $\pi = 1/2$")
-right.plot(times, audio, "--", color="#0072B2", label="A-VAE")
-right.plot(times, visual, "-.", color="#D55E00", label="V-VAE")
+right.plot(times, even, color=GREEN, linewidth=4, alpha=0.6, label=r"MIN-VAE, $\pi = 1/2$")
+right.plot(times, audio, "--", color=BLUE, label="A-VAE")
+right.plot(times, visual, "-.", color=VERMILLION, label="V-VAE")
 right.set(xlabel="time (s)", ylabel="bound (nats)", ylim=(-6500, 4000), title="Frame by frame")
 right.legend(loc="lower right", fontsize="small")
 Path("examples-output").mkdir(exist_ok=True)

@@ -32,7 +32,7 @@ from minvae_pyro.inference import (
     infer,
 )
 from minvae_pyro.models import BayesianNMFNoise, NMFNoise, NoiseModel, NoisyMixture, SpeechPrior, StationaryNoise
-from minvae_pyro.plots import save_figure
+from minvae_pyro.plots.style import BLACK, BLUE, GREEN, ORANGE, PURPLE, VERMILLION, save_figure
 from minvae_pyro.utterances import Plates, Utterances
 
 # %%
@@ -214,7 +214,7 @@ groups = ("noise", "guide", "prior", "own prior, engine", "A-VAE, engine")
 figure = Figure(figsize=(8, 8), layout="constrained")
 axes = figure.add_subplot()
 labels: list[str] = []
-colours = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
+colours = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE)
 for group, name, colour in zip(table.values(), groups, colours, strict=True):
     rows = range(len(labels), len(labels) + len(group))
     axes.barh(rows, [value - heard for value in group.values()], left=heard, color=colour, height=0.7, label=name)
@@ -223,7 +223,7 @@ for group, name, colour in zip(table.values(), groups, colours, strict=True):
     labels += list(group)
 axes.set_yticks(range(len(labels)), labels)
 axes.invert_yaxis()
-axes.axvline(heard, color="#000000", linewidth=0.8)
+axes.axvline(heard, color=BLACK, linewidth=0.8)
 axes.set(xlabel="SI-SDR (dB); bars begin at what is heard", title="One recording, one part exchanged at a time")
 figure.legend(loc="outside lower center", ncols=5, frameon=False)
 axes.grid(axis="x", alpha=0.3)
