@@ -143,11 +143,11 @@ assert abs(own_log_density - their_log_density) < 1e-6 * abs(own_log_density)
 
 code = torch.randn(128, L)
 scores, gradients = [], []
-for likelihood, seen in (
+for likelihood, observed in (
     (ComplexNormal(decoder(code)), training[:128]),
     (dist.Exponential(1 / decoder(code)), training[:128].abs().square()),
 ):
-    score = likelihood.log_prob(seen).mean()
+    score = likelihood.log_prob(observed).mean()
     scores.append(float(score.detach()))
     gradients.append(torch.cat([g.flatten() for g in torch.autograd.grad(score, list(decoder.parameters()))]))
 constant = scores[0] - scores[1]

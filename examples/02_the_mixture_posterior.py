@@ -15,7 +15,7 @@ from pathlib import Path
 import pyro
 import pyro.distributions as dist
 import torch
-from _mixture import heard_and_seen, meet_the_talker
+from _mixture import talker_utterances, train_on_talker
 from matplotlib.figure import Figure
 from pyro import poutine
 from pyro.infer import Trace_ELBO, TraceEnum_ELBO
@@ -40,8 +40,8 @@ pyro.set_rng_seed(0)
 # complex normal one of the coefficients.
 
 N = 60
-prior, trained = meet_the_talker(heard_and_seen(24, first_seed=1000))
-sentence = heard_and_seen(1, first_seed=5000)
+prior, trained = train_on_talker(talker_utterances(24, first_seed=1000))
+sentence = talker_utterances(1, first_seed=5000)
 power = sentence.power[0, :N]
 with torch.no_grad():
     m_a, s_a = (value[0, :N] for value in trained.encode_audio(sentence))

@@ -15,7 +15,7 @@ from pathlib import Path
 import pyro
 import pyro.distributions as dist
 import torch
-from _mixture import heard_and_seen, in_noise, meet_the_talker, rows_of
+from _mixture import in_noise, rows_of, talker_utterances, train_on_talker
 from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn.functional import logsigmoid
@@ -45,10 +45,10 @@ pyro.set_rng_seed(0)
 # second, speech in noise for the next, and so on; the mouth is always to be seen. Double precision, so that equal
 # numbers can be seen to be equal.
 
-training = heard_and_seen(24, first_seed=1000)
-sentence = heard_and_seen(1, first_seed=5000).to(torch.float64)
+training = talker_utterances(24, first_seed=1000)
+sentence = talker_utterances(1, first_seed=5000).to(torch.float64)
 noisy = in_noise(sentence.frames)
-prior, guide = meet_the_talker(training)
+prior, guide = train_on_talker(training)
 
 
 def both_bounds(guide: MixtureGuide, utterances: Utterances) -> tuple[Tensor, Tensor, Tensor]:
@@ -199,7 +199,7 @@ def train_on(rule: Responsibility, epochs: int = 5) -> tuple[MinVAE, MixtureGuid
 
 
 rules = {"table": TableResponsibility(len(training), training.frames), "collapsed": CollapsedResponsibility()}
-held_out = heard_and_seen(4, first_seed=6000).to(torch.float64)
+held_out = talker_utterances(4, first_seed=6000).to(torch.float64)
 price: list[float] = []
 reached = {}
 for name, rule in rules.items():

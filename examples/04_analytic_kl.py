@@ -15,7 +15,7 @@ from pathlib import Path
 import pyro
 import pyro.distributions as dist
 import torch
-from _mixture import heard_and_seen, meet_the_talker
+from _mixture import talker_utterances, train_on_talker
 from matplotlib.figure import Figure
 from pyro.infer import ELBO, Trace_ELBO, TraceEnum_ELBO, TraceMeanField_ELBO
 from torch import Tensor
@@ -123,8 +123,8 @@ for m, scale in cases:
 # same seed both must give the same number. Here :math:`r = \frac{1}{2}` throughout, so that only the divergence of the
 # code is looked at.
 
-batch = heard_and_seen(2, first_seed=5000)
-trained = meet_the_talker(heard_and_seen(16, first_seed=1000))
+batch = talker_utterances(2, first_seed=5000)
+trained = train_on_talker(talker_utterances(16, first_seed=1000))
 
 prior, guide = (copy.deepcopy(part).double() for part in trained)
 guide = MixtureGuide(prior, guide.audio, guide.visual, FixedResponsibility())

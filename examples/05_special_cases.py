@@ -15,7 +15,7 @@ from typing import Any
 import pyro
 import pyro.distributions as dist
 import torch
-from _mixture import heard_and_seen, in_noise, meet_the_talker
+from _mixture import in_noise, talker_utterances, train_on_talker
 from matplotlib.figure import Figure
 from pyro.nn import PyroModule
 from torch import Tensor
@@ -62,11 +62,11 @@ pyro.set_rng_seed(0)
 # value in the model only; the guide would still enumerate both.) To stay clear of :math:`\log 0` it uses log-odds of
 # :math:`\pm 30`, that is :math:`1 - r \approx 10^{-13}`.
 
-prior, guide = meet_the_talker(heard_and_seen(16, first_seed=1000))
+prior, guide = train_on_talker(talker_utterances(16, first_seed=1000))
 prior.audio_component = prior.visual_component = StandardComponent(prior.latent_dim)
 guide.responsibility = CollapsedResponsibility()
 prior, guide = prior.double(), guide.double()
-sentence = heard_and_seen(1, first_seed=5000).to(torch.float64)
+sentence = talker_utterances(1, first_seed=5000).to(torch.float64)
 sentence = sentence.replace(mouth_seen=torch.ones_like(sentence.mouth_seen))
 
 special: dict[str, tuple[SpeechPrior, PyroModule]] = {
@@ -149,11 +149,11 @@ assert float(even.mean()) > max(float(audio.mean()), float(visual.mean()))
 # ablation that compares the two compares the switch, and nothing else.
 
 speech = speak(2.0, seed=3)
-heard, _ = mix_at_snr(speech, synthetic_noise("pink", len(speech), seed=4), 0.0)
+mixed, _ = mix_at_snr(speech, synthetic_noise("pink", len(speech), seed=4), 0.0)
 gains = {}
 for name in ("a-vae", "min-vae"):
     checkpoint = load_checkpoint(name)
-    spectrum = checkpoint.stft(heard / heard.square().mean().sqrt())
+    spectrum = checkpoint.stft(mixed / mixed.square().mean().sqrt())
     mouth = torch.rand(len(spectrum), 67, 67, generator=torch.Generator().manual_seed(0))
     noisy = Utterances.from_spectrum(spectrum, mouth)
     settings: dict[str, Any] = {"engine": StochasticVariational(iterations=20), "start": "audio", "noise": "NMFNoise"}

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyro
 import torch
-from _talker import meet_the_talker, record
+from _talker import record, train_on_talker
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -87,15 +87,15 @@ assert torch.allclose(toy[-1].sum(1), torch.tensor(y, dtype=torch.float64))
 # one is the audio encoder, which hears the noise along with the speech. Here the noise is the babble of six talkers,
 # as loud as ours: the worst case, for it is made of speech.
 
-checkpoint = meet_the_talker()
+checkpoint = train_on_talker()
 recording = record([9003], "babble")
 utterances = recording.utterances
 prior = checkpoint.prior.condition_on(utterances)
-heard, seen = (
+audio_start, visual_start = (
     encoder(utterances)[0].detach() for encoder in (checkpoint.guide.encode_audio, checkpoint.guide.encode_visual)
 )
 torch.manual_seed(0)
-starts = {"visual": seen, "audio": heard, "random": torch.randn_like(heard)}  # (1, N, L) each
+starts = {"visual": visual_start, "audio": audio_start, "random": torch.randn_like(audio_start)}  # (1, N, L) each
 
 
 def fresh_noise() -> NMFNoise:

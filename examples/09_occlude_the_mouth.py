@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _talker import meet_the_talker, record
+from _talker import record, train_on_talker
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -39,7 +39,7 @@ from minvae_pyro.video.track import MouthTrack
 # know nothing. Two of the six begin in the middle. One can be told from the file, since no mouth is found in it; the
 # others cannot.
 
-checkpoint = meet_the_talker()
+checkpoint = train_on_talker()
 recording = record(range(9100, 9106), "babble")
 utterances = recording.utterances
 frames = utterances.frames

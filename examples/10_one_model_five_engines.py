@@ -141,14 +141,14 @@ class Run:
         return self.engine.gain(self.mixture, self.guide, utterances, samples=8)
 
 
-heard = float(recording.before)
-print(f"what is heard: SI-SDR {heard:.2f} dB")
+before = float(recording.before)
+print(f"what is heard: SI-SDR {before:.2f} dB")
 runs: dict[str, Run] = {}
 for name, engine in engines.items():
     runs[name] = run = Run(engine)
     cost = f"{run.seconds[-1]:5.2f} s for {len(run.objective):3} iterations"
     print(f"{name:8}: {cost}, own objective {run.objective[-1]:8.1f} nats a frame, SI-SDR {run.quality[-1]:5.2f} dB")
-assert min(run.quality[-1] for run in runs.values()) > heard + 4
+assert min(run.quality[-1] for run in runs.values()) > before + 4
 
 # %%
 # The objectives are not of one kind
@@ -224,7 +224,7 @@ for (name, run), (colour, dash, marker) in zip(runs.items(), looks, strict=True)
     look: dict[str, Any] = {"color": colour, "linestyle": dash, "marker": marker, "markersize": 4}
     upper.semilogx(run.seconds, run.quality, label=name, markevery=len(run.seconds) // 6, **look)
     lower.plot(range(1, len(run.objective) + 1), run.objective, markevery=len(run.objective) // 6, **look)
-upper.axhline(heard, color=GREY, linestyle=":")
+upper.axhline(before, color=GREY, linestyle=":")
 upper.set(
     xlabel="processor time (s)",
     ylabel="SI-SDR (dB)",
