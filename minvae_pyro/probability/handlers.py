@@ -24,6 +24,7 @@ class condition_alpha(Messenger):
 
     Example:
         >>> import pyro
+        >>> import pyro.distributions as dist
         >>> with condition_alpha(1):
         ...     alpha = pyro.sample("alpha", dist.Bernoulli(torch.full((3,), 0.5)))
         >>> alpha
