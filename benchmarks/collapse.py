@@ -16,21 +16,21 @@ from matplotlib.ticker import MaxNLocator
 
 from minvae_pyro.errors import UserError
 from minvae_pyro.files import make_folder, write_atomic
-from minvae_pyro.plots import save_figure
+from minvae_pyro.plots.style import BLUE, GREEN, VERMILLION, save_figure
 
-# Okabe and Ito (2008), which colour-blind readers can tell apart; dashes for grey print
-_BLUE, _VERMILLION, _GREEN = ("#0072B2", "-"), ("#D55E00", "--"), ("#009E73", "-.")
+# dashes for grey print
+_SOLID, _DASHED, _DASH_DOT = (BLUE, "-"), (VERMILLION, "--"), (GREEN, "-.")
 _PANELS = {
     "share that the sound explains": {
-        "r_clean": ("responsibility, clean frames", _BLUE),
-        "r_noisy": ("responsibility, noisy frames", _VERMILLION),
-        "pi": ("$\\pi$", _GREEN),
+        "r_clean": ("responsibility, clean frames", _SOLID),
+        "r_noisy": ("responsibility, noisy frames", _DASHED),
+        "pi": ("$\\pi$", _DASH_DOT),
     },
     "bound of the audio branch (nats a frame)": {
-        "L_a_clean": ("$L_a$, clean frames", _BLUE),
-        "L_a_noisy": ("$L_a$, noisy frames", _VERMILLION),
+        "L_a_clean": ("$L_a$, clean frames", _SOLID),
+        "L_a_noisy": ("$L_a$, noisy frames", _DASHED),
     },
-    "bound of the visual branch (nats a frame)": {"L_v": ("$L_v$", _GREEN)},
+    "bound of the visual branch (nats a frame)": {"L_v": ("$L_v$", _DASH_DOT)},
 }
 _NEEDED = ("r_clean", "pi", "L_v")
 

@@ -24,6 +24,7 @@ from minvae_pyro.evaluation.jobs import one_thread
 from minvae_pyro.evaluation.scores import scores
 from minvae_pyro.files import write_atomic
 from minvae_pyro.inference.settings import ENGINES
+from minvae_pyro.plots.style import BLUE, VERMILLION
 
 SYSTEMS = ("A-VAE", "A-DKF")
 """Published weights that are imported, by the names of their folders."""
@@ -48,8 +49,7 @@ OWN = "as imported"
 _SCORES = {"si_sdr": ("SI-SDR (dB)", 2), "pesq": ("PESQ-wb", 3), "stoi": ("STOI", 3)}
 _SECONDS = {"elapsed": "s per s, clock", "processor": "s per s, processor"}
 _WARM_UP = 0.5  # seconds of sound
-# Okabe and Ito (2008), which colour-blind readers can tell apart
-_COLOURS = {"A-VAE": "#0072B2", "A-DKF": "#D55E00"}
+_COLOURS = {"A-VAE": BLUE, "A-DKF": VERMILLION}
 
 
 @dataclass(frozen=True)

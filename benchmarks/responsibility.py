@@ -21,7 +21,7 @@ from minvae_pyro.errors import UserError
 from minvae_pyro.evaluation.experiment import read_table
 from minvae_pyro.evaluation.jobs import responsibility_file
 from minvae_pyro.evaluation.mixtures import Mixture, read_mixtures
-from minvae_pyro.plots import save_figure
+from minvae_pyro.plots.style import BLUE, VERMILLION, save_figure
 
 _FACTOR = "factor:video"
 _SPEECH = "#CCCCCC"
@@ -100,9 +100,9 @@ def responsibility_figure(mixtures: Sequence[Mixture], traces: Mapping[object, M
         for (video, of_video), axes in zip(traces.items(), line, strict=True):
             times, values = of_video[mixture.id][["time", "audio_responsibility"]].to_numpy().T
             _draw_speech(axes, clean, mixture.sample_rate)
-            axes.plot(times, values, color="#0072B2", linewidth=1.5, label="audio responsibility")
+            axes.plot(times, values, color=BLUE, linewidth=1.5, label="audio responsibility")
             mean = float(values.mean())
-            axes.axhline(mean, color="#D55E00", linewidth=1.0, linestyle="--", label="its mean")
+            axes.axhline(mean, color=VERMILLION, linewidth=1.0, linestyle="--", label="its mean")
             axes.set_ylim(-0.04, 1.04)
             axes.set_xlim(0, len(clean) / mixture.sample_rate)
             if video == "frozen":

@@ -26,6 +26,7 @@ from minvae_pyro.evaluation.scores import scores, si_sdr
 from minvae_pyro.evaluation.videos import read_once
 from minvae_pyro.files import write_atomic
 from minvae_pyro.inference.settings import ENGINES
+from minvae_pyro.plots.style import line_style
 from minvae_pyro.video.track import MouthTrack
 
 BUDGETS: dict[str, tuple[dict[str, int], ...]] = {
@@ -45,8 +46,6 @@ STREAM = "stream"
 _GAINS = {"si_sdr": ("SI-SDR gain (dB)", 2), "pesq": ("PESQ-wb gain", 3), "estoi": ("ESTOI gain", 3)}
 _BLOCK = 0.02  # seconds
 _BEGINNING = 1.0  # seconds, of which a stream knows little
-# Okabe and Ito (2008), which colour-blind readers can tell apart
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
 @dataclass(frozen=True)
@@ -172,7 +171,8 @@ def quality_figure(runs: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(11, 4), layout="constrained")
     means = runs.drop(columns="id").groupby(["engine", "label"], sort=False).mean().reset_index()
     for (name, (title, _)), axes in zip(_GAINS.items(), figure.subplots(1, len(_GAINS)), strict=True):
-        for colour, (engine, of_engine) in zip(_COLOURS, means.groupby("engine", sort=False), strict=False):
+        for number, (engine, of_engine) in enumerate(means.groupby("engine", sort=False)):
+            colour = line_style(number)["color"]
             ordered = of_engine.sort_values("processor")
             axes.plot(ordered.processor, ordered[name], "o-", color=colour, label=str(engine))
         axes.set(xscale="log", xlabel="seconds of work per second of sound", ylabel=title)

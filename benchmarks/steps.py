@@ -82,7 +82,7 @@ def mixture_loss(prior: MinVAE, guide: MixtureGuide, utterances: Utterances) -> 
     components = Normal(components.loc[:, None, None], components.scale[:, None, None], validate_args=False)
     likelihood = _likelihood(prior.decoder(posterior.rsample()), utterances)
     bound = likelihood - kl_divergence(posterior, components).sum(-1)
-    return _collapsed(bound, prior.alpha_prior(utterances), utterances)
+    return _collapsed(bound, prior.alpha_prior(utterances).logits, utterances)
 
 
 def shared_loss(prior: ConditionalMinVAE, guide: SharedGuide, utterances: Utterances) -> Tensor:
@@ -91,7 +91,7 @@ def shared_loss(prior: ConditionalMinVAE, guide: SharedGuide, utterances: Uttera
     likelihood = _likelihood(prior.decoder(posterior.rsample()), utterances)
     component = _normal(prior.visual_component(utterances))
     divergence = [kl_divergence(posterior, p).sum(-1) for p in (component, _standard(posterior))]
-    return _collapsed(likelihood - torch.stack(divergence), prior.alpha_prior(utterances), utterances)
+    return _collapsed(likelihood - torch.stack(divergence), prior.alpha_prior(utterances).logits, utterances)
 
 
 def audio_loss(prior: AudioVAE, guide: AudioGuide, utterances: Utterances) -> Tensor:
@@ -103,31 +103,31 @@ def audio_loss(prior: AudioVAE, guide: AudioGuide, utterances: Utterances) -> Te
 
 def conditional_loss(prior: ConditionalVAE, guide: AudioVisualGuide, utterances: Utterances) -> Tensor:
     """AV-CVAE (arXiv 1908.02590): one look at the mouth for encoder, decoder and prior of z."""
-    sight = prior.visual_features(utterances)
-    posterior = _normal(guide.encoder(utterances.noisy_power, sight))
-    likelihood = _likelihood(prior.decoder(posterior.rsample(), sight), utterances)
-    return _per_frame(likelihood - kl_divergence(posterior, _seen(prior, sight)).sum(-1), utterances)
+    features = prior.visual_features(utterances)
+    posterior = _normal(guide.encoder(utterances.noisy_power, features))
+    likelihood = _likelihood(prior.decoder(posterior.rsample(), features), utterances)
+    return _per_frame(likelihood - kl_divergence(posterior, _visual_component(prior, features)).sum(-1), utterances)
 
 
 def two_vaes_loss(prior: MixtureOfVAEs, guide: TwoVAEsGuide, utterances: Utterances) -> Tensor:
     """VAE-MM (arXiv 1911.03930), q(alpha) summed out in closed form."""
     visual: Any = prior.visual
     audio: Any = prior.audio
-    sight = visual.visual_features(utterances)
-    posterior = _both(guide.visual.encoder(utterances.noisy_power, sight), guide.audio(utterances))
+    features = visual.visual_features(utterances)
+    posterior = _both(guide.visual.encoder(utterances.noisy_power, features), guide.audio(utterances))
     of_visual, of_audio = posterior.rsample()
     likelihood = torch.stack(
-        [_likelihood(v, utterances) for v in (visual.decoder(of_visual, sight), audio.decoder(of_audio))]
+        [_likelihood(v, utterances) for v in (visual.decoder(of_visual, features), audio.decoder(of_audio))]
     )
-    component = _seen(visual, sight)
+    component = _visual_component(visual, features)
     components = Normal(
         torch.stack([component.loc, torch.zeros_like(component.loc)]),
         torch.stack([component.scale, torch.ones_like(component.scale)]),
         validate_args=False,
     )
     bound = likelihood - kl_divergence(posterior, components).sum(-1)
-    mixing: Any = prior.alpha_prior
-    return _collapsed(bound, mixing(utterances), utterances)
+    alpha_prior: Any = prior.alpha_prior
+    return _collapsed(bound, alpha_prior(utterances).logits, utterances)
 
 
 def _normal(parameters: Gaussian) -> Normal:
@@ -146,10 +146,10 @@ def _standard(like: Normal) -> Normal:
     return Normal(like.loc.new_zeros(size), like.loc.new_ones(size), validate_args=False)
 
 
-def _seen(prior: ConditionalVAE, sight: Tensor) -> Normal:
+def _visual_component(prior: ConditionalVAE, features: Tensor) -> Normal:
     component: Any = prior.visual_component
-    mean, scale = component.network(sight)
-    seen = (sight != 0).any(-1, keepdim=True)
+    mean, scale = component.network(features)
+    seen = (features != 0).any(-1, keepdim=True)
     return Normal(torch.where(seen, mean, 0.0), torch.where(seen, scale, 1.0), validate_args=False)
 
 

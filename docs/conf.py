@@ -1,11 +1,14 @@
 """Configuration of the documentation: `make docs`. Nothing is fetched, neither by the build nor by the pages."""
 
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
 
+from docutils import nodes
 from running_lessons import LessonFigures
+from sphinx.application import Sphinx
 
 import minvae_pyro
 
@@ -17,12 +20,12 @@ version = release = minvae_pyro.__version__
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
     "command_help",
     "every_module",
-    "mathematics",
     "repository_links",
 ]
 exclude_patterns = ["_extensions", "_static", "lessons/GALLERY_HEADER.*"]
@@ -31,7 +34,9 @@ nitpicky = True
 
 html_theme = "furo"
 html_title = f"minvae_pyro {version}"
-html_static_path = ["_static"]
+# MathJax in one file, its letters within: browsers refuse fonts of other folders where pages are opened as files.
+html_static_path = ["_static", str(files("sphinx-mathjax-offline") / "static" / "mathjax" / "tex-svg.js")]
+mathjax_path = "tex-svg.js"
 html_css_files = ["mathematics.css"]
 html_show_sphinx = False
 html_copy_source = False
@@ -47,12 +52,6 @@ math_eqref_format = "({number})"
 numfig = False
 
 autodoc_preserve_defaults = True
-# aliases that are written as text: told by their name, not by what they stand for
-autodoc_type_aliases = {
-    name: f"minvae_pyro.{module}.{name}"
-    for module, names in {"recording": ("FilePath", "Source", "Video"), "streaming": ("Samples", "Block")}.items()
-    for name in names
-}
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_default_options = {"show-inheritance": True, "special-members": "__call__"}
@@ -87,3 +86,15 @@ sphinx_gallery_conf = {
     "min_reported_time": 1e9,
     "abort_on_example_error": True,
 }
+
+
+def _anchor_once(app: Sphinx, document: nodes.document, name: str) -> None:
+    """Take the anchor of an equation off the box that furo puts round it."""
+    for box in document.findall(nodes.container):
+        if "math-wrapper" in box["classes"]:
+            box["ids"] = []
+
+
+def setup(app: Sphinx) -> None:
+    """Register what is done to the pages."""
+    app.connect("doctree-resolved", _anchor_once)

@@ -27,7 +27,7 @@ from minvae_pyro.checkpoints.checkpoint import load_checkpoint
 from minvae_pyro.guides import AudioGuide, NoisyAudioEncoder
 from minvae_pyro.models import AudioVAE
 from minvae_pyro.nn.audio import SpectrumDecoder, SpectrumEncoder
-from minvae_pyro.plots import save_figure
+from minvae_pyro.plots.style import BLUE, GREY, VERMILLION, save_figure
 from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.probability.likelihoods import ComplexNormal
 from minvae_pyro.probability.parameters import local_parameters
@@ -143,11 +143,11 @@ assert abs(own_log_density - their_log_density) < 1e-6 * abs(own_log_density)
 
 code = torch.randn(128, L)
 scores, gradients = [], []
-for likelihood, seen in (
+for likelihood, observed in (
     (ComplexNormal(decoder(code)), training[:128]),
     (dist.Exponential(1 / decoder(code)), training[:128].abs().square()),
 ):
-    score = likelihood.log_prob(seen).mean()
+    score = likelihood.log_prob(observed).mean()
     scores.append(float(score.detach()))
     gradients.append(torch.cat([g.flatten() for g in torch.autograd.grad(score, list(decoder.parameters()))]))
 constant = scores[0] - scores[1]
@@ -314,8 +314,8 @@ for axes, (name, power) in zip(rows, panels.items(), strict=False):
     axes.set(title=name, ylabel="frequency (kHz)")
 rows[2].set_xlabel("time (s)")
 figure.colorbar(picture, ax=rows[:3], label="power (dB)")
-rows[3].plot(range(1, len(bound) + 1), bound, color="#0072B2", marker="o", label="trained here, in training")
-looks = (("#999999", "--"), ("#0072B2", ":"), ("#D55E00", "-."))
+rows[3].plot(range(1, len(bound) + 1), bound, color=BLUE, marker="o", label="trained here, in training")
+looks = ((GREY, "--"), (BLUE, ":"), (VERMILLION, "-."))
 for (model, value), (colour, dash) in zip(same.items(), looks, strict=True):
     rows[3].axhline(value, color=colour, linestyle=dash, label=f"{model}, held out")
 rows[3].set(xlabel="epoch", ylabel="ELBO (nats per frame)", ylim=(-3700, 200), title="What the code is worth")

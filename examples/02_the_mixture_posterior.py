@@ -15,13 +15,13 @@ from pathlib import Path
 import pyro
 import pyro.distributions as dist
 import torch
-from _mixture import heard_and_seen, meet_the_talker
+from _mixture import talker_utterances, train_on_talker
 from matplotlib.figure import Figure
 from pyro import poutine
 from pyro.infer import Trace_ELBO, TraceEnum_ELBO
 from torch import Tensor
 
-from minvae_pyro.plots import save_figure
+from minvae_pyro.plots.style import BLUE, GREY, VERMILLION, save_figure
 from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.probability.parameters import local_parameters
 
@@ -40,8 +40,8 @@ pyro.set_rng_seed(0)
 # complex normal one of the coefficients.
 
 N = 60
-prior, trained = meet_the_talker(heard_and_seen(24, first_seed=1000))
-sentence = heard_and_seen(1, first_seed=5000)
+prior, trained = train_on_talker(talker_utterances(24, first_seed=1000))
+sentence = talker_utterances(1, first_seed=5000)
 power = sentence.power[0, :N]
 with torch.no_grad():
     m_a, s_a = (value[0, :N] for value in trained.encode_audio(sentence))
@@ -277,30 +277,30 @@ for r, dash in ((0.1, ":"), (0.5, "-"), (0.9, "--")):
     for weight, mean, scale in ((r, m_a[frame], s_a[frame]), (1 - r, m_v[frame], s_v[frame])):
         along = float((direction * scale).square().sum().sqrt())
         density += weight * dist.Normal(float(mean @ direction), along).log_prob(line @ direction).exp()
-    top_left.plot(position, density, dash, color="#0072B2", label=f"r = {r}")
-top_left.axvline(0, color="#999999", linewidth=0.8)
-top_left.axvline(1, color="#999999", linewidth=0.8)
+    top_left.plot(position, density, dash, color=BLUE, label=f"r = {r}")
+top_left.axvline(0, color=GREY, linewidth=0.8)
+top_left.axvline(1, color=GREY, linewidth=0.8)
 top_left.set_xticks([0, 1], ["$m_v$", "$m_a$"])
 top_left.set(xlabel="code, along the line through both means", ylabel="density", title="One frame's mixture posterior")
 top_left.legend()
 
 limit = float(by_score[:, frame].abs().max())
 bins = torch.linspace(-limit, limit, 61).tolist()
-for name, drawn, colour in (("REINFORCE", by_score, "#D55E00"), ("enumerated", by_sum, "#0072B2")):
+for name, drawn, colour in (("REINFORCE", by_score, VERMILLION), ("enumerated", by_sum, BLUE)):
     top_right.hist(drawn[:, frame].numpy(), bins=bins, color=colour, alpha=0.7, label=name)
 top_right.axvline(float(by_sum[:, frame].mean()), color="black", linestyle=":", label="mean")
 top_right.set(xlabel="gradient (nats)", ylabel="draws", title="Gradient of one frame's log-odds")
 top_right.legend()
 
-low_left.loglog(predicted, by_score.var(0), "o", color="#D55E00", label="REINFORCE")
-low_left.loglog(by_hand.var(0), by_sum.var(0), "s", color="#0072B2", label="enumerated")
+low_left.loglog(predicted, by_score.var(0), "o", color=VERMILLION, label="REINFORCE")
+low_left.loglog(by_hand.var(0), by_sum.var(0), "s", color=BLUE, label="enumerated")
 ends = [float(by_sum.var(0).min()) / 2, float(by_score.var(0).max()) * 2]
-low_left.loglog(ends, ends, color="#999999", linewidth=0.8)
+low_left.loglog(ends, ends, color=GREY, linewidth=0.8)
 low_left.set(xlabel="predicted variance", ylabel="measured variance", title="Variance of the gradient, all frames")
 low_left.legend()
 
-low_right.plot(learnt["REINFORCE"], "--", color="#D55E00", label="REINFORCE")
-low_right.plot(learnt["enumerated"], color="#0072B2", label="enumerated")
+low_right.plot(learnt["REINFORCE"], "--", color=VERMILLION, label="REINFORCE")
+low_right.plot(learnt["enumerated"], color=BLUE, label="enumerated")
 low_right.set(xlabel="step of Adam", ylabel="mean $|r - r^*|$", ylim=(0, None), title="Learning the responsibility")
 low_right.legend()
 Path("examples-output").mkdir(exist_ok=True)

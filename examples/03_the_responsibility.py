@@ -15,14 +15,14 @@ from pathlib import Path
 import pyro
 import pyro.distributions as dist
 import torch
-from _mixture import heard_and_seen, in_noise, meet_the_talker, rows_of
+from _mixture import in_noise, rows_of, talker_utterances, train_on_talker
 from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from minvae_pyro.guides import CollapsedResponsibility, MixtureGuide, Responsibility, TableResponsibility
 from minvae_pyro.models import MinVAE
-from minvae_pyro.plots import save_figure
+from minvae_pyro.plots.style import BLUE, GREEN, GREY, VERMILLION, save_figure
 from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.probability.parameters import local_parameters
 from minvae_pyro.utterances import Utterances
@@ -45,10 +45,10 @@ pyro.set_rng_seed(0)
 # second, speech in noise for the next, and so on; the mouth is always to be seen. Double precision, so that equal
 # numbers can be seen to be equal.
 
-training = heard_and_seen(24, first_seed=1000)
-sentence = heard_and_seen(1, first_seed=5000).to(torch.float64)
+training = talker_utterances(24, first_seed=1000)
+sentence = talker_utterances(1, first_seed=5000).to(torch.float64)
 noisy = in_noise(sentence.frames)
-prior, guide = meet_the_talker(training)
+prior, guide = train_on_talker(training)
 
 
 def both_bounds(guide: MixtureGuide, utterances: Utterances) -> tuple[Tensor, Tensor, Tensor]:
@@ -199,7 +199,7 @@ def train_on(rule: Responsibility, epochs: int = 5) -> tuple[MinVAE, MixtureGuid
 
 
 rules = {"table": TableResponsibility(len(training), training.frames), "collapsed": CollapsedResponsibility()}
-held_out = heard_and_seen(4, first_seed=6000).to(torch.float64)
+held_out = talker_utterances(4, first_seed=6000).to(torch.float64)
 price: list[float] = []
 reached = {}
 for name, rule in rules.items():
@@ -230,7 +230,7 @@ assert reached["collapsed"] > reached["table"]
 
 figure = Figure(figsize=(9, 6.8), layout="constrained")
 (top_left, top_right), (low_left, low_right) = figure.subplots(2, 2)
-colours = ("#0072B2", "#D55E00", "#009E73")
+colours = (BLUE, VERMILLION, GREEN)
 for frame, colour, dash in zip((best - 0.5).abs().argsort()[:3].tolist(), colours, ("-", "--", "-."), strict=True):
     top_left.plot(grid[:, 0], bound[:, frame] - log_z[frame], dash, color=colour, label=f"frame {frame}")
     top_left.axvline(float(best[frame]), color=colour, linestyle=":")
@@ -243,19 +243,19 @@ for axes in (top_right, low_left):
     for start in range(15, sentence.frames, 30):
         end = min(start + 15, sentence.frames)
         label = "noise in the audio encoder" if start == 15 else None
-        axes.axvspan(start * 533 / 16000, end * 533 / 16000, color="#999999", alpha=0.3, linewidth=0, label=label)
+        axes.axvspan(start * 533 / 16000, end * 533 / 16000, color=GREY, alpha=0.3, linewidth=0, label=label)
     axes.set_xlabel("time (s)")
-top_right.plot(times, audio, color="#0072B2", label="$L^a$, sound")
-top_right.plot(times, visual, "--", color="#D55E00", label="$L^v$, mouth")
+top_right.plot(times, audio, color=BLUE, label="$L^a$, sound")
+top_right.plot(times, visual, "--", color=VERMILLION, label="$L^v$, mouth")
 top_right.set(ylabel="bound (nats)", title="What each encoder achieves", ylim=(-6000, 2600))
 top_right.legend(loc="lower right", fontsize="small")
-low_left.plot(times, best, color="#0072B2", marker=".")
+low_left.plot(times, best, color=BLUE, marker=".")
 low_left.set(title="The responsibility of the sound, $r^*$", yticks=[0, 0.5, 1])
 low_left.set_yticklabels(["0 (mouth)", "0.5", "1 (sound)"])
 
-low_right.semilogy(range(1, len(price) + 1), price, color="#D55E00")
+low_right.semilogy(range(1, len(price) + 1), price, color=VERMILLION)
 for epoch in range(1, len(price) // steps):
-    low_right.axvline(epoch * steps + 0.5, color="#999999", linewidth=0.8)
+    low_right.axvline(epoch * steps + 0.5, color=GREY, linewidth=0.8)
 low_right.set(xlabel="step (vertical lines: refreshes)", ylabel="KL$(r, r^*)$, nats per frame")
 low_right.set_title("What a stored $r$ costs")
 Path("examples-output").mkdir(exist_ok=True)

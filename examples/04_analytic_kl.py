@@ -15,7 +15,7 @@ from pathlib import Path
 import pyro
 import pyro.distributions as dist
 import torch
-from _mixture import heard_and_seen, meet_the_talker
+from _mixture import talker_utterances, train_on_talker
 from matplotlib.figure import Figure
 from pyro.infer import ELBO, Trace_ELBO, TraceEnum_ELBO, TraceMeanField_ELBO
 from torch import Tensor
@@ -24,7 +24,7 @@ from minvae_pyro.guides import FixedResponsibility, MixtureGuide, MouthEncoder
 from minvae_pyro.models import MinVAE
 from minvae_pyro.nn.audio import SpectrumDecoder
 from minvae_pyro.nn.visual import MouthConvolution
-from minvae_pyro.plots import save_figure
+from minvae_pyro.plots.style import BLUE, GREEN, GREY, VERMILLION, save_figure
 from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.probability.parameters import local_parameters
 from minvae_pyro.utterances import Utterances
@@ -123,8 +123,8 @@ for m, scale in cases:
 # same seed both must give the same number. Here :math:`r = \frac{1}{2}` throughout, so that only the divergence of the
 # code is looked at.
 
-batch = heard_and_seen(2, first_seed=5000)
-trained = meet_the_talker(heard_and_seen(16, first_seed=1000))
+batch = talker_utterances(2, first_seed=5000)
+trained = train_on_talker(talker_utterances(16, first_seed=1000))
 
 prior, guide = (copy.deepcopy(part).double() for part in trained)
 guide = MixtureGuide(prior, guide.audio, guide.visual, FixedResponsibility())
@@ -219,14 +219,14 @@ assert 0.9 < ratios["after training"]["audio"] < 1.2
 figure = Figure(figsize=(9, 4.2), layout="constrained")
 left, right = figure.subplots(1, 2, width_ratios=[1, 1.15])
 scales = torch.linspace(0.08, 1.1, 50)
-for m, colour, dash in zip((0.0, 1.0, 2.0), ("#0072B2", "#D55E00", "#009E73"), ("-", "--", "-."), strict=True):
+for m, colour, dash in zip((0.0, 1.0, 2.0), (BLUE, VERMILLION, GREEN), ("-", "--", "-."), strict=True):
     left.plot(scales, m**2 + 2 * scales**2, dash, color=colour, label=f"m = {m:.0f}")
     points = [(scale, float(measured[m, scale][1])) for m_, scale in cases if m_ == m]
     left.plot(*zip(*points, strict=True), "o", color=colour)
 left.set(xlabel=r"standard deviation $\varsigma$ of the posterior", ylabel=r"variance of the derivative by $\varsigma$")
 left.set(title="One dimension, by the draw\n(lines: derived; dots: measured)", yscale="log")
 left.legend()
-for place, (encoder, colour, hatch) in enumerate((("audio", "#0072B2", ""), ("visual", "#D55E00", "//"))):
+for place, (encoder, colour, hatch) in enumerate((("audio", BLUE, ""), ("visual", VERMILLION, "//"))):
     heights = [ratios[state][encoder] for state in ratios]
     positions = [row + 0.4 * place - 0.2 for row in range(len(ratios))]
     bars = right.barh(
@@ -238,7 +238,7 @@ names = [
 ]
 right.set_yticks(range(len(ratios)), names)
 right.invert_yaxis()
-right.axvline(1, color="#999999", linewidth=0.8)
+right.axvline(1, color=GREY, linewidth=0.8)
 right.set(xlabel="by the draw / in closed form", xlim=(0, 1.15 * max(max(r.values()) for r in ratios.values())))
 right.set_title("Variance of the encoders' gradients")
 right.legend(loc="lower right")

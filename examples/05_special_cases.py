@@ -15,7 +15,7 @@ from typing import Any
 import pyro
 import pyro.distributions as dist
 import torch
-from _mixture import heard_and_seen, in_noise, meet_the_talker
+from _mixture import in_noise, talker_utterances, train_on_talker
 from matplotlib.figure import Figure
 from pyro.nn import PyroModule
 from torch import Tensor
@@ -27,7 +27,7 @@ from minvae_pyro.checkpoints.checkpoint import load_checkpoint
 from minvae_pyro.guides import AudioGuide, CollapsedResponsibility, VisualGuide
 from minvae_pyro.inference import StochasticVariational
 from minvae_pyro.models import AudioVAE, SpeechPrior, StandardComponent, VisualVAE
-from minvae_pyro.plots import save_figure
+from minvae_pyro.plots.style import BLUE, GREEN, GREY, VERMILLION, save_figure
 from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.probability.handlers import condition_alpha
 from minvae_pyro.probability.parameters import local_parameters
@@ -62,11 +62,11 @@ pyro.set_rng_seed(0)
 # value in the model only; the guide would still enumerate both.) To stay clear of :math:`\log 0` it uses log-odds of
 # :math:`\pm 30`, that is :math:`1 - r \approx 10^{-13}`.
 
-prior, guide = meet_the_talker(heard_and_seen(16, first_seed=1000))
+prior, guide = train_on_talker(talker_utterances(16, first_seed=1000))
 prior.audio_component = prior.visual_component = StandardComponent(prior.latent_dim)
 guide.responsibility = CollapsedResponsibility()
 prior, guide = prior.double(), guide.double()
-sentence = heard_and_seen(1, first_seed=5000).to(torch.float64)
+sentence = talker_utterances(1, first_seed=5000).to(torch.float64)
 sentence = sentence.replace(mouth_seen=torch.ones_like(sentence.mouth_seen))
 
 special: dict[str, tuple[SpeechPrior, PyroModule]] = {
@@ -149,11 +149,11 @@ assert float(even.mean()) > max(float(audio.mean()), float(visual.mean()))
 # ablation that compares the two compares the switch, and nothing else.
 
 speech = speak(2.0, seed=3)
-heard, _ = mix_at_snr(speech, synthetic_noise("pink", len(speech), seed=4), 0.0)
+mixed, _ = mix_at_snr(speech, synthetic_noise("pink", len(speech), seed=4), 0.0)
 gains = {}
 for name in ("a-vae", "min-vae"):
     checkpoint = load_checkpoint(name)
-    spectrum = checkpoint.stft(heard / heard.square().mean().sqrt())
+    spectrum = checkpoint.stft(mixed / mixed.square().mean().sqrt())
     mouth = torch.rand(len(spectrum), 67, 67, generator=torch.Generator().manual_seed(0))
     noisy = Utterances.from_spectrum(spectrum, mouth)
     settings: dict[str, Any] = {"engine": StochasticVariational(iterations=20), "start": "audio", "noise": "NMFNoise"}
@@ -173,9 +173,9 @@ assert not torch.allclose(gains["min-vae, free"], gains["a-vae"], atol=1e-2)
 
 figure = Figure(figsize=(9, 3.9), layout="constrained")
 left, right = figure.subplots(1, 2)
-left.plot(log_odds[:, 0], mixture.mean(1), color="#009E73", label="MIN-VAE")
-left.axhline(float(audio.mean()), color="#0072B2", linestyle="--", label=r"A-VAE ($\alpha = 1$)")
-left.axhline(float(visual.mean()), color="#D55E00", linestyle="-.", label=r"V-VAE ($\alpha = 0$)")
+left.plot(log_odds[:, 0], mixture.mean(1), color=GREEN, label="MIN-VAE")
+left.axhline(float(audio.mean()), color=BLUE, linestyle="--", label=r"A-VAE ($\alpha = 1$)")
+left.axhline(float(visual.mean()), color=VERMILLION, linestyle="-.", label=r"V-VAE ($\alpha = 0$)")
 left.set(xlabel=r"log-odds of $\pi$ (nats)", ylabel="bound (nats per frame)", title="Between the special cases")
 left.legend(loc=(0.42, 0.14))
 
@@ -183,11 +183,11 @@ times = torch.arange(sentence.frames) * (533 / 16000)
 noisy_frames = in_noise(sentence.frames)
 right.fill_between(
     times, 0, 1, where=noisy_frames.numpy(), transform=right.get_xaxis_transform(),
-    color="#999999", alpha=0.3, linewidth=0, label="noise in the audio encoder",
+    color=GREY, alpha=0.3, linewidth=0, label="noise in the audio encoder",
 )  # fmt: skip
-right.plot(times, even, color="#009E73", linewidth=4, alpha=0.6, label=r"MIN-VAE, $\pi = 1/2$")
-right.plot(times, audio, "--", color="#0072B2", label="A-VAE")
-right.plot(times, visual, "-.", color="#D55E00", label="V-VAE")
+right.plot(times, even, color=GREEN, linewidth=4, alpha=0.6, label=r"MIN-VAE, $\pi = 1/2$")
+right.plot(times, audio, "--", color=BLUE, label="A-VAE")
+right.plot(times, visual, "-.", color=VERMILLION, label="V-VAE")
 right.set(xlabel="time (s)", ylabel="bound (nats)", ylim=(-6500, 4000), title="Frame by frame")
 right.legend(loc="lower right", fontsize="small")
 Path("examples-output").mkdir(exist_ok=True)

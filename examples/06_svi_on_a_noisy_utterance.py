@@ -25,7 +25,7 @@ from minvae_pyro.guides import MeanFieldGuide
 from minvae_pyro.inference import StochasticVariational
 from minvae_pyro.models import NMFNoise, NoisyMixture
 from minvae_pyro.models.speech_prior import Latent
-from minvae_pyro.plots import save_figure
+from minvae_pyro.plots.style import BLACK, BLUE, GREY, VERMILLION, save_figure
 from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.probability.parameters import local_parameters
 from minvae_pyro.synthetic.noise import synthetic_noise
@@ -152,7 +152,7 @@ def log_likelihood(W: Tensor, H: Tensor, g: Tensor, variance: Tensor) -> float:
     return float((-(torch.pi * V).log() - x.abs().square() / V).sum()) / len(x)
 
 
-z = guide.draw(1)["z"]  # (1 draw, 1 utterance, N, L)
+z = Latent(guide.draw(1)["z"])  # (1 draw, 1 utterance, N, L)
 with torch.no_grad():
     variance = prior.speech_variance(Latent(z), utterances)[0, 0]
 factors = noise.spectra[0], noise.activations[0], mixture.gain[0, 0, 0]
@@ -237,20 +237,20 @@ assert abs(by_engine - quality[-1]) < 0.5
 figure = Figure(figsize=(7.5, 7.5), layout="constrained")
 grid = figure.add_gridspec(3, 2, height_ratios=[1, 1, 1.7])
 upper, middle = (figure.add_subplot(grid[row, :]) for row in range(2))
-upper.plot(range(1, 61), objective, color="#0072B2")
+upper.plot(range(1, 61), objective, color=BLUE)
 upper.set(ylabel="ELBO\n(nats per frame)")
 upper.tick_params(labelbottom=False)
-middle.plot(range(1, 61), quality, color="#D55E00")
-middle.axhline(before, color="#999999", linestyle=":", label="what is heard")
+middle.plot(range(1, 61), quality, color=VERMILLION)
+middle.axhline(before, color=GREY, linestyle=":", label="what is heard")
 middle.set(xlabel="iteration", ylabel="SI-SDR (dB)")
 middle.legend(loc="center right")
 left, right = (figure.add_subplot(grid[2, column]) for column in range(2))
 kilohertz = torch.linspace(0, stft.sample_rate / 2000, stft.frequencies).numpy()
 for axes in (left, right):
     for name, spectrum, colour, dash in (
-        ("at the start", at_the_start, "#999999", ":"),
-        ("as it is", true_noise, "#000000", "-"),
-        ("learnt", noise(utterances)[0].mean(0), "#D55E00", "--"),
+        ("at the start", at_the_start, GREY, ":"),
+        ("as it is", true_noise, BLACK, "-"),
+        ("learnt", noise(utterances)[0].mean(0), VERMILLION, "--"),
     ):
         decibels = 10 * spectrum.log10().numpy()
         axes.plot(kilohertz, decibels, color=colour, linestyle=dash, linewidth=1, label=f"noise {name}")

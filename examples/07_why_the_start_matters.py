@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyro
 import torch
-from _talker import meet_the_talker, record
+from _talker import record, train_on_talker
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -24,15 +24,15 @@ from minvae_pyro.guides.test_time.starts import STARTS
 from minvae_pyro.inference import PointEM, infer
 from minvae_pyro.models import NMFNoise, NoisyMixture
 from minvae_pyro.models.speech_prior import Latent
-from minvae_pyro.plots import save_figure
+from minvae_pyro.plots.style import BLACK, BLUE, GREEN, GREY, PURPLE, VERMILLION, save_figure
 from minvae_pyro.utterances import concatenate
 
 LOOK = {
-    "visual": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
-    "audio": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
-    "random": {"color": "#009E73", "marker": "^", "linestyle": "-."},
-    "both": {"color": "#CC79A7", "marker": "D", "linestyle": ":"},
-    "prior": {"color": "#000000", "marker": "v", "linestyle": ":"},
+    "visual": {"color": BLUE, "marker": "o", "linestyle": "-"},
+    "audio": {"color": VERMILLION, "marker": "s", "linestyle": "--"},
+    "random": {"color": GREEN, "marker": "^", "linestyle": "-."},
+    "both": {"color": PURPLE, "marker": "D", "linestyle": ":"},
+    "prior": {"color": BLACK, "marker": "v", "linestyle": ":"},
 }
 
 # %%
@@ -88,15 +88,15 @@ assert torch.allclose(toy[-1].sum(1), torch.tensor(y, dtype=torch.float64))
 # one is the audio encoder, which hears the noise along with the speech. Here the noise is the babble of six talkers,
 # as loud as ours: the worst case, for it is made of speech.
 
-checkpoint = meet_the_talker()
+checkpoint = train_on_talker()
 recording = record([9003], "babble")
 utterances = recording.utterances
 prior = checkpoint.prior.condition_on(utterances)
-heard, seen = (
+audio_start, visual_start = (
     encoder(utterances)[0].detach() for encoder in (checkpoint.guide.encode_audio, checkpoint.guide.encode_visual)
 )
 torch.manual_seed(0)
-starts = {"visual": seen, "audio": heard, "random": torch.randn_like(heard)}  # (1, N, L) each
+starts = {"visual": visual_start, "audio": audio_start, "random": torch.randn_like(audio_start)}  # (1, N, L) each
 
 
 def fresh_noise() -> NMFNoise:
@@ -239,7 +239,7 @@ side = torch.linspace(0.02, 4.2, 200)
 total = side[None, :] + side[:, None]
 likelihood = -total.log() - y / total
 axes.contourf(side, side, likelihood.clamp_min(-4).numpy(), levels=20, cmap="Greys_r", alpha=0.8)
-axes.plot([0, y], [y, 0], color="#000000", linewidth=1, label="$a + b = |x|^2$")
+axes.plot([0, y], [y, 0], color=BLACK, linewidth=1, label="$a + b = |x|^2$")
 for place, look in enumerate((LOOK["audio"], LOOK["visual"], LOOK["random"])):
     steps = torch.stack(toy)[:, place]
     axes.plot(steps[:, 0], steps[:, 1], markevery=[0], **look)
@@ -249,9 +249,7 @@ axes.set_title("One coefficient: a ridge, and three climbs")
 axes.legend(loc="upper right", fontsize="small")
 
 axes = panels[0, 1]
-for (name, line), (colour, dash) in zip(
-    lines.items(), (("#0072B2", "-"), ("#D55E00", "--"), ("#009E73", "-.")), strict=True
-):
+for (name, line), (colour, dash) in zip(lines.items(), ((BLUE, "-"), (VERMILLION, "--"), (GREEN, "-.")), strict=True):
     axes.plot(way, line[0], color=colour, linestyle=dash, label=name)
 axes.set(
     xlabel="way from one end to the other", ylabel="log p(x, z) (nats per frame)", title="Between the ends: valleys"
@@ -287,7 +285,7 @@ for place, name in enumerate(gained):
         [place] * 6, gained[name], linestyle="", marker=LOOK[name]["marker"], color=LOOK[name]["color"], alpha=0.5
     )
     axes.plot([place - 0.25, place + 0.25], [ranking[name][1]] * 2, color=LOOK[name]["color"])
-axes.axhline(0, color="#999999", linestyle=":")
+axes.axhline(0, color=GREY, linestyle=":")
 axes.set_xticks(range(len(gained)), list(gained))
 axes.set(xlabel="start", ylabel="change of SI-SDR (dB)", title="What they are worth (bar: mean)")
 for axes in (panels[0, 1], *panels[2]):

@@ -31,16 +31,9 @@ from minvae_pyro.inference import (
     VariationalEM,
     infer,
 )
-from minvae_pyro.models import (
-    BayesianNMFNoise,
-    Latent,
-    NMFNoise,
-    NoiseModel,
-    NoisyMixture,
-    SpeechPrior,
-    StationaryNoise,
-)
-from minvae_pyro.plots import save_figure
+from minvae_pyro.models import BayesianNMFNoise, NMFNoise, NoiseModel, NoisyMixture, SpeechPrior, StationaryNoise
+from minvae_pyro.models.speech_prior import Latent
+from minvae_pyro.plots.style import BLACK, BLUE, GREEN, ORANGE, PURPLE, VERMILLION, save_figure
 from minvae_pyro.utterances import Plates, Utterances
 
 # %%
@@ -57,8 +50,8 @@ recording = record([3], "siren")
 utterances = recording.utterances.without_mouth()
 a_vae = load_checkpoint("a-vae")
 mean, scale = (part.detach() for part in a_vae.guide.encode_audio(utterances))
-heard = float(recording.before)
-print(f"what is heard: SI-SDR {heard:.2f} dB")
+before = float(recording.before)
+print(f"what is heard: SI-SDR {before:.2f} dB")
 
 
 def enhanced(
@@ -82,7 +75,7 @@ def enhanced(
 table: dict[str, dict[str, float]] = {}
 
 
-def put_down(what: str, results: dict[str, float]) -> None:
+def report(what: str, results: dict[str, float]) -> None:
     """Print results and keep them for the figure."""
     table[what] = results
     for name, value in results.items():
@@ -104,7 +97,7 @@ noises: dict[str, NoiseModel] = {
     "NMFNoise, rank 16": NMFNoise(rank=16),
     "BayesianNMFNoise, rank 16": BayesianNMFNoise(rank=16),
 }
-put_down("noise", {name: enhanced(noise=noise) for name, noise in noises.items()})
+report("noise", {name: enhanced(noise=noise) for name, noise in noises.items()})
 assert table["noise"]["StationaryNoise"] < max(table["noise"].values()) - 2
 
 # %%
@@ -120,7 +113,7 @@ guides: dict[str, UtteranceGuide] = {
     "PointGuide": PointGuide(),
     "SmoothedGuide": SmoothedGuide(),
 }
-put_down("guide", {name: enhanced(guide=guide) for name, guide in guides.items()})
+report("guide", {name: enhanced(guide=guide) for name, guide in guides.items()})
 
 # %%
 # Swap the prior
@@ -134,7 +127,7 @@ put_down("guide", {name: enhanced(guide=guide) for name, guide in guides.items()
 names = ("a-vae", "min-vae", "sw-vae", "vae-mm", "a-dkf")
 settings: dict[str, Any] = {"engine": "fast", "noise": NMFNoise(rank=4), "guide": "MeanFieldGuide", "start": "audio"}
 results = {name: infer(load_checkpoint(name), utterances, **settings) for name in names}
-put_down("prior", {name: float(recording.quality(result.gain)) for name, result in results.items()})
+report("prior", {name: float(recording.quality(result.gain)) for name, result in results.items()})
 assert abs(table["prior"]["min-vae"] - table["prior"]["a-vae"]) < 0.1
 
 # %%
@@ -196,6 +189,13 @@ print(f"log p(s, z): by Pyro {by_pyro:.1f}, by hand {by_hand:.1f}")
 assert abs(by_pyro - by_hand) < 1e-5 * abs(by_hand)
 
 # %%
+# Pyro finds by itself what depends on what, and over what it is repeated. ``graph.render("own")`` makes a picture of it
+# where the program Graphviz is installed; without it, this is the graph.
+
+graph = pyro.render_model(own, (utterances,), render_distributions=True)
+print(graph.source)
+
+# %%
 # Every engine takes it, each with its own way to move z: by the enumerated bound, by the same bound without tracing,
 # by the closed forms of variational EM, to a point, by Metropolis-Hastings, by Langevin steps. None of them was told
 # anything. (Thirty iterations each: lesson 10 gives them their time.)
@@ -208,9 +208,9 @@ engines: dict[str, InferenceEngine] = {
     "mcem": MetropolisHastingsEM(iterations=30),
     "langevin": LangevinEM(iterations=30),
 }
-put_down("own", {f"LevelledPrior, {name}": enhanced(own, engine=engine) for name, engine in engines.items()})
-put_down("plain", {f"AudioVAE, {name}": enhanced(engine=engine) for name, engine in engines.items()})
-assert min(table["own"].values()) > heard + 1
+report("own", {f"LevelledPrior, {name}": enhanced(own, engine=engine) for name, engine in engines.items()})
+report("plain", {f"AudioVAE, {name}": enhanced(engine=engine) for name, engine in engines.items()})
+assert min(table["own"].values()) > before + 1
 
 # %%
 # Whether a level per frame is a good idea is another question, and the two last groups answer it for this recording.
@@ -224,16 +224,16 @@ groups = ("noise", "guide", "prior", "own prior, engine", "A-VAE, engine")
 figure = Figure(figsize=(8, 8), layout="constrained")
 axes = figure.add_subplot()
 labels: list[str] = []
-colours = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
+colours = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE)
 for group, name, colour in zip(table.values(), groups, colours, strict=True):
     rows = range(len(labels), len(labels) + len(group))
-    axes.barh(rows, [value - heard for value in group.values()], left=heard, color=colour, height=0.7, label=name)
+    axes.barh(rows, [value - before for value in group.values()], left=before, color=colour, height=0.7, label=name)
     for row, value in zip(rows, group.values(), strict=True):
-        axes.text(max(value, heard) + 0.1, row, f"{value:.1f}", va="center", fontsize="small")
+        axes.text(max(value, before) + 0.1, row, f"{value:.1f}", va="center", fontsize="small")
     labels += list(group)
 axes.set_yticks(range(len(labels)), labels)
 axes.invert_yaxis()
-axes.axvline(heard, color="#000000", linewidth=0.8)
+axes.axvline(before, color=BLACK, linewidth=0.8)
 axes.set(xlabel="SI-SDR (dB); bars begin at what is heard", title="One recording, one part exchanged at a time")
 figure.legend(loc="outside lower center", ncols=5, frameon=False)
 axes.grid(axis="x", alpha=0.3)

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _talker import meet_the_talker, record
+from _talker import record, train_on_talker
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from minvae_pyro.checkpoints.checkpoint import load_checkpoint
 from minvae_pyro.inference import infer
 from minvae_pyro.models.speech_prior import Latent
-from minvae_pyro.plots import save_figure
 from minvae_pyro.plots.responsibilities import draw_responsibility, draw_strip
+from minvae_pyro.plots.style import BLACK, BLUE, GREY, SKY, VERMILLION, save_figure
 from minvae_pyro.probability.handlers import condition_alpha
 from minvae_pyro.utterances import Utterances
 from minvae_pyro.video.occlusion import frozen, late, masked, occlude, shuffled
@@ -40,7 +40,7 @@ from minvae_pyro.video.track import MouthTrack
 # know nothing. Two of the six begin in the middle. One can be told from the file, since no mouth is found in it; the
 # others cannot.
 
-checkpoint = meet_the_talker()
+checkpoint = train_on_talker()
 recording = record(range(9100, 9106), "babble")
 utterances = recording.utterances
 frames = utterances.frames
@@ -202,12 +202,12 @@ for place, name in enumerate(shown):
         curve.set_xlabel("time (s)")
         curve.legend(fontsize="small", ncols=2, loc="lower right")
 axes = figure.add_subplot(grid[-1])
-looks = (("#D55E00", "//"), ("#56B4E9", ""), ("#0072B2", ".."))
+looks = ((VERMILLION, "//"), (SKY, ""), (BLUE, ".."))
 for place, (rule, (colour, hatch)) in enumerate(zip(rules, looks, strict=True)):
     where = [number + 0.27 * (place - 1) for number in range(len(occlusions))]
     axes.bar(where, list(score[rule].values()), 0.25, color=colour, hatch=hatch, edgecolor="#FFFFFF", label=rule)
-axes.axhline(floor, color="#000000", linestyle=":", label="by ear alone")
-axes.axhline(0, color="#999999", linewidth=0.8)
+axes.axhline(floor, color=BLACK, linestyle=":", label="by ear alone")
+axes.axhline(0, color=GREY, linewidth=0.8)
 axes.set_xticks(range(len(occlusions)), list(occlusions))
 axes.set(ylabel="change of SI-SDR (dB)", ylim=(-4, 3.4))
 axes.legend(fontsize="small", ncols=4, loc="upper right")

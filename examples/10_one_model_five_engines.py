@@ -32,7 +32,7 @@ from minvae_pyro.inference import (
     VariationalEM,
 )
 from minvae_pyro.models import NMFNoise, NoisyMixture
-from minvae_pyro.plots import save_figure
+from minvae_pyro.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION, save_figure
 from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.probability.parameters import local_parameters
 
@@ -141,14 +141,14 @@ class Run:
         return self.engine.gain(self.mixture, self.guide, utterances, samples=8)
 
 
-heard = float(recording.before)
-print(f"what is heard: SI-SDR {heard:.2f} dB")
+before = float(recording.before)
+print(f"what is heard: SI-SDR {before:.2f} dB")
 runs: dict[str, Run] = {}
 for name, engine in engines.items():
     runs[name] = run = Run(engine)
     cost = f"{run.seconds[-1]:5.2f} s for {len(run.objective):3} iterations"
     print(f"{name:8}: {cost}, own objective {run.objective[-1]:8.1f} nats a frame, SI-SDR {run.quality[-1]:5.2f} dB")
-assert min(run.quality[-1] for run in runs.values()) > heard + 4
+assert min(run.quality[-1] for run in runs.values()) > before + 4
 
 # %%
 # The objectives are not of one kind
@@ -215,8 +215,8 @@ assert runs["fast"].seconds[-1] < 0.7 * runs["svi"].seconds[-1]
 figure = Figure(figsize=(8, 8.5), layout="constrained")
 grid = figure.add_gridspec(2, 2, height_ratios=[1.2, 1])
 looks = (
-    ("#0072B2", "-", "o"), ("#D55E00", "--", "s"), ("#009E73", "-.", "^"),
-    ("#CC79A7", ":", "D"), ("#E69F00", "-", "v"), ("#000000", "--", "P"),
+    (BLUE, "-", "o"), (VERMILLION, "--", "s"), (GREEN, "-.", "^"),
+    (PURPLE, ":", "D"), (ORANGE, "-", "v"), (BLACK, "--", "P"),
 )  # fmt: skip
 upper = figure.add_subplot(grid[0, :])
 lower = figure.add_subplot(grid[1, 0])
@@ -224,7 +224,7 @@ for (name, run), (colour, dash, marker) in zip(runs.items(), looks, strict=True)
     look: dict[str, Any] = {"color": colour, "linestyle": dash, "marker": marker, "markersize": 4}
     upper.semilogx(run.seconds, run.quality, label=name, markevery=len(run.seconds) // 6, **look)
     lower.plot(range(1, len(run.objective) + 1), run.objective, markevery=len(run.objective) // 6, **look)
-upper.axhline(heard, color="#999999", linestyle=":")
+upper.axhline(before, color=GREY, linestyle=":")
 upper.set(
     xlabel="processor time (s)",
     ylabel="SI-SDR (dB)",
@@ -243,7 +243,7 @@ picture = right.imshow(likeness.numpy(), cmap="cividis", vmax=1)
 for one in range(len(runs)):
     for other in range(len(runs)):
         value = float(likeness[one, other])
-        shade = "#000000" if value > (lowest + 1) / 2 else "#FFFFFF"
+        shade = BLACK if value > (lowest + 1) / 2 else "#FFFFFF"
         right.text(one, other, f"{value:.2f}", ha="center", va="center", color=shade, fontsize="small")
 right.set_xticks(range(len(runs)), list(runs), rotation=45)
 right.set_yticks(range(len(runs)), list(runs))

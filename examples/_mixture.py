@@ -1,4 +1,4 @@
-"""What several lessons need and none is about: a talker, heard and seen, and a MIN-VAE that has met this talker."""
+"""What several lessons need and none is about: a talker, with video, and a MIN-VAE that has met this talker."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def in_noise(frames: int) -> Tensor:
     return torch.arange(frames) // SPAN % 2 == 1
 
 
-def heard_and_seen(sentences: int, first_seed: int) -> Utterances:
+def talker_utterances(sentences: int, first_seed: int) -> Utterances:
     """Sentences of three seconds of the synthetic talker: clean power, what the audio encoder hears, and the mouth.
 
     In every other half second white noise, as loud as the speech is on average, is added to what the encoder hears.
@@ -44,10 +44,10 @@ def rows_of(utterances: Utterances, rows: Tensor) -> Utterances:
     return Utterances(**{field.name: getattr(utterances, field.name)[rows] for field in fields(Utterances)})
 
 
-def acquaint(prior: MinVAE, guide: MixtureGuide, heard: Checkpoint, utterances: Utterances, epochs: int) -> None:
+def train(prior: MinVAE, guide: MixtureGuide, a_vae: Checkpoint, utterances: Utterances, epochs: int) -> None:
     """Train prior and guide on utterances, two at a time, decoder and audio encoder starting from those of an A-VAE."""
-    prior.decoder.load_state_dict(heard.prior.get_submodule("decoder").state_dict())
-    guide.audio.load_state_dict(heard.guide.get_submodule("audio").state_dict())
+    prior.decoder.load_state_dict(a_vae.prior.get_submodule("decoder").state_dict())
+    guide.audio.load_state_dict(a_vae.guide.get_submodule("audio").state_dict())
     bound = AnalyticTraceEnum_ELBO(max_plate_nesting=2)(prior, guide)
     adam = torch.optim.Adam(bound.parameters())
     order = [rows for _ in range(epochs) for rows in torch.randperm(len(utterances)).split(2)]
@@ -65,18 +65,18 @@ def acquaint(prior: MinVAE, guide: MixtureGuide, heard: Checkpoint, utterances: 
     guide.eval()
 
 
-def meet_the_talker(utterances: Utterances, epochs: int = 12, seed: int = 0) -> tuple[MinVAE, MixtureGuide]:
+def train_on_talker(utterances: Utterances, epochs: int = 12, seed: int = 0) -> tuple[MinVAE, MixtureGuide]:
     """A MIN-VAE whose decoder and audio encoder are those of the shipped A-VAE, trained on for a few seconds.
 
     Both encoders are trained at full weight, r = 1/2; the lessons look at other rules from there.
     """
     torch.manual_seed(seed)
-    heard = load_checkpoint("a-vae")
+    a_vae = load_checkpoint("a-vae")
     prior = MinVAE()
     guide = MixtureGuide(
         prior,
         visual=MouthEncoder(MouthConvolution(channels=(8, 16, 32), features=64)),
         responsibility=FixedResponsibility(),
     )
-    acquaint(prior, guide, heard, utterances, epochs)
+    train(prior, guide, a_vae, utterances, epochs)
     return prior, guide

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
-from _mixture import acquaint
+from _mixture import train
 from torch import Tensor
 
 from minvae_pyro.audio.mixing import mix_at_snr
@@ -56,28 +56,28 @@ def record(seeds: Iterable[int], noise: str, seconds: float = 3.0, snr_db: float
     clean, noisy, batches = [], [], []
     for seed in seeds:
         talk = synthesise(seconds, seed)
-        heard, spoken = mix_at_snr(talk.waveform, synthetic_noise(noise, len(talk.waveform), seed + 50), snr_db)
-        level = heard.square().mean().sqrt()
-        spectrum = stft(heard / level)
+        mixed, speech = mix_at_snr(talk.waveform, synthetic_noise(noise, len(talk.waveform), seed + 50), snr_db)
+        level = mixed.square().mean().sqrt()
+        spectrum = stft(mixed / level)
         film = MouthTrack(talk.crops, talk.times, torch.ones(len(talk.times), dtype=torch.bool))
-        clean.append(spoken / level)
-        noisy.append(heard / level)
+        clean.append(speech / level)
+        noisy.append(mixed / level)
         batches.append(Utterances.from_spectrum(spectrum, *align_mouth(film, stft.frame_times(len(spectrum)))))
     return Recording(torch.stack(clean), torch.stack(noisy), concatenate(batches), stft)
 
 
-def meet_the_talker(utterances: int = 32, epochs: int = 10, seed: int = 0) -> Checkpoint:
+def train_on_talker(utterances: int = 32, epochs: int = 10, seed: int = 0) -> Checkpoint:
     """Train a small MIN-VAE on clean sentences of the talker, its sound starting from the shipped A-VAE.
 
     The shipped MIN-VAE has learnt to read the lips of people and not those of a drawing. One posterior of z, from the
     clean sound, is fitted to both components of the prior, the visual one by ``KL(q(z | s) || p(z | mouth))``.
     """
     torch.manual_seed(seed)
-    heard = load_checkpoint("a-vae")
+    a_vae = load_checkpoint("a-vae")
     prior = ConditionalMinVAE(
         alpha_prior=FixedAlphaPrior(), network=MouthConvolution(channels=(8, 16, 32), features=64)
     )
     guide = SharedGuide(prior, responsibility=FixedResponsibility())
     corpus = SyntheticCorpus(utterances, first_seed=1000)
-    acquaint(prior, guide, heard, concatenate([corpus.load(row) for row in range(utterances)]), epochs)
+    train(prior, guide, a_vae, concatenate([corpus.load(row) for row in range(utterances)]), epochs)
     return Checkpoint(prior, guide, corpus.stft, {"noise": "NMFNoise"}, {})

@@ -1,7 +1,8 @@
-"""The reference of a package: ``.. every-module:: NAME`` documents all of its public modules, each name once.
+"""The reference, written from the packages: a page for each, with all of its public modules, each name once.
 
-What a package re-exports in ``__all__`` stands under the name by which it is imported, everything else in its module.
-References by any other name, such as that of the module which a re-exported class is written in, find the same place.
+The pages ``api/NAME`` are written when a build begins, so that modules may come and go. What a package re-exports in
+``__all__`` stands under the name by which it is imported, everything else in its module. References by any other name,
+such as that of the module which a re-exported class is written in, find the same place.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import inspect
 import pkgutil
 import re
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -18,24 +20,24 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.pycode import ModuleAnalyzer
-from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
 
 TOP = "minvae_pyro"
 
 
-def modules_of(package: str) -> list[str]:
-    """Names of the public modules within a package, subpackages left out; none within a module."""
-    inside = pkgutil.iter_modules(getattr(importlib.import_module(package), "__path__", []))
-    return [f"{package}.{one.name}" for one in inside if not one.ispkg and not one.name.startswith("_")]
-
-
-def packages() -> list[str]:
-    """The package and its subpackages."""
-    inside = pkgutil.iter_modules(importlib.import_module(TOP).__path__)
-    # models/ and guides/ stand beside it in the repository, where looking into its folder does not find them
-    named = {f"{TOP}.{one.name}" for one in inside if one.ispkg} | {f"{TOP}.models", f"{TOP}.guides"}
-    return [TOP, *sorted(named)]
+@cache
+def modules() -> dict[str, list[str]]:
+    """Public modules of each package, those of its subpackages left out; outer packages come first."""
+    # models/ and guides/ stand beside the package in the repository, where looking into its folder does not find them
+    found: dict[str, list[str]] = {TOP: [], f"{TOP}.models": [], f"{TOP}.guides": []}
+    for root in tuple(found):
+        for one in pkgutil.walk_packages(importlib.import_module(root).__path__, f"{root}."):
+            package, _, name = one.name.rpartition(".")
+            if one.ispkg:
+                found.setdefault(one.name, [])
+            elif not name.startswith("_") and one.name not in found[package]:
+                found[package].append(one.name)
+    return {package: sorted(found[package]) for package in sorted(found)}
 
 
 def written_in(module: str) -> list[str]:
@@ -54,7 +56,7 @@ def written_in(module: str) -> list[str]:
 def exported() -> dict[tuple[str, str], str]:
     """The outermost package that re-exports each class and function: ``{(module, name): package}``."""
     homes: dict[tuple[str, str], str] = {}
-    for package in packages():
+    for package in modules():
         found = importlib.import_module(package)
         for name in getattr(found, "__all__", []):
             part = getattr(found, name)
@@ -86,28 +88,45 @@ def documented_name(target: str) -> str | None:
     return None
 
 
-class EveryModule(SphinxDirective):
-    """``.. every-module:: NAME...``: packages, each with its modules, or single modules."""
+def write_pages(app: Sphinx) -> None:
+    """Write the page of each package, its subpackages included, and take away those of packages that are gone."""
+    pages: dict[str, list[str]] = {}
+    for package, inside in modules().items():
+        page = f"{TOP if package == TOP else package.split('.')[1]}.rst"
+        for part in (package, *inside):
+            section = _section(part, "-" if page in pages else "=")
+            pages.setdefault(page, []).extend(section)
+    folder = Path(app.srcdir) / "api"
+    for old in folder.glob("*.rst"):
+        if old.name not in pages:
+            old.unlink()
+    for name, lines in pages.items():
+        file, text = folder / name, "\n".join(lines)
+        # a page that stays as it is need not be read again
+        if not file.exists() or file.read_text() != text:
+            file.write_text(text)
 
-    required_arguments = 1
-    final_argument_whitespace = True
 
-    def run(self) -> list[nodes.Node]:
-        """Write the directives of autodoc, and read them."""
-        lines: list[str] = []
-        for name in self.arguments[0].split():
-            for module in [name, *modules_of(name)] if name != TOP else [name]:
-                lines += self._section(module)
-        return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
+def _section(module: str, underline: str) -> list[str]:
+    """What is written in a module or re-exported by a package, as autodoc is asked for it."""
+    here = [name for (_, name), package in exported().items() if package == module]
+    here += [name for name in written_in(module) if (module, name) not in exported()]
+    # what a module has imported is not asked for: autodoc stumbles over signatures that it would then leave out
+    constants = ModuleAnalyzer.for_module(module).find_attr_docs()
+    here += [name for owner, name in constants if not owner and not name.startswith("_")]
+    members = [f"   :members: {', '.join(here)}"] if here else []
+    return [module, underline * len(module), "", f".. automodule:: {module}", *members, ""]
 
-    def _section(self, module: str) -> list[str]:
-        here = [name for (_, name), package in exported().items() if package == module]
-        here += [name for name in written_in(module) if (module, name) not in exported()]
-        # what a module has imported is not asked for: autodoc stumbles over signatures that it would then leave out
-        constants = ModuleAnalyzer.for_module(module).find_attr_docs()
-        here += [name for owner, name in constants if not owner and not name.startswith("_")]
-        members = [f"   :members: {', '.join(here)}"] if here else []
-        return [module, "-" * len(module), "", f".. automodule:: {module}", *members, ""]
+
+def type_aliases() -> dict[str, str]:
+    """Aliases that are written as text: told by their name, not by what they stand for."""
+    return {
+        name: f"{module}.{name}"
+        for inside in modules().values()
+        for module in inside
+        for name, kind in vars(importlib.import_module(module)).get("__annotations__", {}).items()
+        if kind == "TypeAlias"
+    }
 
 
 def _find(app: Sphinx, env: BuildEnvironment, node: addnodes.pending_xref, text: nodes.TextElement) -> Any:
@@ -155,8 +174,9 @@ def _signature(app: Sphinx, what: str, name: str, part: Any, options: Any, signa
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register the directive and the search by other names."""
-    app.add_directive("every-module", EveryModule)
+    """Register the pages and the search by other names."""
+    app.config.autodoc_type_aliases = type_aliases()
+    app.connect("builder-inited", write_pages)
     app.connect("missing-reference", _find)
     app.connect("autodoc-process-signature", _signature)
     plain = _PlainDescriptions()

@@ -1,11 +1,10 @@
-"""Figures: recordings and what enhancement did to them, trainings, noises, latent spaces, models.
+"""Figures: recordings and what enhancement did to them, trainings, noises, latent spaces.
 
 Figures are plain `matplotlib.figure.Figure` objects, without pyplot and its global state: they can be drawn
 in threads, on machines without a screen, and are freed like any other object. Colours are safe for colour-
 blind readers (Okabe & Ito, 2008) and in grey print.
 """
 
-from minvae_pyro.plots.graphical import graphical_model
 from minvae_pyro.plots.latent import latent_figure
 from minvae_pyro.plots.noise import noise_figure
 from minvae_pyro.plots.objectives import objective_figure
@@ -18,7 +17,6 @@ from minvae_pyro.plots.training import training_figure
 __all__ = [
     "enhancement_figure",
     "gain_figure",
-    "graphical_model",
     "latent_figure",
     "noise_figure",
     "objective_figure",

@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from minvae_pyro.errors import UserError
-from minvae_pyro.plots.style import BLUE, GREEN, GREY, VERMILLION, save_figure
+from minvae_pyro.plots.style import line_style, save_figure
 
-_MUCH = 5
+_MUCH = 5  # times the reach of the later epochs
+_FILE = "training.png"
 
 
 def training_figure(metrics: pd.DataFrame) -> Figure:
@@ -49,10 +50,8 @@ def training_figure(metrics: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(4.2 * across, 2.9 * down), layout="constrained")
     for place, (quantity, lines) in enumerate(panels.items(), start=1):
         axes = figure.add_subplot(down, across, place)
-        for (split, line), colour, dash in zip(
-            lines.items(), (BLUE, VERMILLION, GREEN, GREY), ("-", "--", "-.", ":"), strict=False
-        ):
-            axes.plot(line.index, line, color=colour, linestyle=dash, marker=".", label=split)
+        for number, (split, line) in enumerate(lines.items()):
+            axes.plot(line.index, line, label=split, **line_style(number) | {"marker": "."})
         axes.set(xlabel="epoch", title=quantity.replace("_", " "))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
@@ -71,21 +70,17 @@ def _leave_the_start_out(axes: Axes, lines: Sequence[pd.Series]) -> None:
         axes.set_ylim(late.min() - 0.1 * reach, late.max() + 0.1 * reach)
 
 
-NAME = "training.png"
-"""The picture, in the folder of the run."""
-
-
 def draw_run(output: Path) -> Path:
-    """Draw what a run logged, from all stretches that it went on in, over the picture of before.
+    """Draw what a run logged, over all times that it was continued, in place of the picture that there was.
 
     Args:
-        output: folder of the run.
+        output: Folder of the run.
 
     Returns:
-        The picture.
+        The picture, `training.png` in that folder.
 
     Raises:
-        UserError: nothing was logged there.
+        UserError: Nothing was logged there.
     """
     metrics = pd.DataFrame()
     for log in sorted(output.glob("csv/version_*/metrics.csv"), key=_number):
@@ -95,7 +90,7 @@ def draw_run(output: Path) -> Path:
         metrics = pd.concat([earlier, stretch], ignore_index=True)
     if metrics.empty:
         raise UserError(f"{output} has no metrics to draw: give the folder of a run of minvae train.")
-    return save_figure(training_figure(metrics), output / NAME, overwrite=True)
+    return save_figure(training_figure(metrics), output / _FILE, overwrite=True)
 
 
 def _number(log: Path) -> int:

@@ -110,10 +110,24 @@ def test_every_equation_is_named_where_it_is_computed() -> None:
     assert [name for name in names if f":eq:`{name}`" not in code] == []
 
 
-def test_equations_are_drawn_by_the_browser(built: Built) -> None:
-    page = built.page("mathematics")
-    assert len(page.find_all("math")) > 100
-    assert page.find_all("merror") == []
+def test_equations_are_drawn_by_mathjax_that_lies_beside_the_pages(built: Built) -> None:
+    assert len(built.page("mathematics").find_all(class_="math")) > 100
+    for path, page in built.pages.items():
+        if page.find_all(class_="math"):
+            (script,) = page.find_all("script", src=re.compile("tex-svg"))
+            assert (path.parent / script["src"].partition("?")[0]).is_file(), path.name
+
+
+def test_mathjax_knows_every_command_without_fetching_more(built: Built) -> None:
+    mathjax = (built.folder / "_static" / "tex-svg.js").read_text()
+    within = re.sub(r'create\("autoload".*?\}\)', "", mathjax, count=1)  # what it would look for in other files
+    equations = {tag.get_text() for page in built.pages.values() for tag in page.find_all(class_="math")}
+    commands = {command for text in equations for command in re.findall(r"\\([A-Za-z]+)", text)}
+    assert len(commands) > 50
+    assert [name for name in commands if not re.search(rf'[{{,](?:"\\\\)?{name}"?:', within)] == []
+    for text in equations:
+        assert len(re.findall(r"\\left\b", text)) == len(re.findall(r"\\right\b", text)), text
+        assert len(re.findall(r"(?<!\\)\{", text)) == len(re.findall(r"(?<!\\)\}", text)), text
 
 
 def test_docstrings_lead_to_equations(built: Built) -> None:

@@ -1,6 +1,7 @@
 """Lessons run as a reader runs them, each once however many tests look at it."""
 
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -28,6 +29,11 @@ class Run:
     output: str
     folder: Path
     seconds: float
+
+    def numbers(self, pattern: str) -> list[float]:
+        """The groups of the one place of the output where a pattern matches."""
+        (found,) = re.findall(pattern, self.output)
+        return [float(value) for value in (found if isinstance(found, tuple) else (found,))]
 
     def check(self) -> None:
         """What every lesson does: it prints, draws a figure that it names, and does not keep a reader waiting."""

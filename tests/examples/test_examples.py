@@ -11,12 +11,6 @@ LESSONS = sorted((REPOSITORY / "examples").glob("[0-9]*.py"))
 NUMBERS = [int(script.name[:2]) for script in LESSONS]
 
 
-def numbers(pattern: str, text: str) -> list[float]:
-    """The groups of the one place where a pattern matches."""
-    (found,) = re.findall(pattern, text)
-    return [float(value) for value in (found if isinstance(found, tuple) else (found,))]
-
-
 def test_lessons_are_numbered_through():
     assert list(range(1, 11)) == NUMBERS
 
@@ -46,27 +40,26 @@ def test_the_lessons_take_two_minutes_together(lesson):
 
 
 def test_1_a_prior_knows_what_it_has_heard(lesson):
-    out = lesson(1).output
-    five_lines, of_the_package = numbers(r"five lines (\S+), by AudioVAE (\S+)", out)
+    five_lines, of_the_package = lesson(1).numbers(r"five lines (\S+), by AudioVAE (\S+)")
     assert five_lines == pytest.approx(of_the_package, rel=1e-6)
-    assert numbers(r"minus exponential: (\S+);", out) == [pytest.approx(-math.log(math.pi), abs=2e-4)]
-    assert numbers(r"difference of the gradients: (\S+)", out)[0] < 1e-5
+    assert lesson(1).numbers(r"minus exponential: (\S+);") == [pytest.approx(-math.log(math.pi), abs=2e-4)]
+    assert lesson(1).numbers(r"difference of the gradients: (\S+)")[0] < 1e-5
     for talker, better in (("the same talker", 1), ("another talker", 2)):
-        spectrum, here, shipped = numbers(
-            talker + r" *: long-term spectrum (\S+), trained here (\S+), shipped A-VAE (\S+)", out
+        spectrum, here, shipped = lesson(1).numbers(
+            talker + r" *: long-term spectrum (\S+), trained here (\S+), shipped A-VAE (\S+)"
         )
         assert max(spectrum, here, shipped) == (here if better == 1 else shipped)
         assert spectrum == min(spectrum, here, shipped)
-    rising = numbers(r"draws averaged: 1: (\S+), 10: (\S+), 200: (\S+)", out)
+    rising = lesson(1).numbers(r"draws averaged: 1: (\S+), 10: (\S+), 200: (\S+)")
     assert rising == sorted(rising)
 
 
 def test_2_reinforce_has_the_variance_that_was_derived(lesson):
     out = lesson(2).output
     assert "z     value (2, 60, 32), log-density (2, 60)" in out
-    assert numbers(r"means differ by (\S+) standard errors", out)[0] < 1.5
-    assert numbers(r"over the predicted one: median (\S+)", out) == [pytest.approx(1, abs=0.25)]
-    middle, least, _ = numbers(r"over that of enumeration: median (\S+), from (\S+) to (\S+)", out)
+    assert lesson(2).numbers(r"means differ by (\S+) standard errors")[0] < 1.5
+    assert lesson(2).numbers(r"over the predicted one: median (\S+)") == [pytest.approx(1, abs=0.25)]
+    middle, least, _ = lesson(2).numbers(r"over that of enumeration: median (\S+), from (\S+) to (\S+)")
     assert least > 1
     assert middle > 50
     ends = {name: float(end) for name, end in re.findall(r"(\w+) *: distance from the best .* -> (\S+)", out)}
@@ -76,11 +69,11 @@ def test_2_reinforce_has_the_variance_that_was_derived(lesson):
 
 def test_3_the_closed_form_is_the_best_responsibility(lesson):
     out = lesson(3).output
-    assert numbers(r"search over r: largest difference (\S+)", out)[0] <= 1.5e-4
-    assert numbers(r"log Z - L\(r\) - KL\(r \|\| r\*\): largest value (\S+)", out)[0] < 1e-8
-    collapsed, elbo = numbers(r"sum of log Z (\S+), enumerated ELBO of Pyro (\S+) nats", out)
+    assert lesson(3).numbers(r"search over r: largest difference (\S+)")[0] <= 1.5e-4
+    assert lesson(3).numbers(r"log Z - L\(r\) - KL\(r \|\| r\*\): largest value (\S+)")[0] < 1e-8
+    collapsed, elbo = lesson(3).numbers(r"sum of log Z (\S+), enumerated ELBO of Pyro (\S+) nats")
     assert collapsed == pytest.approx(elbo, abs=2e-6)
-    assert numbers(r"relative difference (\S+)", out)[0] < 1e-10
+    assert lesson(3).numbers(r"relative difference (\S+)")[0] < 1e-10
     prices = [float(price) for price in re.findall(r"by epoch: (.+)", out)[0].split(", ")]
     assert prices[0] > 10 * max(prices[1:])
     assert min(prices) >= 0
@@ -95,7 +88,7 @@ def test_4_the_draw_has_the_variance_that_was_derived(lesson):
         assert closed_mean == pytest.approx(scale - 1 / scale, abs=6e-3)
         assert mean == pytest.approx(closed_mean, abs=0.1)
         assert closed_variance == 0
-    by_hand, by_pyro = numbers(r"bound by hand (\S+), by AnalyticTraceEnum_ELBO (\S+) nats", out)
+    by_hand, by_pyro = lesson(4).numbers(r"bound by hand (\S+), by AnalyticTraceEnum_ELBO (\S+) nats")
     assert by_hand == pytest.approx(by_pyro, rel=1e-12)
     ratios = [float(ratio) for ratio in re.findall(r"by the draw over closed form (\S+)", out)]
     assert len(ratios) == 8
@@ -110,5 +103,5 @@ def test_5_conditioned_bounds_agree_to_the_last_digit(lesson):
         assert float(given) == pytest.approx(float(alone), rel=1e-11)
     audio, visual, mixture = (float(value) for value in re.findall(r": +(\S+) nats a frame", out))
     assert mixture > max(audio, visual)
-    assert numbers(r"worst frame: (\S+) nats", out)[0] <= 0.694
-    assert numbers(r"gain of min-vae minus that of a-vae: largest (\S+)", out) == [0]
+    assert lesson(5).numbers(r"worst frame: (\S+) nats")[0] <= 0.694
+    assert lesson(5).numbers(r"gain of min-vae minus that of a-vae: largest (\S+)") == [0]

@@ -8,12 +8,6 @@ OCCLUSIONS = ("right", "masked", "frozen", "shuffled", "late 100 ms", "late 400 
 ENGINES = ("svi", "fast", "vem", "map", "mcem", "langevin")
 
 
-def numbers(pattern: str, text: str) -> list[float]:
-    """The groups of the one place where a pattern matches."""
-    (found,) = re.findall(pattern, text)
-    return [float(value) for value in (found if isinstance(found, tuple) else (found,))]
-
-
 @pytest.mark.parametrize("number", range(6, 11))
 def test_a_lesson_runs(lesson, number):
     lesson(number).check()
@@ -24,13 +18,13 @@ def test_the_lessons_take_two_and_a_half_minutes_together(lesson):
 
 
 def test_6_pyro_and_the_package_have_one_bound(lesson):
-    ours, theirs = numbers(r"bound at the start: (\S+) by Pyro's own ELBO, (\S+) by", lesson(6).output)
+    ours, theirs = lesson(6).numbers(r"bound at the start: (\S+) by Pyro's own ELBO, (\S+) by")
     assert ours == pytest.approx(theirs, abs=1e-3)
 
 
 def test_6_the_step_of_the_noise_by_hand_is_that_of_the_package(lesson):
-    assert numbers(r"largest relative difference (\S+)", lesson(6).output)[0] < 1e-4
-    assert numbers(r"raises log p\(x \| z\) by (\S+) nats", lesson(6).output)[0] > 0
+    assert lesson(6).numbers(r"largest relative difference (\S+)")[0] < 1e-4
+    assert lesson(6).numbers(r"raises log p\(x \| z\) by (\S+) nats")[0] > 0
 
 
 def test_6_objective_score_and_noise_get_better(lesson):
@@ -39,22 +33,22 @@ def test_6_objective_score_and_noise_get_better(lesson):
     objective, score, noise = ([float(value) for value in column] for column in zip(*rows, strict=True))
     assert len(rows) == 7
     assert objective == sorted(objective)
-    assert score[-1] > score[0] > numbers(r"what is heard (\S+) dB", out)[0]
+    assert score[-1] > score[0] > lesson(6).numbers(r"what is heard (\S+) dB")[0]
     assert noise[-1] < noise[0]
-    before, after = numbers(r"noise spectrum: (\S+) dB off before, (\S+) dB after", out)
+    before, after = lesson(6).numbers(r"noise spectrum: (\S+) dB off before, (\S+) dB after")
     assert after < before / 4
 
 
 def test_6_the_engine_is_the_loop(lesson):
-    engine, loop = numbers(r"engine svi: .* SI-SDR (\S+) dB; this loop: (\S+) dB", lesson(6).output)
+    engine, loop = lesson(6).numbers(r"engine svi: .* SI-SDR (\S+) dB; this loop: (\S+) dB")
     assert engine == pytest.approx(loop, abs=0.5)
 
 
 def test_7_one_coefficient_keeps_its_gain(lesson):
     # a / (a + b) at (3.2, 0.5), (1.5, 1.0), (0.4, 1.9)
     expected = [pytest.approx(share, abs=5e-4) for share in (3.2 / 3.7, 0.6, 0.4 / 2.3)]
-    assert numbers(r"Wiener gain at three starts: ([\d.]+), ([\d.]+), ([\d.]+)", lesson(7).output) == expected
-    assert numbers(r"Wiener gain where they end:  ([\d.]+), ([\d.]+), ([\d.]+)", lesson(7).output) == expected
+    assert lesson(7).numbers(r"Wiener gain at three starts: ([\d.]+), ([\d.]+), ([\d.]+)") == expected
+    assert lesson(7).numbers(r"Wiener gain where they end:  ([\d.]+), ([\d.]+), ([\d.]+)") == expected
 
 
 def test_7_valleys_lie_between_the_ends(lesson):
@@ -81,7 +75,7 @@ def test_8_one_spectrum_cannot_say_a_siren(lesson):
 
 def test_8_every_part_can_be_exchanged(lesson):
     out = lesson(8).output
-    heard = numbers(r"what is heard: SI-SDR (\S+) dB", out)[0]
+    heard = lesson(8).numbers(r"what is heard: SI-SDR (\S+) dB")[0]
     for what, count in (("guide", 3), ("prior", 5), ("own", 6), ("plain", 6)):
         scores = [float(score) for score in re.findall(rf"^{what} +.+: SI-SDR +(\S+) dB$", out, re.M)]
         assert len(scores) == count
@@ -89,8 +83,14 @@ def test_8_every_part_can_be_exchanged(lesson):
     assert set(re.findall(r"LevelledPrior, (\w+)", out)) == set(ENGINES)
 
 
+def test_8_pyro_draws_an_own_prior(lesson):
+    graph = lesson(8).output.partition("digraph {")[2].partition("\n}")[0]
+    assert re.findall(r"(\w+) -> (\w+)", graph) == [("z", "s")]
+    assert "cluster_frames" in graph
+
+
 def test_8_an_own_prior_is_a_pyro_model(lesson):
-    by_pyro, by_hand = numbers(r"log p\(s, z\): by Pyro (\S+), by hand (\S+)", lesson(8).output)
+    by_pyro, by_hand = lesson(8).numbers(r"log p\(s, z\): by Pyro (\S+), by hand (\S+)")
     assert by_pyro == pytest.approx(by_hand, rel=1e-5)
 
 
@@ -107,7 +107,7 @@ def rules(lesson):
 
 
 def test_9_a_wrong_video_costs_less_than_the_right_one_brings(lesson, rules):
-    alone = numbers(r"by ear alone: SI-SDR (\S+) dB", lesson(9).output)[0]
+    alone = lesson(9).numbers(r"by ear alone: SI-SDR (\S+) dB")[0]
     gate = {name: rules[name]["gate, pi 0.95"][0] for name in OCCLUSIONS}
     assert gate["right"] > alone + 0.4
     for name in set(OCCLUSIONS) - {"right", "masked"}:
@@ -119,7 +119,7 @@ def test_9_the_responsibility_moves(lesson, rules):
     trust = {name: rules[name]["gate, pi 0.95"][1] for name in OCCLUSIONS}
     assert min(trust, key=trust.__getitem__) == "right"
     pattern = r"masked: r (\S+) before, (\S+) after; frozen: r (\S+) before, (\S+) after"
-    masked_before, masked_after, frozen_before, frozen_after = numbers(pattern, lesson(9).output)
+    masked_before, masked_after, frozen_before, frozen_after = lesson(9).numbers(pattern)
     assert masked_before < 0.5
     assert masked_after == 1
     assert frozen_after > frozen_before
@@ -133,7 +133,7 @@ def test_9_levels_agree_where_the_video_is_right(lesson):
 
 def test_10_every_engine_enhances(lesson):
     out = lesson(10).output
-    heard = numbers(r"what is heard: SI-SDR (\S+) dB", out)[0]
+    heard = lesson(10).numbers(r"what is heard: SI-SDR (\S+) dB")[0]
     rows = re.findall(r"^(\w+) *: +(\S+) s for +(\d+) iterations, .*SI-SDR +(\S+) dB$", out, re.M)
     assert tuple(name for name, *_ in rows) == ENGINES
     assert min(float(score) for *_, score in rows) > heard + 4
@@ -141,7 +141,7 @@ def test_10_every_engine_enhances(lesson):
 
 def test_10_objectives_compare_as_derived(lesson):
     out = lesson(10).output
-    assert numbers(r"vem: its own bound lies (\S+) nats", out)[0] > 0
+    assert lesson(10).numbers(r"vem: its own bound lies (\S+) nats")[0] > 0
     below = dict(re.findall(r"^(.+): log p\(x, z\) (\S+) nats a frame below", out, re.M))
     walked, coarse, fine = (float(below[name]) for name in ("mcem", "langevin", "langevin, a third of the step"))
     assert walked > 16
@@ -150,5 +150,5 @@ def test_10_objectives_compare_as_derived(lesson):
 
 
 def test_10_the_engines_agree_on_the_filter(lesson):
-    assert numbers(r"any two engines: at least (\S+)", lesson(10).output)[0] > 0.6
-    assert numbers(r"fast takes (\S+) times less", lesson(10).output)[0] > 1.5
+    assert lesson(10).numbers(r"any two engines: at least (\S+)")[0] > 0.6
+    assert lesson(10).numbers(r"fast takes (\S+) times less")[0] > 1.5

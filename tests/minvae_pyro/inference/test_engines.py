@@ -297,7 +297,7 @@ def test_engines_recover_a_talker_from_noise_of_another_colour(noisy: Any) -> No
     torch.manual_seed(0)
     batch, prior = noisy.batch(2, 20), noisy.prior()
     with torch.no_grad():
-        variance = prior.decoder(prior.latent(batch, batch.plates()))
+        variance = prior.decoder(prior.latent(batch, batch.plates()).z)
     clean = torch.randn_like(batch.spectrum) * variance.sqrt()
     loudness = torch.tensor([30.0, 20.0, 0, 0, 0, 0]).double()
     noisy_batch = batch.replace(spectrum=clean + torch.randn_like(clean) * loudness)
