@@ -85,86 +85,63 @@ def split(total: int, longest: int, overlap: int) -> Windows:
 
 
 class StreamingSTFT:
-    """The frames of a sound while it arrives: those that the STFT of the whole sound has.
-
-    Args:
-        stft: the transform.
+    """The STFT of a sound while it arrives: every frame as soon as it has all its samples.
 
     Attributes:
-        arrived: samples so far.
+        samples: so far.
     """
 
     def __init__(self, stft: STFT) -> None:
-        self.arrived = 0
+        self.samples = 0
         self._stft = stft
-        # what is before the recording is silent
-        self._samples = torch.zeros(_reach(stft) * stft.hop)
+        # from the first frame on that shares samples with the next one; what is before the sound is silent
+        self._kept = torch.zeros(_reach(stft) * stft.hop)
 
-    @property
-    def frames(self) -> int:
-        """Frames so far, of which every sample has arrived."""
-        return max(0, (self.arrived - self._stft.n_fft // 2) // self._stft.hop + 1)
-
-    def push(self, samples: Tensor) -> None:
-        """Take in the samples that come next, (samples,)."""
-        self._samples = torch.cat([self._samples, samples])
-        self.arrived += len(samples)
-
-    def spectrum(self, begin: int, end: int) -> Tensor:
-        """Frames ``begin`` up to, not including, ``end``, (N, F), on the CPU."""
-        reach, hop, first = _reach(self._stft), self._stft.hop, self.arrived - len(self._samples)
-        start = (begin - reach) * hop - first
-        stop = (end - 1) * hop + self._stft.n_fft // 2 - first
-        spectrum = self._stft(self._samples[start:stop].to(self._stft.window.device)).cpu()
-        return spectrum[reach : reach + end - begin]
-
-    def forget(self, frame: int) -> None:
-        """Drop what only frames before this one ask for."""
-        first = (frame - _reach(self._stft)) * self._stft.hop
-        self._samples = self._samples[max(0, first - (self.arrived - len(self._samples))) :]
+    def push(self, samples: Tensor) -> Tensor:
+        """Take in the samples that come next, and give the frames that they complete, (N, F) on the CPU."""
+        hop, half, reach = self._stft.hop, self._stft.n_fft // 2, _reach(self._stft)
+        self._kept = torch.cat([self._kept, samples])
+        self.samples += len(samples)
+        count = (len(self._kept) - half) // hop - reach + 1
+        if count < 1:
+            return torch.zeros(0, self._stft.frequencies, dtype=torch.complex64)
+        part = self._kept[: (reach + count - 1) * hop + half].to(self._stft.window.device)
+        self._kept = self._kept[count * hop :]
+        return self._stft(part)[reach : reach + count].cpu()
 
 
 class OverlapAdd:
     """The inverse STFT while the frames arrive: every sample as soon as no later frame can change it.
 
-    Args:
-        stft: the transform.
-
     Attributes:
         frames: so far.
+        delay: samples from the last one that is given to the centre of the frame that comes next.
     """
 
     def __init__(self, stft: STFT) -> None:
         self.frames = 0
+        self.delay = max(stft.n_fft // 2, stft.hop)
         self._stft = stft
         self._kept = torch.zeros(0, stft.frequencies, dtype=torch.complex64)
-        self._emitted = 0
-
-    @property
-    def delay(self) -> int:
-        """Samples that the last ones given lie behind the centre of the frame that comes next."""
-        return max(self._stft.n_fft // 2, self._stft.hop)
+        self._given = 0
 
     def push(self, frames: Tensor, total: int | None = None) -> Tensor:
-        """Take in the frames that come next, and give the samples that they settle.
+        """Take in the frames that come next, (N, F) on the CPU, and give the samples that they settle.
 
         Args:
-            frames: (N, F) complex, on the CPU.
-            total: length of the whole signal, with its last frames.
-
-        Returns:
-            (samples,) from where the last ones ended.
+            frames: complex.
+            total: samples of the whole signal, with its last frames.
         """
         hop = self._stft.hop
         self._kept = torch.cat([self._kept, frames])
         self.frames += len(frames)
         first, span = self.frames - len(self._kept), (len(self._kept) - 1) * hop
         settled = self.frames * hop - self.delay if total is None else total
-        if span == 0 or settled <= self._emitted:
+        if span <= 0 or settled <= self._given:
             return torch.zeros(0)
         waveform = self._stft.inverse(self._kept.to(self._stft.window.device), span).cpu()
-        samples = waveform[self._emitted - first * hop : settled - first * hop]
-        self._emitted = settled
+        samples = waveform[self._given - first * hop : settled - first * hop]
+        self._given = settled
         # the next samples lie under frames from here on
         self._kept = self._kept[max(0, settled // hop - _reach(self._stft) - first) :]
         return samples

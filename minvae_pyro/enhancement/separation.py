@@ -113,15 +113,7 @@ def _mean(objectives: Sequence[Tensor]) -> list[float]:
 
 @dataclass
 class _Count:
-    """Turns iterations of one group of windows after the other into steps of the whole.
-
-    Attributes:
-        progress: told how many steps are done, of how many.
-        groups: how many there are.
-        group: the one at work.
-        done: its iterations so far.
-        total: the most that it may have.
-    """
+    """Turns iterations of one of ``groups`` of windows after the other into steps of the whole."""
 
     progress: Callable[[int, int], None]
     groups: int

@@ -62,10 +62,6 @@ class SpeechStream:
         seed: decides everything random.
         **settings: start, noise and guide instead of the checkpoint's, see :class:`minvae_pyro.inference.Settings`.
 
-    Attributes:
-        sample_rate: of the blocks, Hz.
-        latency: seconds. Clean speech up to time t is out as soon as sound up to ``t + latency`` has come in.
-
     Raises:
         UserError: no such checkpoint or setting.
     """
@@ -94,6 +90,7 @@ class SpeechStream:
         self._seed = seed
         self._ended = False
         self._sound = StreamingSTFT(stft)
+        self._undecided = torch.zeros(0, stft.frequencies, dtype=torch.complex64)  # frames
         self._pictures = StreamPictures()
         self._window = StreamWindow(stft, context)
         self._inference: Inference | None = None  # on the window
@@ -106,7 +103,8 @@ class SpeechStream:
 
     @property
     def latency(self) -> float:
-        """Seconds by which clean speech comes later than the sound: a group of frames, the lookahead, half a window."""
+        """Seconds: clean speech up to time t is out as soon as sound up to ``t + latency`` has come in."""
+        # a group of frames, the lookahead, half a window on both sides
         later = (self._group + self._lookahead - 1) * self._stft.hop + self._stft.n_fft // 2
         return (later + self._speech.delay) / self.sample_rate
 
@@ -129,8 +127,7 @@ class SpeechStream:
         block = _checked(samples)
         if mouth is not None and len(mouth.times):
             self._pictures.push(mouth)
-        self._sound.push(block)
-        return self._advance()
+        return self._advance(block)
 
     def finish(self) -> Tensor:
         """End the stream, and give the rest: in all as many samples have come out as went in.
@@ -139,41 +136,42 @@ class SpeechStream:
             UserError: the stream has ended before, or nothing was heard.
         """
         self._check_open()
-        samples = self._sound.arrived
+        samples = self._sound.samples
         if samples == 0:
             raise UserError("no sound has come in: give at least one block with samples.")
         self._ended = True
         frames = self._stft.frames(samples)
-        self._sound.push(torch.zeros((frames - 1) * self._stft.hop + self._stft.n_fft // 2 - samples))
-        return self._advance(frames, samples)
+        silence = torch.zeros((frames - 1) * self._stft.hop + self._stft.n_fft // 2 - samples)
+        return self._advance(silence, frames, samples)
 
     def _check_open(self) -> None:
         if self._ended:
             raise UserError("this stream has ended: begin another one for another recording.")
 
-    def _advance(self, frames: int | None = None, samples: int | None = None) -> Tensor:
+    def _advance(self, sound: Tensor, frames: int | None = None, samples: int | None = None) -> Tensor:
         """Decide all groups of frames that the sound allows; at the end, of a recording that long."""
+        self._undecided = torch.cat([self._undecided, self._sound.push(sound)])
         out = [torch.zeros(0)]
         while frames is None or self._speech.frames < frames:
             begin = self._speech.frames
             end, last = begin + self._group, begin + self._group + self._lookahead
             if frames is not None:
                 end, last = min(end, frames), min(last, frames)
-            elif last > self._sound.frames:
+            elif len(self._undecided) < last - begin:
                 break
-            gain = self._gain(begin, last)
-            clean = gain[: end - begin] * self._sound.spectrum(begin, end)
+            gain = self._gain(begin, self._undecided[: last - begin])[: end - begin]
+            clean, self._undecided = gain * self._undecided[: end - begin], self._undecided[end - begin :]
             out.append(self._speech.push(clean, samples if end == frames else None))
-            self._sound.forget(end)
             self._pictures.forget(self._window.oldest(end) * self._stft.hop / self.sample_rate)
         return torch.cat(out)
 
-    def _gain(self, begin: int, last: int) -> Tensor:
-        """The gain of the undecided frames, from ``begin`` up to ``last``, (N, F); 1 where silent."""
+    def _gain(self, begin: int, spectrum: Tensor) -> Tensor:
+        """The gain of undecided frames from number ``begin`` on, (N, F); 1 where silent."""
+        last = begin + len(spectrum)
         window, dropped = self._window, 0
         if window.frames < last:
-            dropped = window.push(self._sound.spectrum(window.frames, last))
-        gain = torch.ones(last - begin, self._stft.frequencies)
+            dropped = window.push(spectrum[window.frames - begin :])
+        gain = torch.ones(spectrum.shape)
         undecided = window.numbers >= begin
         if not undecided.any():
             return gain

@@ -112,7 +112,7 @@ def test_clean_speech_is_out_after_the_latency_and_final(checkpoint: Checkpoint,
     assert latency < 0.25 * RATE
     shortest = len(noisy)
     for block in noisy[:12000].split(60):
-        arrived = stream._sound.arrived + len(block)
+        arrived = stream._sound.samples + len(block)
         clean = torch.cat([clean, stream.push(block)])
         assert len(clean) >= arrived - latency
         shortest = min(shortest, len(clean) - arrived + latency)
@@ -130,7 +130,7 @@ def test_what_is_kept_does_not_grow(checkpoint: Checkpoint, instant: list[Uttera
         # after ten seconds only pictures go on
         stream.push(torch.randn(RATE) * (second < 10), MouthTrack(mouth, times, torch.ones(3).bool()))
         pictures: Any = stream._pictures.track
-        parts = (stream._sound, stream._window, stream._speech)
+        parts = (stream, stream._sound, stream._window, stream._speech)
         tensors = [v for part in parts for v in vars(part).values() if isinstance(v, Tensor)]
         sizes.append((sum(v.numel() for v in tensors), len(pictures.times), instant[-1].frames))
     # blocks of a second and groups of frames do not fit into each other exactly
