@@ -18,7 +18,7 @@ from benchmarks.common import fingerprint, markdown
 from benchmarks.growth import peak
 from benchmarks.quality import Demonstration, settings
 from minvae_pyro.checkpoints.checkpoint import Checkpoint, load_checkpoint
-from minvae_pyro.enhancement.separation import level
+from minvae_pyro.enhancement.filter import level
 from minvae_pyro.evaluation.jobs import one_thread
 from minvae_pyro.files import write_atomic
 from minvae_pyro.inference import FastVariational, infer

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
-from torch.nn.functional import pad
 
 from minvae_pyro.checkpoints.checkpoint import Checkpoint
-from minvae_pyro.enhancement.separation import WINDOW_SECONDS, level, separate
-from minvae_pyro.inference import infer
-from minvae_pyro.utterances import Utterances, concatenate
+from minvae_pyro.enhancement.filter import apply_gain, infer_waveforms
+from minvae_pyro.enhancement.separation import WINDOW_SECONDS, separate
 from minvae_pyro.video.align import on_frames
 from minvae_pyro.video.track import MouthTrack
 
@@ -79,26 +77,17 @@ def _together(
     inference: Mapping[str, Any],
 ) -> list[Estimate]:
     began = time.perf_counter()
-    stft, device = checkpoint.stft, checkpoint.stft.window.device
-    singles, spectra = [], []
-    for sound, mouth in zip(noisy, mouths, strict=True):
-        sound = pad(sound, (0, -len(sound) % stft.hop))
-        spectra.append(stft(sound.to(device)))
-        shown = (None, None) if mouth is None else (mouth.crops.to(device), mouth.found.to(device))
-        singles.append(Utterances.from_spectrum(stft((sound / level(sound).float()).to(device)), *shown))
-    inferred = infer(checkpoint, concatenate(singles), **inference)
+    stft = checkpoint.stft
+    inferred = infer_waveforms(checkpoint, noisy, mouths, **inference)
+    lengths = [stft.frames(len(sound)) for sound in noisy]
+    speech = [apply_gain(stft, inferred.gain[row, :n], noisy[row]) for row, n in enumerate(lengths)]
     trust = inferred.audio_responsibility
-    speech = [
-        stft.inverse(inferred.gain[row, : len(spectrum)] * spectrum, len(sound)).cpu()
-        for row, (sound, spectrum) in enumerate(zip(noisy, spectra, strict=True))
-    ]
+    trusted = [None if trust is None else trust[row, :n].cpu() for row, n in enumerate(lengths)]
     share = (time.perf_counter() - began) / sum(map(len, noisy))
-    estimates = []
-    for row, sound in enumerate(noisy):
-        times = stft.frame_times(len(spectra[row])).cpu()
-        trusted = None if trust is None else trust[row, : len(times)].cpu()
-        estimates.append(Estimate(speech[row], trusted, times, share * len(sound)))
-    return estimates
+    return [
+        Estimate(speech[row], trusted[row], stft.frame_times(n).cpu(), share * len(noisy[row]))
+        for row, n in enumerate(lengths)
+    ]
 
 
 def _alone(checkpoint: Checkpoint, sound: Tensor, mouth: MouthTrack | None, inference: Mapping[str, Any]) -> Estimate:

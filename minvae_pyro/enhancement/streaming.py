@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -13,18 +12,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from minvae_pyro.audio.overlap_add import OverlapAdd, StreamingSTFT
 from minvae_pyro.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from minvae_pyro.enhancement.enhance import DEFAULT_CHECKPOINT
-from minvae_pyro.enhancement.separation import SILENCE
+from minvae_pyro.enhancement.filter import infer_spectra
+from minvae_pyro.enhancement.stream_window import StreamPictures, StreamWindow
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides import UtteranceGuide
-from minvae_pyro.inference import FastVariational, Inference, InferenceEngine, Settings, infer
+from minvae_pyro.inference import FastVariational, Inference, InferenceEngine, Settings
 from minvae_pyro.inference.settings import ENGINES
 from minvae_pyro.models import NoiseModel
 from minvae_pyro.registry.build import make
 from minvae_pyro.registry.names import Description
-from minvae_pyro.utterances import Utterances
-from minvae_pyro.video.align import align_mouth
 from minvae_pyro.video.track import MouthTrack
 
 Samples: TypeAlias = "Tensor | NDArray[np.floating]"
@@ -36,12 +35,10 @@ Block: TypeAlias = "Samples | tuple[Samples, MouthTrack | None]"
 CONTEXT_SECONDS = 2.0
 """How far back the window reaches over which posterior and noise are fitted; the level is averaged over as long."""
 
-_INAUDIBLE = 1e-4  # of the running level: frames that far below, 80 dB, are left as they are
 _GROUP_SECONDS = 0.134  # frames that are decided together
 _LOOKAHEAD_SECONDS = 0.07  # how much later sound a frame waits for
 _STARTS = 4  # times the engine runs on the first frames, of which nothing is known
 _BEGINNING_SECONDS = 1.0  # as long as so little of the noise is known, more iterations pay
-_PICTURES_KEPT = 0.5  # seconds before the window: the rate of the pictures is told from several of them
 
 
 class SpeechStream:
@@ -65,10 +62,6 @@ class SpeechStream:
         seed: decides everything random.
         **settings: start, noise and guide instead of the checkpoint's, see :class:`minvae_pyro.inference.Settings`.
 
-    Attributes:
-        sample_rate: of the blocks, Hz.
-        latency: seconds. Clean speech up to time t is out as soon as sound up to ``t + latency`` has come in.
-
     Raises:
         UserError: no such checkpoint or setting.
     """
@@ -90,29 +83,18 @@ class SpeechStream:
         noise, guide = make(NoiseModel, chosen.noise, "noise model"), make(UtteranceGuide, chosen.guide, "guide")
         self._settings = {**settings, "noise": noise, "guide": guide}
         stft = self._stft = self._checkpoint.stft
-        frames_per_second = stft.sample_rate / stft.hop
-        self._context = round(CONTEXT_SECONDS * frames_per_second)
-        self._group = max(1, round(_GROUP_SECONDS * frames_per_second))
-        self._lookahead = max(1, round(_LOOKAHEAD_SECONDS * frames_per_second))
-        self._beginning = round(_BEGINNING_SECONDS * frames_per_second)
-        self._half = stft.n_fft // 2
-        self._reach = math.ceil(self._half / stft.hop)  # frames on one side that share samples with a frame
+        lengths = (_GROUP_SECONDS, _LOOKAHEAD_SECONDS, _BEGINNING_SECONDS, CONTEXT_SECONDS)
+        self._group, self._lookahead, self._beginning, context = (
+            max(1, round(seconds * (stft.sample_rate / stft.hop))) for seconds in lengths
+        )
         self._seed = seed
         self._ended = False
-        # the sound from sample _first on; what is before the recording is silent
-        self._sound = torch.zeros(self._reach * stft.hop)
-        self._first = -len(self._sound)
-        self._arrived = 0
-        self._emitted = 0
-        self._heard = 0  # frames so far
-        # the window: those of the last frames that are not silent, at unit level, and their numbers
-        self._levelled = torch.zeros(0, stft.frequencies, dtype=torch.complex64)
-        self._numbers = torch.zeros(0, dtype=torch.long)
-        self._decided = 0  # frames so far; the last of them, clean:
-        self._filtered = torch.zeros(0, stft.frequencies, dtype=torch.complex64)
-        self._power, self._weight = 0.0, 0.0
-        self._pictures: MouthTrack | None = None
-        self._inference: Inference | None = None
+        self._sound = StreamingSTFT(stft)
+        self._undecided = torch.zeros(0, stft.frequencies, dtype=torch.complex64)  # frames
+        self._pictures = StreamPictures()
+        self._window = StreamWindow(stft, context)
+        self._inference: Inference | None = None  # on the window
+        self._speech = OverlapAdd(stft)
 
     @property
     def sample_rate(self) -> int:
@@ -121,9 +103,10 @@ class SpeechStream:
 
     @property
     def latency(self) -> float:
-        """Seconds by which clean speech comes later than the sound: a group of frames, the lookahead, half a window."""
-        hops = self._group + self._lookahead
-        return (hops * self._stft.hop + self._half + max(0, self._half - self._stft.hop)) / self.sample_rate
+        """Seconds: clean speech up to time t is out as soon as sound up to ``t + latency`` has come in."""
+        # a group of frames, the lookahead, half a window on both sides
+        later = (self._group + self._lookahead - 1) * self._stft.hop + self._stft.n_fft // 2
+        return (later + self._speech.delay) / self.sample_rate
 
     def push(self, samples: Samples, mouth: MouthTrack | None = None) -> Tensor:
         """Hear a block, and give the clean speech that it makes known.
@@ -140,14 +123,11 @@ class SpeechStream:
             UserError: the samples are not one channel of finite numbers, the pictures are not in the order of time, or
                 the stream has ended.
         """
-        if self._ended:
-            raise UserError("this stream has ended: begin another one for another recording.")
+        self._check_open()
         block = _checked(samples)
         if mouth is not None and len(mouth.times):
-            self._pictures = _joined(self._pictures, mouth)
-        self._sound = torch.cat([self._sound, block])
-        self._arrived += len(block)
-        return self._advance(self._arrived)
+            self._pictures.push(mouth)
+        return self._advance(block)
 
     def finish(self) -> Tensor:
         """End the stream, and give the rest: in all as many samples have come out as went in.
@@ -155,68 +135,53 @@ class SpeechStream:
         Raises:
             UserError: the stream has ended before, or nothing was heard.
         """
-        if self._ended:
-            raise UserError("this stream has ended: begin another one for another recording.")
-        if self._arrived == 0:
+        self._check_open()
+        samples = self._sound.samples
+        if samples == 0:
             raise UserError("no sound has come in: give at least one block with samples.")
         self._ended = True
-        frames = self._stft.frames(self._arrived)
-        silence = (frames - 1 + self._group + self._lookahead) * self._stft.hop + self._half - self._arrived
-        self._sound = torch.cat([self._sound, torch.zeros(silence)])
-        return self._advance(self._arrived + silence, frames)
+        frames = self._stft.frames(samples)
+        silence = torch.zeros((frames - 1) * self._stft.hop + self._stft.n_fft // 2 - samples)
+        return self._advance(silence, frames, samples)
 
-    def _advance(self, known: int, frames: int | None = None) -> Tensor:
-        """Decide all groups of frames that the sound up to sample ``known`` allows; of ``frames`` frames in all."""
-        hop, out = self._stft.hop, [torch.zeros(0)]
-        while frames is None or self._decided < frames:
-            end = self._decided + self._group
-            last = end + self._lookahead if frames is None else min(end + self._lookahead, frames)
-            if (last - 1) * hop + self._half > known:
+    def _check_open(self) -> None:
+        if self._ended:
+            raise UserError("this stream has ended: begin another one for another recording.")
+
+    def _advance(self, sound: Tensor, frames: int | None = None, samples: int | None = None) -> Tensor:
+        """Decide all groups of frames that the sound allows; at the end, of a recording that long."""
+        self._undecided = torch.cat([self._undecided, self._sound.push(sound)])
+        out = [torch.zeros(0)]
+        while frames is None or self._speech.frames < frames:
+            begin = self._speech.frames
+            end, last = begin + self._group, begin + self._group + self._lookahead
+            if frames is not None:
+                end, last = min(end, frames), min(last, frames)
+            elif len(self._undecided) < last - begin:
                 break
-            end = min(end, last)
-            dropped = self._hear(last)
-            gain = self._fit(last, dropped)
-            self._filtered = torch.cat(
-                [self._filtered, gain[: end - self._decided] * self._spectrum(self._decided, end)]
-            )
-            self._decided = end
-            out.append(self._overlap_add(self._arrived if end == frames else None))
-            self._forget()
+            gain = self._gain(begin, self._undecided[: last - begin])[: end - begin]
+            clean, self._undecided = gain * self._undecided[: end - begin], self._undecided[end - begin :]
+            out.append(self._speech.push(clean, samples if end == frames else None))
+            self._pictures.forget(self._window.oldest(end) * self._stft.hop / self.sample_rate)
         return torch.cat(out)
 
-    def _hear(self, last: int) -> int:
-        """Let the frames before ``last`` into the window, at the running level; tell how many have left it."""
-        if self._heard == last:
-            return 0
-        fresh = self._spectrum(self._heard, last)
-        # from the power of a frame to that of its samples
-        power = fresh.abs().square().mean(1) / self._stft.window.square().sum().cpu()
-        if power.max().sqrt() > SILENCE:
-            keep = math.exp(-len(fresh) / self._context)
-            self._power = keep * self._power + (1 - keep) * float(power.mean())
-            self._weight = keep * self._weight + (1 - keep)
-        level = math.sqrt(self._power / max(self._weight, SILENCE))
-        # silence would pull noise and gain down to nothing, from where multiplicative updates do not come back
-        audible = power.sqrt() > max(SILENCE, _INAUDIBLE * level)
-        if audible.any():
-            self._levelled = torch.cat([self._levelled, fresh[audible] / level])
-            self._numbers = torch.cat([self._numbers, self._heard + audible.nonzero()[:, 0]])
-        self._heard = last
-        dropped = max(0, len(self._levelled) - self._context)
-        self._levelled, self._numbers = self._levelled[dropped:], self._numbers[dropped:]
-        return dropped
-
-    def _fit(self, last: int, dropped: int) -> Tensor:
-        """The gain of the frames from the first undecided one up to ``last``, (N, F); 1 where silent."""
-        gain = torch.ones(last - self._decided, self._stft.frequencies)
-        undecided = self._numbers >= self._decided
+    def _gain(self, begin: int, spectrum: Tensor) -> Tensor:
+        """The gain of undecided frames from number ``begin`` on, (N, F); 1 where silent."""
+        last = begin + len(spectrum)
+        window, dropped = self._window, 0
+        if window.frames < last:
+            dropped = window.push(spectrum[window.frames - begin :])
+        gain = torch.ones(spectrum.shape)
+        undecided = window.numbers >= begin
         if not undecided.any():
             return gain
-        utterances = self._utterances(last)
+        heard_until = ((last - 1) * self._stft.hop + self._stft.n_fft // 2) / self.sample_rate
+        mouth = self._pictures.at(window.numbers.double() * (self._stft.hop / self.sample_rate), heard_until)
         for _ in range(_STARTS if self._inference is None else 1):
-            self._inference = infer(
+            self._inference = infer_spectra(
                 self._checkpoint,
-                utterances,
+                [window.spectrum],
+                [mouth],
                 engine=self._first_engine if last <= self._beginning else self._engine,
                 seed=self._seed + last,
                 earlier=self._inference,
@@ -225,58 +190,8 @@ class SpeechStream:
             )
             dropped = 0
         assert self._inference is not None
-        gain[self._numbers[undecided] - self._decided] = self._inference.gain[0].cpu()[undecided]
+        gain[window.numbers[undecided] - begin] = self._inference.gain[0].cpu()[undecided]
         return gain
-
-    def _utterances(self, last: int) -> Utterances:
-        """The window, with the pictures that were taken by the end of its sound."""
-        device = self._stft.window.device
-        spectrum = self._levelled.to(device)
-        if self._pictures is None:
-            return Utterances.from_spectrum(spectrum)
-        hop, rate = self._stft.hop, self.sample_rate
-        taken = self._pictures.times <= ((last - 1) * hop + self._half) / rate
-        times = self._numbers.double() * (hop / rate)
-        crops, seen = align_mouth(_selected(self._pictures, taken), times)
-        if not seen.any():
-            return Utterances.from_spectrum(spectrum)
-        return Utterances.from_spectrum(spectrum, crops.to(device), seen.to(device))
-
-    def _spectrum(self, begin: int, end: int) -> Tensor:
-        """Frames ``begin`` up to, not including, ``end`` of the sound, (N, F)."""
-        hop = self._stft.hop
-        start = (begin - self._reach) * hop - self._first
-        stop = (end - 1) * hop + self._half - self._first
-        spectrum = self._stft(self._sound[start:stop].to(self._stft.window.device)).cpu()
-        return spectrum[self._reach : self._reach + end - begin]
-
-    def _overlap_add(self, total: int | None) -> Tensor:
-        """Samples that no later frame can change, from the last one emitted on; up to ``total`` at the end."""
-        hop, kept = self._stft.hop, len(self._filtered)
-        origin = (self._decided - kept) * hop
-        span = (kept - 1) * hop
-        settled = self._decided * hop - max(self._half, hop) if total is None else total
-        if span == 0 or settled <= self._emitted:
-            return torch.zeros(0)
-        waveform = self._stft.inverse(self._filtered.to(self._stft.window.device), span).cpu()
-        out = waveform[self._emitted - origin : settled - origin]
-        self._emitted = settled
-        return out
-
-    def _forget(self) -> None:
-        """Drop what no later group asks for."""
-        hop = self._stft.hop
-        # overlap-add starts within the frames around the first sample that is still to come
-        oldest = max(0, self._emitted // hop - self._reach)
-        self._filtered = self._filtered[max(0, oldest - (self._decided - len(self._filtered))) :]
-        first = (self._decided - self._reach) * hop
-        self._sound = self._sound[max(0, first - self._first) :]
-        self._first = max(self._first, first)
-        if self._pictures is not None:
-            # a long silence may leave frames in the window whose pictures are gone: they are heard without
-            oldest = max(self._decided - 2 * self._context, min([self._decided, *self._numbers[:1].tolist()]))
-            recent = self._pictures.times >= oldest * hop / self.sample_rate - _PICTURES_KEPT
-            self._pictures = _selected(self._pictures, recent) if recent.any() else None
 
 
 def enhance_stream(
@@ -332,15 +247,3 @@ def _checked(samples: Samples) -> Tensor:
     if not torch.isfinite(block).all():
         raise UserError("a block has samples that are NaN or infinite: mend them first.")
     return block.float()
-
-
-def _joined(before: MouthTrack | None, after: MouthTrack) -> MouthTrack:
-    tracks = [after] if before is None else [before, after]
-    joined = MouthTrack(*(torch.cat([getattr(t, name) for t in tracks]) for name in ("crops", "times", "found")))
-    if not (joined.times.diff() > 0).all():
-        raise UserError("the pictures of a stream come in the order of their times, each later than the one before.")
-    return joined
-
-
-def _selected(track: MouthTrack, which: Tensor) -> MouthTrack:
-    return MouthTrack(track.crops[which], track.times[which], track.found[which])

@@ -30,3 +30,7 @@ class MouthTrack:
                 f"crops {tuple(self.crops.shape)}, times {tuple(self.times.shape)} and found "
                 f"{tuple(self.found.shape)} do not describe the same frames"
             )
+
+    def select(self, frames: slice | Tensor) -> MouthTrack:
+        """Some of the frames: a slice, or (T,) bool."""
+        return MouthTrack(self.crops[frames], self.times[frames], self.found[frames])

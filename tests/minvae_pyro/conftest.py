@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-import minvae_pyro.enhancement.separation
+import minvae_pyro.enhancement.filter
 from minvae_pyro.synthetic.talker import SyntheticUtterance, synthesise
 from minvae_pyro.training.run import train
 from minvae_pyro.utterances import Utterances
@@ -65,5 +65,5 @@ class KnownInference:
 def known_inference(monkeypatch: pytest.MonkeyPatch) -> KnownInference:
     """Put `KnownInference` in the place of `infer`."""
     known = KnownInference()
-    monkeypatch.setattr(minvae_pyro.enhancement.separation, "infer", known)
+    monkeypatch.setattr(minvae_pyro.enhancement.filter, "infer", known)
     return known

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import torch
 
-import minvae_pyro.enhancement.separation
+import minvae_pyro.enhancement.filter
 from minvae_pyro.audio.files import Sound, read_sound, write_sound
 from minvae_pyro.cli.main import main
 from minvae_pyro.synthetic.talker import SyntheticUtterance
@@ -88,7 +88,7 @@ def test_ctrl_c_says_one_line_and_leaves_nothing(
     def interrupted(*args: Any, **options: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(minvae_pyro.enhancement.separation, "infer", interrupted)
+    monkeypatch.setattr(minvae_pyro.enhancement.filter, "infer", interrupted)
     before = sorted(talk.parent.iterdir())
     arguments = ["enhance", str(talk), "--checkpoint", str(tiny_checkpoint), "--report", str(talk.parent / "r")]
     assert main(arguments) == 130

@@ -7,7 +7,7 @@ import torch
 from minvae_pyro import enhance, load_checkpoint
 from minvae_pyro.enhancement import batch as batches
 from minvae_pyro.enhancement.batch import enhance_batch
-from minvae_pyro.enhancement.separation import level
+from minvae_pyro.enhancement.filter import level
 from minvae_pyro.synthetic.talker import speak, synthesise
 from minvae_pyro.video.track import MouthTrack
 

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -130,3 +132,14 @@ def test_the_mouth_makes_a_difference_and_the_seed_decides(
     assert float(seen.speech.square().mean()) < float((utterance.waveform + noise).square().mean())
     assert (seen.engine, seen.checkpoint) == (type(engine).__name__, "")
     assert seen.real_time_factor == seen.elapsed / seen.seconds
+
+
+def test_enhancing_loads_nothing_that_only_training_and_evaluation_need() -> None:
+    heavy = ("lightning", "matplotlib", "pandas", "joblib", "pyarrow", "torchmetrics", "scipy.stats", "scipy.signal")
+    program = (
+        "import sys, torch; from minvae_pyro import enhance\n"
+        "result = enhance(torch.randn(1600), sample_rate=16000, checkpoint='a-vae')\n"
+        f"assert len(result.objective) > 1\nprint([name for name in {heavy} if name in sys.modules])"
+    )
+    written = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert written.stdout.strip() == "[]"

@@ -7,9 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+import minvae_pyro.enhancement.filter
 import minvae_pyro.enhancement.separation
+from minvae_pyro.audio.overlap_add import split
 from minvae_pyro.audio.stft import STFT
-from minvae_pyro.enhancement.separation import Separation, separate, split
+from minvae_pyro.enhancement.separation import Separation, separate
 from minvae_pyro.utterances import Utterances
 from minvae_pyro.video.track import MouthTrack
 
@@ -129,7 +131,7 @@ def test_progress_counts_to_the_end(short_windows: Known) -> None:
 def test_windows_that_stop_early_count_as_they_stood_at_their_end(
     short_windows: Known, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known: Any = minvae_pyro.enhancement.separation.infer  # type: ignore[attr-defined]
+    known: Any = minvae_pyro.enhancement.filter.infer  # type: ignore[attr-defined]
     lengths = iter([3, 1, 2])
 
     def stopping(*arguments: Any, callback: Any, **options: Any) -> Any:
@@ -140,7 +142,7 @@ def test_windows_that_stop_early_count_as_they_stood_at_their_end(
         found.objective = [float(10**n) for n in range(length)]
         return found
 
-    monkeypatch.setattr(minvae_pyro.enhancement.separation, "infer", stopping)
+    monkeypatch.setattr(minvae_pyro.enhancement.filter, "infer", stopping)
     told: list[tuple[int, int]] = []
     separation = run(white(1, 72 * HOP), progress=lambda done, total: told.append((done, total)))
     assert len(short_windows.batches) == 3

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+import minvae_pyro.enhancement.filter
 import minvae_pyro.enhancement.streaming
 from minvae_pyro import Checkpoint, SpeechStream, UserError, enhance_stream, load_checkpoint
 from minvae_pyro.audio.stft import STFT
@@ -45,7 +46,7 @@ def instant(monkeypatch: pytest.MonkeyPatch) -> list[Utterances]:
         gain = torch.where(utterances.mouth_seen, 0.5, 1.0)[..., None].expand(utterances.spectrum.shape)
         return SimpleNamespace(gain=gain)
 
-    monkeypatch.setattr(minvae_pyro.enhancement.streaming, "infer", infer)
+    monkeypatch.setattr(minvae_pyro.enhancement.filter, "infer", infer)
     return windows
 
 
@@ -111,7 +112,7 @@ def test_clean_speech_is_out_after_the_latency_and_final(checkpoint: Checkpoint,
     assert latency < 0.25 * RATE
     shortest = len(noisy)
     for block in noisy[:12000].split(60):
-        arrived = stream._arrived + len(block)
+        arrived = stream._sound.samples + len(block)
         clean = torch.cat([clean, stream.push(block)])
         assert len(clean) >= arrived - latency
         shortest = min(shortest, len(clean) - arrived + latency)
@@ -128,8 +129,9 @@ def test_what_is_kept_does_not_grow(checkpoint: Checkpoint, instant: list[Uttera
         times = second + torch.tensor([0.1, 0.4, 0.7], dtype=torch.float64)
         # after ten seconds only pictures go on
         stream.push(torch.randn(RATE) * (second < 10), MouthTrack(mouth, times, torch.ones(3).bool()))
-        pictures: Any = stream._pictures
-        tensors = [v for v in vars(stream).values() if isinstance(v, Tensor)]
+        pictures: Any = stream._pictures.track
+        parts = (stream, stream._sound, stream._window, stream._speech)
+        tensors = [v for part in parts for v in vars(part).values() if isinstance(v, Tensor)]
         sizes.append((sum(v.numel() for v in tensors), len(pictures.times), instant[-1].frames))
     # blocks of a second and groups of frames do not fit into each other exactly
     early, late = zip(*sizes[5:15], strict=True), zip(*sizes[-10:], strict=True)
@@ -144,10 +146,10 @@ def test_posterior_and_noise_go_on_from_window_to_window(
     stream = SpeechStream(checkpoint, engine=StochasticVariational(iterations=1, steps=1, learning_rate=1e-9))
     stream.push(noisy[:9000])
     one: Any = stream._inference
-    first = int(stream._numbers[0])
+    first = int(stream._window.numbers[0])
     stream.push(noisy[9000:12000])
     other: Any = stream._inference
-    gone = int(stream._numbers[0]) - first
+    gone = int(stream._window.numbers[0]) - first
     assert gone > 0
     kept = one.guide.mean.shape[1] - gone
     torch.testing.assert_close(other.guide.mean[:, :kept], one.guide.mean[:, gone:], rtol=0, atol=1e-6)

@@ -1,0 +1,152 @@
+"""Overlap-add: of long windows over a recording, and of STFT frames while they arrive."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from minvae_pyro.audio.stft import STFT
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows over a recording, in any unit (separation counts in STFT hops).
+
+    Attributes:
+        starts: where each window starts, the first at 0.
+        length: of every window; the last one ends with the recording.
+    """
+
+    starts: tuple[int, ...]
+    length: int
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def of(self, waveform: Tensor, window: int, steps: int = 1) -> Tensor:
+        """The part of a sequence (..., steps) under a window, at ``steps`` a unit; a view."""
+        return waveform[..., self.starts[window] * steps : (self.starts[window] + self.length) * steps]
+
+    def add(self, whole: Tensor, window: int, estimate: Tensor, steps: int = 1) -> None:
+        """Add the estimate of a window to the whole, faded into those of its neighbours.
+
+        Args:
+            whole: (..., steps) at ``steps`` a unit, changed in place.
+            window: its number.
+            estimate: (..., steps) from the start of the window on, up to one step beyond its end.
+            steps: steps in a unit.
+        """
+        start, count = self.starts[window], estimate.shape[-1]
+        position = start + torch.arange(count, dtype=torch.float64) / steps
+        whole[..., start * steps : start * steps + count] += estimate * self.weight(window, position).float()
+
+    def weight(self, window: int, position: Tensor) -> Tensor:
+        """Weight of a window at some positions: 1, but a ramp where it overlaps a neighbour.
+
+        The weights of all windows sum to 1 at every position of the recording, so estimates that agree pass
+        through unchanged (equal-gain fade).
+
+        Args:
+            window: its number.
+            position: in the unit of ``starts``, within the window.
+        """
+        weight = position.new_ones(position.shape)
+        if window > 0:
+            weight = weight * self._fade_in(window, position)
+        if window + 1 < len(self):
+            weight = weight * (1 - self._fade_in(window + 1, position))
+        return weight
+
+    def _fade_in(self, window: int, position: Tensor) -> Tensor:
+        start, end = self.starts[window], self.starts[window - 1] + self.length
+        return ((position - start) / (end - start)).clamp(0, 1)
+
+
+def split(total: int, longest: int, overlap: int) -> Windows:
+    """Cover ``total`` units by as few windows as possible.
+
+    Args:
+        total: length of the recording, at least 1.
+        longest: a window has at most so many units.
+        overlap: neighbours share about so many units, at least 2 and at most a third of ``longest``.
+
+    Example:
+        >>> split(100, longest=40, overlap=10)
+        Windows(starts=(0, 30, 60), length=40)
+    """
+    if total <= longest:
+        return Windows((0,), total)
+    count = math.ceil((total - overlap) / (longest - overlap))
+    length = math.ceil((total + (count - 1) * overlap) / count)
+    return Windows(tuple(round(i * (total - length) / (count - 1)) for i in range(count)), length)
+
+
+class StreamingSTFT:
+    """The STFT of a sound while it arrives: every frame as soon as it has all its samples.
+
+    Attributes:
+        samples: so far.
+    """
+
+    def __init__(self, stft: STFT) -> None:
+        self.samples = 0
+        self._stft = stft
+        # from the first frame on that shares samples with the next one; what is before the sound is silent
+        self._kept = torch.zeros(_reach(stft) * stft.hop)
+
+    def push(self, samples: Tensor) -> Tensor:
+        """Take in the samples that come next, and give the frames that they complete, (N, F) on the CPU."""
+        hop, half, reach = self._stft.hop, self._stft.n_fft // 2, _reach(self._stft)
+        self._kept = torch.cat([self._kept, samples])
+        self.samples += len(samples)
+        count = (len(self._kept) - half) // hop - reach + 1
+        if count < 1:
+            return torch.zeros(0, self._stft.frequencies, dtype=torch.complex64)
+        part = self._kept[: (reach + count - 1) * hop + half].to(self._stft.window.device)
+        self._kept = self._kept[count * hop :]
+        return self._stft(part)[reach : reach + count].cpu()
+
+
+class OverlapAdd:
+    """The inverse STFT while the frames arrive: every sample as soon as no later frame can change it.
+
+    Attributes:
+        frames: so far.
+        delay: samples from the last one that is given to the centre of the frame that comes next.
+    """
+
+    def __init__(self, stft: STFT) -> None:
+        self.frames = 0
+        self.delay = max(stft.n_fft // 2, stft.hop)
+        self._stft = stft
+        self._kept = torch.zeros(0, stft.frequencies, dtype=torch.complex64)
+        self._given = 0
+
+    def push(self, frames: Tensor, total: int | None = None) -> Tensor:
+        """Take in the frames that come next, (N, F) on the CPU, and give the samples that they settle.
+
+        Args:
+            frames: complex.
+            total: samples of the whole signal, with its last frames.
+        """
+        hop = self._stft.hop
+        self._kept = torch.cat([self._kept, frames])
+        self.frames += len(frames)
+        first, span = self.frames - len(self._kept), (len(self._kept) - 1) * hop
+        settled = self.frames * hop - self.delay if total is None else total
+        if span <= 0 or settled <= self._given:
+            return torch.zeros(0)
+        waveform = self._stft.inverse(self._kept.to(self._stft.window.device), span).cpu()
+        samples = waveform[self._given - first * hop : settled - first * hop]
+        self._given = settled
+        # the next samples lie under frames from here on
+        self._kept = self._kept[max(0, settled // hop - _reach(self._stft) - first) :]
+        return samples
+
+
+def _reach(stft: STFT) -> int:
+    """Frames on one side that share samples with a frame."""
+    return math.ceil(stft.n_fft // 2 / stft.hop)

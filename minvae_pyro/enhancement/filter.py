@@ -1,0 +1,94 @@
+"""The filter under every way to enhance: unit level, STFT, inference, Wiener gain, inverse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+from torch.nn.utils.rnn import pad_sequence
+
+from minvae_pyro.audio.stft import STFT
+from minvae_pyro.checkpoints.checkpoint import Checkpoint
+from minvae_pyro.inference import Inference, infer
+from minvae_pyro.utterances import MOUTH_SIZE, Utterances
+from minvae_pyro.video.track import MouthTrack
+
+SILENCE = 1e-8
+"""Root mean square up to which there is nothing to hear: -160 dB."""
+
+
+def level(waveform: Tensor) -> Tensor:
+    """Root mean square over everything, float64."""
+    return waveform.double().square().mean().sqrt()
+
+
+def infer_waveforms(
+    checkpoint: Checkpoint, waveforms: Sequence[Tensor], mouths: Sequence[MouthTrack | None], **inference: Any
+) -> Inference:
+    """Infer the gains of several sounds together, each scaled to unit level.
+
+    Args:
+        checkpoint: the model, on the device to compute on.
+        waveforms: (samples,) each, of any lengths, at the rate of ``checkpoint.stft``; none is silent.
+        mouths: see :func:`infer_spectra`.
+        **inference: see :func:`minvae_pyro.inference.infer`.
+    """
+    stft = checkpoint.stft
+    padded = [_whole_hops(stft, waveform) for waveform in waveforms]
+    spectra = [stft((waveform / level(waveform).float()).to(stft.window.device)) for waveform in padded]
+    return infer_spectra(checkpoint, spectra, mouths, **inference)
+
+
+def infer_spectra(
+    checkpoint: Checkpoint, spectra: Sequence[Tensor], mouths: Sequence[MouthTrack | None], **inference: Any
+) -> Inference:
+    """Infer the gains of several spectra together.
+
+    Args:
+        checkpoint: the model, on the device to compute on.
+        spectra: (N, F) complex each, of any N, of sounds at unit level.
+        mouths: one picture for each of the N frames; None without video.
+        **inference: see :func:`minvae_pyro.inference.infer`.
+
+    Returns:
+        Inference: padded to the longest; a spectrum of N frames has the first N of its row.
+    """
+    device = checkpoint.stft.window.device
+    padded = pad_sequence([spectrum.to(device) for spectrum in spectra], batch_first=True)
+    seen = [None if mouth is None or not mouth.found.any() else mouth for mouth in mouths]
+    shown: tuple[Tensor, ...] = ()
+    if any(seen):
+        crops, found = zip(*map(_pictures, seen, map(len, spectra)), strict=True)
+        shown = tuple(pad_sequence(list(part), batch_first=True).to(device) for part in (crops, found))
+    lengths = torch.tensor([len(spectrum) for spectrum in spectra], device=device)
+    mask = torch.arange(padded.shape[1], device=device) < lengths[:, None]
+    return infer(checkpoint, Utterances.from_spectrum(padded, *shown).replace(mask=mask), **inference)
+
+
+def apply_gain(stft: STFT, gain: Tensor, waveform: Tensor) -> Tensor:
+    """Filter a waveform.
+
+    Args:
+        stft: on the device to compute on.
+        gain: (N, F) of each of its frames.
+        waveform: (..., samples), at any level.
+
+    Returns:
+        (..., samples) on the CPU.
+    """
+    spectrum = stft(_whole_hops(stft, waveform).to(stft.window.device))
+    return stft.inverse(gain * spectrum, waveform.shape[-1]).cpu()
+
+
+def _whole_hops(stft: STFT, waveform: Tensor) -> Tensor:
+    """The waveform up to the centre of its last frame, as the model hears it."""
+    return pad(waveform, (0, -waveform.shape[-1] % stft.hop))
+
+
+def _pictures(mouth: MouthTrack | None, frames: int) -> tuple[Tensor, Tensor]:
+    if mouth is None:
+        return torch.zeros(frames, MOUTH_SIZE, MOUTH_SIZE, dtype=torch.uint8), torch.zeros(frames, dtype=torch.bool)
+    return mouth.crops, mouth.found
