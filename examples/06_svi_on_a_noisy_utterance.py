@@ -152,7 +152,7 @@ def log_likelihood(W: Tensor, H: Tensor, g: Tensor, variance: Tensor) -> float:
     return float((-(torch.pi * V).log() - x.abs().square() / V).sum()) / len(x)
 
 
-z = Latent(guide.draw(1)["z"])  # (1 draw, 1 utterance, N, L)
+z = guide.draw(1)["z"]  # (1 draw, 1 utterance, N, L)
 with torch.no_grad():
     variance = prior.speech_variance(Latent(z), utterances)[0, 0]
 factors = noise.spectra[0], noise.activations[0], mixture.gain[0, 0, 0]
