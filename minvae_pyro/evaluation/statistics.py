@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import wilcoxon
+from scipy.stats import bootstrap, wilcoxon
 
 CONFIDENCE = 0.95
 """Of intervals."""
@@ -61,11 +61,15 @@ def bootstrap_mean(
         return Mean(math.nan, math.nan, math.nan, 0, missing)
     if count == 1:
         return Mean(float(finite[0]), math.nan, math.nan, 1, missing)
-    rng = np.random.default_rng(seed)
-    block = max(1, _AT_ONCE // count)
-    parts = [min(block, resamples - first) for first in range(0, resamples, block)]
-    means = np.concatenate([finite[rng.integers(count, size=(part, count))].mean(axis=1) for part in parts])
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = bootstrap(
+        (finite,),
+        np.mean,
+        n_resamples=resamples,
+        batch=max(1, _AT_ONCE // count),
+        confidence_level=confidence,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
     return Mean(float(finite.mean()), float(low), float(high), count, missing)
 
 
