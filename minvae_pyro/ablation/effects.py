@@ -105,9 +105,8 @@ def decide_claims(means: pd.DataFrame, ablation: Ablation) -> pd.DataFrame:
     """
     found = []
     for claim in ablation.claims:
-        first = {**ablation.reference, **claim.first}
-        for rival in claim.than:
-            than = {**ablation.reference, **rival}
+        first, *rivals = ({**ablation.reference, **levels} for levels in claim.compared)
+        for than in rivals:
             sides = pd.concat([_rows(means, first).assign(side="first"), _rows(means, than).assign(side="than")])
             compared = paired(sides, "than", claim.metrics, of="side", by=["talker"]).drop(columns="side")
             differs = label({factor: level for factor, level in than.items() if level != first[factor]})

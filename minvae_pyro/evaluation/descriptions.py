@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import os
@@ -18,12 +19,14 @@ from minvae_pyro.errors import UserError
 # What jsonargparse says, in the words of all other messages.
 _PLAIN = {
     r'^: Parser key "([^"]+)":': r", \1:",
-    r"Option '([^']+)' is not accepted": r"there is no key \1. There are {keys}",
+    r"Problem with given class_path '\S+': ": "",
+    r"Option '([^']+)' is not accepted": r"there is no key \1",
     r"the following arguments are required: (.+)": r"key \1 is missing. There are {keys}",
-    r"Does not validate .* Subtypes: \[(.+?)\] Errors: .* Given value: (.+)": r"must be \1, not \2",
+    r"Does not validate .* Subtypes: \[(.+?)\] Errors: .* Given value: (.+)": r"must be one of \1, not \2",
     r"Expected an? (.+?)\. Got value: (.+)": r"must be \1, not \2",
     r"<class '(?:[\w.]*\.)?(\w+)'>": r"\1",
-    r"typing\.|collections\.abc\.": "",
+    r"typing\.|collections\.abc\.|\[str, [\w.]*Any\]|, NoneType": "",
+    r"Literal\[(.+?)\]": r"\1",
 }
 
 
@@ -64,10 +67,15 @@ def parse(described: Any, where: str, *classes: type, skip: tuple[str, ...] = ()
         >>> parse({"x": 1}, "a point", point)
         {'x': 1.0}
     """
-    keys = ", ".join(key for one in classes for key in inspect.signature(one).parameters if key not in skip)
+    known = [key for one in classes for key in inspect.signature(one).parameters if key not in skip]
+    keys = ", ".join(known)
     if not isinstance(described, Mapping):
         raise UserError(f"{where} must be a mapping with keys of {keys}, not {described!r}.")
-    given = {str(key): value for key, value in described.items() if value is not None}
+    # jsonargparse overlooks one whose value is empty
+    if unknown := [str(key) for key in described if key not in known]:
+        raise UserError(f"{where}: there is no key {', '.join(unknown)}. There are {keys}.")
+    # a copy, for jsonargparse writes into what it reads
+    given = copy.deepcopy({key: value for key, value in described.items() if value is not None})
     try:
         return dict(_parser(classes, skip).parse_object(given, defaults=False).as_dict())
     except jsonargparse.ArgumentError as error:
