@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
 
     # What can be refused without torch is refused; only now wait for it.
     from minvae_pyro.ablation.design import read_ablation
-    from minvae_pyro.ablation.report import FILES, write_findings
+    from minvae_pyro.ablation.report import FILES, write_report
     from minvae_pyro.cli.progress import bar
     from minvae_pyro.evaluation.experiment import TABLES, evaluate
     from minvae_pyro.evaluation.mixtures import read_mixtures
@@ -80,7 +80,7 @@ def main(arguments: Sequence[str]) -> int:
             )
             progress("drawing", 0, 0)
             command = f"minvae ablate {given.ablation} --mixtures {given.mixtures} --output {given.output}"
-            page = write_findings(table, ablation, given.output, command)
+            page = write_report(table, ablation, given.output, command)
             write_html(table, given.output, title=ablation.title, overwrite=given.overwrite)
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt(f"what is finished is in {given.output}, the same command goes on there") from interrupt

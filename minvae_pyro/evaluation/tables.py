@@ -1,4 +1,4 @@
-"""From scores to tables: means with intervals, and paired comparisons with a baseline.
+"""From scores to tables of numbers: means with intervals, and paired comparisons with a baseline.
 
 Both work on the table of an experiment, a row for each system and mixture (see
 :func:`minvae_pyro.evaluation.experiment.evaluate`). What is sampled are mixtures: those that any experiment is run on
@@ -16,10 +16,7 @@ import pandas as pd
 
 from minvae_pyro.errors import UserError
 from minvae_pyro.evaluation.metrics import GAINS
-from minvae_pyro.evaluation.report.markup import to_latex, to_markdown
 from minvae_pyro.evaluation.statistics import CONFIDENCE, RESAMPLES, bootstrap_mean, holm, signed_rank
-
-__all__ = ["by_mixture", "check_columns", "paired", "summary", "to_latex", "to_markdown", "values_in_order"]
 
 
 def summary(
@@ -53,11 +50,8 @@ def summary(
 
     Example:
         >>> table = pd.DataFrame({"id": ["a", "b"], "system": ["ours", "ours"], "si_sdr_gain": [4.0, 6.0]})
-        >>> print(to_markdown(summary(table, metrics=["si_sdr_gain"])))
-        | system | mixtures | SI-SDR gain (dB) |
-        | --- | --: | --: |
-        | ours | 2 | +5.00 (+4.00 to +6.00) |
-        <BLANKLINE>
+        >>> summary(table, metrics=["si_sdr_gain"])[["system", "mean", "low", "high", "count"]].to_numpy().tolist()
+        [['ours', 5.0, 4.0, 6.0, 2]]
     """
     check_columns(table, ["id", *by, *metrics])
     rows = []
