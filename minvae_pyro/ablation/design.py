@@ -142,7 +142,7 @@ def read_ablation(name_or_path: str | os.PathLike[str]) -> Ablation:
         name_or_path: a YAML file, or the name of one that ships with the package (see :func:`shipped_ablations`).
 
     Raises:
-        UserError: the file is missing or wrong, told with the key.
+        UserError: the file is missing or wrong; the message names the key.
     """
     path = _file(name_or_path)
     described = read_yaml(path, "ablation")

@@ -15,7 +15,7 @@ from minvae_pyro.evaluation.systems import INPUT
 from minvae_pyro.evaluation.tables import paired
 
 SHOWN = (*GAINS, "audio_responsibility")
-"""Columns of which effects are told."""
+"""Columns of which effects are shown."""
 
 VERDICTS = ("holds", "holds partly", "does not hold")
 """What may be said of a claim."""
@@ -79,7 +79,8 @@ def main_effects(means: pd.DataFrame, ablation: Ablation) -> pd.DataFrame:
 
     Returns:
         A row for each talker, factor, level but the reference, and score of :data:`SHOWN`: talker, factor, level, and
-        what :func:`minvae_pyro.evaluation.tables.paired` tells; ``p_holm`` is corrected for all tests of the ablation.
+        what :func:`minvae_pyro.evaluation.tables.paired` returns, with ``p_holm`` corrected for all tests of the
+        ablation.
     """
     found = []
     for factor, levels in ablation.factors.items():
@@ -100,7 +101,7 @@ def decide_claims(means: pd.DataFrame, ablation: Ablation) -> pd.DataFrame:
 
     Returns:
         A row for each claim, rival, talker and score: claim, source, than, talker, what
-        :func:`minvae_pyro.evaluation.tables.paired` tells, and ``holds``: whether the interval of the difference lies
+        :func:`minvae_pyro.evaluation.tables.paired` returns, and ``holds``: whether the interval of the difference lies
         above zero, or, for what is claimed to be not worse, does not lie below it.
     """
     found = []

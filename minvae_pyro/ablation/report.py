@@ -30,7 +30,7 @@ def write_report(table: pd.DataFrame, ablation: Ablation, output: Path, command:
         table: of the experiment.
         ablation: of which.
         output: folder.
-        command: that was given, told on the page.
+        command: that was given, shown on the page.
 
     Returns:
         The page.

@@ -75,9 +75,9 @@ class Training:
     def fingerprint(self) -> str:
         """Letters that change with whatever decides the weights: configuration, checkpoints at the start, version."""
         starts = [digest_of(checkpoint_file(source)) for source in self._sources()]
-        told = {key: value for key, value in self._given.items() if key not in _IRRELEVANT}
-        told["data"] = {key: value for key, value in told["data"].items() if key != "workers"}
-        return hashlib.sha256(json.dumps([told, starts], sort_keys=True).encode()).hexdigest()[:16]
+        decisive = {key: value for key, value in self._given.items() if key not in _IRRELEVANT}
+        decisive["data"] = {key: value for key, value in decisive["data"].items() if key != "workers"}
+        return hashlib.sha256(json.dumps([decisive, starts], sort_keys=True).encode()).hexdigest()[:16]
 
     def run(self, folder: Path) -> Path:
         """Train, or continue, or find what was trained.

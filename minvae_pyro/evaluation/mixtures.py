@@ -30,7 +30,7 @@ class Mixture:
         noise_offset_samples: where the noise starts, at ``sample_rate``.
         snr_db: signal-to-noise ratio over the whole clip; NaN where nobody knows.
         sample_rate: in Hz, of the mixture.
-        video: where the mouth is seen, if not in ``clip``.
+        video: file that shows the mouth, if not in ``clip``.
         noise_type: kind of noise, if the name of its file does not say it.
         noisy: the mixture itself, where it is recorded already.
     """

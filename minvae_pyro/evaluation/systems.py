@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,7 +82,7 @@ class System:
             This system.
 
         Raises:
-            UserError: a name, checkpoint, setting or video that cannot be used, told with system and key.
+            UserError: a name, checkpoint, setting or video that cannot be used; the message names system and key.
         """
         check_name(self.name)
         self._try("checkpoint", describe, self.checkpoint)
@@ -135,10 +136,10 @@ def read_systems(path: str | os.PathLike[str]) -> list[System]:
         deaf to the mouth: {checkpoint: min-vae, video: absent, engine: fast, seed: 1}
 
     Args:
-        path: the file. Checkpoints in it are shipped names, or files as seen from the current folder.
+        path: the file. Checkpoints in it are shipped names, or files relative to the current folder.
 
     Raises:
-        UserError: no such file, no mapping, or a system that cannot be used, told with system and key.
+        UserError: no such file, no mapping, or a system that cannot be used; the message names system and key.
     """
     described = read_yaml(path, "systems of")
     if not isinstance(described, dict) or not described:
@@ -155,11 +156,9 @@ def check_distinct(names: Iterable[str]) -> None:
     Raises:
         UserError: they do.
     """
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
+    for name, count in Counter(names).items():
+        if count > 1:
             raise UserError(f"there are two systems {name}: give each a name of its own, NAME=...")
-        seen.add(name)
 
 
 def _described(value: Any) -> Description:
@@ -202,7 +201,7 @@ class Estimates:
         Args:
             mixture: which.
             noisy: (samples,) the mixture.
-            notes: told where the end was cut, or filled with silence.
+            notes: gets a line where the end was cut, or filled with silence.
 
         Raises:
             UserError: there is none, it cannot be read, or it is off by more than a twentieth of a second.

@@ -109,6 +109,6 @@ def _no_bar(text: str) -> str:
     return text.replace("|", r"\|")
 
 
-def _latex_numbers(text: str) -> str:
+def _latex_numbers(text: object) -> str:
     """Signs in mathematics: a hyphen is no minus, and text has no less-than in every encoding of LaTeX."""
-    return _SIGNED.sub(r"$\1$", text.replace("<", "$<$"))
+    return _SIGNED.sub(r"$\1$", str(text).replace("<", "$<$"))

@@ -28,7 +28,7 @@ _DYNAMIC_RANGE = 60.0  # dB
 
 
 def listening_rows(table: pd.DataFrame, output: Path) -> list[dict[str, Any]]:
-    """What there is to hear of each mixture: as it is, clean, and what each system has made of it.
+    """The sounds of each mixture: as it is, clean, and what each system has made of it.
 
     Args:
         table: of the experiment.
@@ -73,10 +73,10 @@ def _add_pictures(sounds: list[dict[str, Any]]) -> None:
     for sound in sounds:
         if sound["link"]:
             try:
-                heard = read_sound(sound["file"])
+                file = read_sound(sound["file"])
             except UserError:  # the page shows what there is
                 continue
-            spectrograms[sound["system"]] = _coarse(power_spectrogram(heard.mono(), heard.sample_rate, _COLUMNS))
+            spectrograms[sound["system"]] = _coarse(power_spectrogram(file.mono(), file.sample_rate, _COLUMNS))
     loudest = max((float(spectrogram.max()) for spectrogram in spectrograms.values()), default=0.0)
     for sound in sounds:
         sound["picture"] = ""
