@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from minvae_pyro.ablation.design import Ablation, Combination, label
-from minvae_pyro.evaluation.metrics import GAINS, column
-from minvae_pyro.evaluation.scores import METRICS
+from minvae_pyro.evaluation.metrics import GAINS, QUANTITIES, column
 from minvae_pyro.evaluation.statistics import holm
 from minvae_pyro.evaluation.systems import INPUT
 from minvae_pyro.evaluation.tables import paired
@@ -19,8 +18,6 @@ SHOWN = (*GAINS, "audio_responsibility")
 
 VERDICTS = ("holds", "holds partly", "does not hold")
 """What may be said of a claim."""
-
-_NUMBERS = (*METRICS, *(f"{metric}_gain" for metric in METRICS), "audio_responsibility", "real_time_factor")
 
 
 def averaged(table: pd.DataFrame, ablation: Ablation) -> pd.DataFrame:
@@ -32,8 +29,9 @@ def averaged(table: pd.DataFrame, ablation: Ablation) -> pd.DataFrame:
     """
     keys = [*(column(factor) for factor in ablation.factors), "id", "talker", "noise", "snr_db"]
     ours = table[table["system"] != INPUT]
-    finite = ours.assign(**{name: ours[name].where(np.isfinite(ours[name].astype(float))) for name in _NUMBERS})
-    means = finite.groupby(keys, sort=False, as_index=False)[list(_NUMBERS)].mean()
+    numbers = [name for name in QUANTITIES if name in ours]
+    finite = ours.assign(**{name: ours[name].where(np.isfinite(ours[name].astype(float))) for name in numbers})
+    means = finite.groupby(keys, sort=False, as_index=False)[numbers].mean()
     levels = means[[column(factor) for factor in ablation.factors]]
     return means.assign(system=levels.agg(", ".join, axis=1))
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +10,7 @@ import pandas as pd
 from minvae_pyro.ablation.design import Ablation
 from minvae_pyro.ablation.effects import SHOWN, averaged, by_level, decide_claims, main_effects, verdict
 from minvae_pyro.evaluation.metrics import column, quantity
-from minvae_pyro.evaluation.report.figures import factor_figure
+from minvae_pyro.evaluation.report.figures import factor_figure, figure_name
 from minvae_pyro.evaluation.report.markup import markdown, to_markdown, value_text
 from minvae_pyro.evaluation.tables import summary
 from minvae_pyro.files import make_folder, write_atomic
@@ -44,17 +43,12 @@ def write_report(table: pd.DataFrame, ablation: Ablation, output: Path, command:
     comparable = _comparable(means, ablation)
     for factor, rows in comparable.items():
         figure = factor_figure(rows, factor, by="talker")
-        save_figure(figure, output / "figures" / figure_name(factor), overwrite=True)
+        save_figure(figure, output / "figures" / f"{figure_name(factor)}.png", overwrite=True)
     page = _page(means, ablation, comparable, effects, claims, command)
     contents = page, effects.to_csv(index=False), claims.to_csv(index=False)
     for name, content in zip(FILES, contents, strict=True):
         write_atomic(output / name, content.encode(), overwrite=True)
     return page
-
-
-def figure_name(factor: str) -> str:
-    """The file of the figure of a factor."""
-    return f"factor-{re.sub(r'[^a-z0-9]+', '-', factor.lower()).strip('-')}.png"
 
 
 def claims_table(claims: pd.DataFrame) -> str:
@@ -108,14 +102,12 @@ def _page(
     if len(claims):
         text += ["", "## Claims", "", claims_table(claims).rstrip()]
     for factor, rows in comparable.items():
-        text += ["", f"## {factor.capitalize()}", "", f"![{factor}](figures/{figure_name(factor)})", ""]
+        text += ["", f"## {factor.capitalize()}", "", f"![{factor}](figures/{figure_name(factor)}.png)", ""]
         text.append(to_markdown(summary(rows, ["talker", column(factor)], SHOWN)).rstrip())
         changes = effects[effects["factor"] == factor] if len(effects) else effects
         if len(changes):
             text += ["", f"Changes against {ablation.reference[factor]}:", ""]
-            ordered = changes.sort_values(
-                "talker", key=lambda talker: talker.map(_place(means["talker"])), kind="stable"
-            )
+            ordered = pd.concat(changes[changes["talker"] == talker] for talker in dict.fromkeys(means["talker"]))
             text.append(to_markdown(ordered[["talker", *ordered.drop(columns=["talker", "factor"])]]).rstrip())
     if ablation.design != "one-at-a-time":
         factors = [column(factor) for factor in ablation.factors]
@@ -137,11 +129,6 @@ def _others(ablation: Ablation) -> str:
     if len(ablation.factors) == 1:
         return "the only factor"
     return "averaged over the other factors" if ablation.design == "full" else "the other factors at their first levels"
-
-
-def _place(values: Iterable[object]) -> dict[object, int]:
-    """The place of each value in the order of first appearance."""
-    return {value: place for place, value in enumerate(dict.fromkeys(values))}
 
 
 def _wide(means: pd.DataFrame, ablation: Ablation, by: str) -> str:

@@ -5,8 +5,9 @@ PESQ: ITU-T P.862.1 (narrow-band) and P.862.2 (wide-band). STOI: Taal et al., IE
 Taal, IEEE/ACM TASLP 24(11), 2016.
 """
 
+import math
 import warnings
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 import numpy as np
 import pesq as pesq_library
@@ -152,17 +153,7 @@ def scores(clean: Tensor, estimate: Tensor, sample_rate: int, noise: Tensor | No
 
 def undefined(note: str) -> Scores:
     """Scores of what cannot be scored: NaN, and the reason."""
-    nan = float("nan")
-    return {
-        "si_sdr": nan,
-        "si_sir": nan,
-        "si_sar": nan,
-        "pesq": nan,
-        "pesq_nb": nan,
-        "stoi": nan,
-        "estoi": nan,
-        "note": note,
-    }
+    return cast(Scores, {**dict.fromkeys(METRICS, math.nan), "note": note})
 
 
 def _pesq(clean: NDArray[Any], estimate: NDArray[Any], sample_rate: int) -> tuple[float, float, str]:

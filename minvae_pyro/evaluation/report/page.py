@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import base64
-import functools
-from collections.abc import Callable
+from collections.abc import Hashable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from minvae_pyro.evaluation.metrics import quantity
-from minvae_pyro.evaluation.report.figures import factor_figure, figures_of
+from minvae_pyro.evaluation.report.figures import figures_of
 from minvae_pyro.evaluation.report.markup import laid_out, value_text
 from minvae_pyro.evaluation.report.players import listening_rows
 from minvae_pyro.evaluation.report.results import Results, summarise
@@ -72,7 +71,7 @@ def write_html(
         "splits": {name: _cells(split) for name, split in results.splits.items()},
         "baseline": results.baseline,
         "comparison": _cells(results.comparison) if len(results.comparison) else None,
-        "figures": [{"caption": caption, "source": _embedded(draw())} for caption, draw in _figures(ours)],
+        "figures": [{"caption": caption, "source": _embedded(draw(ours))} for _, caption, draw in figures_of(ours)],
         "failures": _failures(table),
         "filters": [
             {"name": "snr", "label": "SNR", "unit": " dB", "values": _choices(table, "snr_db")},
@@ -84,18 +83,6 @@ def write_html(
     source = (resources.files("minvae_pyro.evaluation.report") / "page.html.jinja").read_text(encoding="utf-8")
     page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(source)
     return write_atomic(output / NAME, page.render(content).encode(), overwrite=overwrite)
-
-
-def _figures(ours: pd.DataFrame) -> list[tuple[str, Callable[[], Figure]]]:
-    """What can be drawn of these systems, with captions."""
-    found: list[tuple[str, Callable[[], Figure]]] = []
-    for column in ours:
-        factor = str(column).removeprefix("factor:")
-        if str(column).startswith("factor:") and ours[column].nunique() > 1:
-            found.append((f"Levels of {factor}", functools.partial(factor_figure, ours, factor)))
-    for _, caption, draw in figures_of(ours):
-        found.append((caption, functools.partial(draw, ours)))
-    return found
 
 
 def _embedded(figure: Figure) -> str:
@@ -110,14 +97,11 @@ def _scores_of_input(table: pd.DataFrame) -> list[str]:
     return [f"{score.title} {score.text(mean)} {score.unit}".strip() for score, mean in shown]
 
 
-def _failures(table: pd.DataFrame) -> list[dict[str, str]]:
+def _failures(table: pd.DataFrame) -> list[dict[Hashable, Any]]:
     """Rows that lack a score, and what is known of why."""
     lacking = table[table[list(_SCORES)].isna().any(axis=1)]
     notes = lacking["note"].fillna("").replace("", "no reason is known")
-    return [
-        {"system": system, "id": name, "note": note}
-        for system, name, note in zip(lacking["system"], lacking["id"], notes, strict=True)
-    ]
+    return lacking.assign(note=notes)[["system", "id", "note"]].to_dict("records")
 
 
 def _cells(result: pd.DataFrame) -> dict[str, Any]:

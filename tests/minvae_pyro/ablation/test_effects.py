@@ -10,7 +10,8 @@ import pytest
 from minvae_pyro.ablation.claims import Claim
 from minvae_pyro.ablation.design import Ablation
 from minvae_pyro.ablation.effects import averaged, by_level, decide_claims, main_effects, matched, verdict
-from minvae_pyro.ablation.report import figure_name, write_report
+from minvae_pyro.ablation.report import write_report
+from minvae_pyro.evaluation.report.figures import figure_name
 from minvae_pyro.evaluation.scores import METRICS
 
 FACTORS = {"start": {"both": {}, "visual": {}, "audio": {}}, "video": {"right": {}, "other": {}}}
@@ -172,8 +173,8 @@ def test_the_page_tells_claims_effects_and_properties(tmp_path):
     assert "| talker | start, video | rain | wind |" in page
     assert "| s1 | visual, right | +3.00 / +3.000 / +3.000 | +4.00 / +4.000 / +4.000 |" in page
     for factor in FACTORS:
-        assert (tmp_path / "figures" / figure_name(factor)).is_file()
-        assert f"(figures/{figure_name(factor)})" in page
+        assert (tmp_path / "figures" / f"{figure_name(factor)}.png").is_file()
+        assert f"(figures/{figure_name(factor)}.png)" in page
     assert len(pd.read_csv(tmp_path / "claims.csv")) == 2 * 3
     assert len(pd.read_csv(tmp_path / "effects.csv")) == 2 * 4 * 3
 
@@ -186,4 +187,4 @@ def test_many_properties_are_rows(tmp_path):
 
 
 def test_names_of_figures_are_names_of_files():
-    assert figure_name("Noise injection (dB)") == "factor-noise-injection-db.png"
+    assert figure_name("Noise injection (dB)") == "factor-noise-injection-db"
