@@ -92,9 +92,7 @@ def _embedded(figure: Figure) -> str:
 def _scores_of_input(table: pd.DataFrame) -> list[str]:
     """Scores of the mixtures as they are, in words."""
     before = table[table["system"] == INPUT]
-    means = {metric: before[metric].mean() for metric in _SCORES if before[metric].notna().any()}
-    shown = [(quantity(metric), mean) for metric, mean in means.items()]
-    return [f"{score.title} {score.text(mean)} {score.unit}".strip() for score, mean in shown]
+    return [quantity(metric).phrase(before[metric].mean()) for metric in _SCORES if before[metric].notna().any()]
 
 
 def _failures(table: pd.DataFrame) -> list[dict[Hashable, Any]]:

@@ -51,7 +51,9 @@ def listening_rows(table: pd.DataFrame, output: Path) -> list[dict[str, Any]]:
                 row = records.get(system, {})
                 link = quote(file.relative_to(output).as_posix()) if file.is_file() else ""
                 scores = [
-                    _text(metric, row[metric]) for metric in LISTENED if not math.isnan(row.get(metric, math.nan))
+                    quantity(metric).phrase(row[metric])
+                    for metric in LISTENED
+                    if not math.isnan(row.get(metric, math.nan))
                 ]
                 sounds.append({"system": system, "link": link, "file": file, "scores": scores})
         _add_pictures(sounds)
@@ -101,8 +103,3 @@ def _coarse(spectrogram: np.ndarray) -> np.ndarray:
     rows = len(spectrogram) // share
     power = 10 ** (spectrogram[: rows * share] / 10)
     return 10 * np.log10(power.reshape(rows, share, -1).mean(axis=1))
-
-
-def _text(metric: str, value: float) -> str:
-    shown = quantity(metric)
-    return f"{shown.title} {shown.text(value)} {shown.unit}".rstrip()
