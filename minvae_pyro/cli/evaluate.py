@@ -145,7 +145,7 @@ def run(
         raise KeyboardInterrupt(f"what is finished is in {given.output}, the same command goes on there") from interrupt
     for line in failures(table):
         print(line, file=sys.stderr)
-    print(f"{text}\n\nreport: {given.output / 'report.html'}")
+    print(f"{text.rstrip()}\n\nreport: {given.output / 'report.html'}")
     return 0
 
 

@@ -50,11 +50,8 @@ def listening_rows(table: pd.DataFrame, output: Path) -> list[dict[str, Any]]:
             if file.is_file() or system != CLEAN:
                 row = records.get(system, {})
                 link = quote(file.relative_to(output).as_posix()) if file.is_file() else ""
-                scores = [
-                    quantity(metric).phrase(row[metric])
-                    for metric in LISTENED
-                    if not math.isnan(row.get(metric, math.nan))
-                ]
+                known = [metric for metric in LISTENED if not math.isnan(row.get(metric, math.nan))]
+                scores = [quantity(metric).phrase(row[metric]) for metric in known]
                 sounds.append({"system": system, "link": link, "file": file, "scores": scores})
         _add_pictures(sounds)
         found.append(
