@@ -16,9 +16,6 @@ from minvae_pyro.evaluation.tables import paired
 SHOWN = (*GAINS, "audio_responsibility")
 """Columns of which effects are shown."""
 
-VERDICTS = ("holds", "holds partly", "does not hold")
-"""What may be said of a claim."""
-
 
 def averaged(table: pd.DataFrame, ablation: Ablation) -> pd.DataFrame:
     """The table of an ablation with a row for each combination and mixture: the mean over replicates.
@@ -116,13 +113,13 @@ def decide_claims(means: pd.DataFrame, ablation: Ablation) -> pd.DataFrame:
 
 
 def verdict(holds: Sequence[bool]) -> str:
-    """One of :data:`VERDICTS`: for all comparisons, some, or none.
+    """What may be said of a claim that holds in all comparisons, in some, or in none.
 
     Example:
         >>> verdict([True, True]), verdict([True, False]), verdict([False])
         ('holds', 'holds partly', 'does not hold')
     """
-    return VERDICTS[0] if all(holds) else VERDICTS[1] if any(holds) else VERDICTS[2]
+    return "holds" if all(holds) else "holds partly" if any(holds) else "does not hold"
 
 
 def _rows(means: pd.DataFrame, combination: Combination) -> pd.DataFrame:
