@@ -8,26 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import yaml
-
-from minvae_pyro.ablation.claims import Claim, read_claims
+from minvae_pyro.ablation.claims import Claim, read_claim
 from minvae_pyro.ablation.training import Training
 from minvae_pyro.errors import UserError
+from minvae_pyro.evaluation.descriptions import parse, read_yaml
 from minvae_pyro.evaluation.systems import System
 from minvae_pyro.registry.files import first_comment
 
 Combination = Mapping[str, str]
 """A level of each factor."""
-
-DESIGNS = ("one-at-a-time", "full")
-"""Designs that have a name: the reference with one factor changed, and all combinations."""
-
-REPORTED_BY = ("talker", "noise", "snr_db")
-"""Properties of mixtures that a report may split its tables by."""
-
-_KEYS = ("title", "claims", "base", "factors", "design", "replicates", "by")
 
 
 @dataclass(frozen=True)
@@ -75,24 +66,24 @@ class Ablation:
 
     Attributes:
         title: of the report.
+        factors: for each factor and each of its levels the part of a system that it stands for, None for nothing;
+            later factors in front.
         base: part of a system that all have.
-        factors: for each factor and each of its levels the part of a system that it stands for, later factors in
-            front.
-        design: a name of :data:`DESIGNS`, or combinations, each a level or several for some factors; the others stay
-            at their reference.
+        design: the reference with one factor changed, all combinations, or a list of combinations, each a level or
+            several for some factors; the others stay at their reference.
         replicates: what is averaged over, such as the seed of the training: for each level a part of a system that
             levels of factors may overrule, or a text put where ``{NAME}`` stands in strings.
         claims: what the ablation is to decide.
-        by: properties of mixtures, of :data:`REPORTED_BY`, that the report splits by.
+        by: properties of mixtures that the report splits by.
     """
 
     title: str
-    base: Mapping[str, Any]
-    factors: Mapping[str, Mapping[str, Mapping[str, Any]]]
-    design: str | Sequence[Mapping[str, Any]] = "one-at-a-time"
+    factors: Mapping[str, Mapping[str, Mapping[str, Any] | None]]
+    base: Mapping[str, Any] = field(default_factory=dict)
+    design: Literal["one-at-a-time", "full"] | Sequence[Mapping[str, Any]] = "one-at-a-time"
     replicates: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    claims: tuple[Claim, ...] = ()
-    by: tuple[str, ...] = ("talker",)
+    claims: Sequence[Claim] = ()
+    by: Sequence[Literal["talker", "noise", "snr_db"]] = ("talker",)
 
     @property
     def reference(self) -> dict[str, str]:
@@ -106,12 +97,7 @@ class Ablation:
         elif self.design == "one-at-a-time":
             chosen = [{}, *({factor: level} for factor, levels in self.factors.items() for level in levels)]
         else:
-            chosen = [
-                one
-                for entry in self.design
-                if isinstance(entry, Mapping)
-                for one in _product({str(factor): _names(levels) for factor, levels in entry.items()})
-            ]
+            chosen = [one for entry in self.design for one in _combinations(entry)]
         full = [{**self.reference, **combination} for combination in chosen]
         return [one for number, one in enumerate(full) if one not in full[:number]]
 
@@ -136,7 +122,7 @@ class Ablation:
     def _description(self, combination: Combination, replicate: Combination) -> dict[str, Any]:
         values = {name: self.replicates[name][level] for name, level in replicate.items()}
         parts = [value for value in values.values() if isinstance(value, Mapping)]
-        layers = [self.base, *parts, *(self.factors[factor][level] for factor, level in combination.items())]
+        layers = [self.base, *parts, *(self.factors[factor][level] or {} for factor, level in combination.items())]
         merged: dict[str, Any] = {}
         for layer in layers:
             # whoever names a model stands for it alone
@@ -156,52 +142,32 @@ def read_ablation(name_or_path: str | os.PathLike[str]) -> Ablation:
         name_or_path: a YAML file, or the name of one that ships with the package (see :func:`shipped_ablations`).
 
     Raises:
-        UserError: the file is missing or wrong, told with the key.
+        UserError: the file is missing or wrong; the message names the key.
     """
     path = _file(name_or_path)
+    described = read_yaml(path, "ablation")
     try:
-        described = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"cannot read the ablation {path}: {' '.join(str(error).split())}") from error
-    try:
-        ablation = ablation_from(described)
+        return ablation_from(described)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    return ablation
 
 
 def ablation_from(described: Any) -> Ablation:
     """The ablation that a mapping describes, checked as by :func:`read_ablation`.
 
     Args:
-        described: ``title, base, factors`` and perhaps ``design, replicates, claims, by``, see :class:`Ablation`.
+        described: ``title, factors`` and perhaps ``base, design, replicates, claims, by``, see :class:`Ablation`.
 
     Raises:
         UserError: something is missing, unknown or cannot be used.
     """
-    described = _mapping(described, "an ablation", "title: ..., base: ..., factors: ...")
-    unknown = [str(key) for key in described if key not in _KEYS]
-    if unknown:
-        raise UserError(f"there is no key {', '.join(unknown)}. There are {', '.join(_KEYS)}.")
-    missing = [key for key in ("title", "factors") if not described.get(key)]
-    if missing:
-        raise UserError(f"key {', '.join(missing)} is missing.")
-    factors = _levels(described["factors"], "factors")
-    for factor, levels in factors.items():
-        for level, part in levels.items():
-            _mapping(part, f"factors, {factor}, {level}", "{start: visual}")
-    replicates = _levels(described.get("replicates") or {}, "replicates")
-    if both := sorted(factors.keys() & replicates.keys()):
-        raise UserError(f"{', '.join(both)} is a factor and a replicate: it is one of them.")
-    ablation = Ablation(
-        title=str(described["title"]),
-        base=_mapping(described.get("base") or {}, "base", "{checkpoint: min-vae}"),
-        factors={factor: {level: part or {} for level, part in levels.items()} for factor, levels in factors.items()},
-        design=_design(described.get("design", "one-at-a-time"), factors),
-        replicates=replicates,
-        claims=read_claims(described.get("claims") or []),
-        by=_by(described.get("by", ["talker"])),
-    )
+    given = parse(described, "an ablation", _Described)
+    for key in ("factors", "replicates"):
+        given[key] = {str(name): _levels(levels, f"{key}, {name}") for name, levels in given.get(key, {}).items()}
+    ablation = Ablation(**{**given, "claims": tuple(map(read_claim, given.get("claims", ())))})
+    for key in ("title", "factors"):
+        if not getattr(ablation, key):
+            raise UserError(f"key {key} is missing.")
     _check(ablation)
     return ablation
 
@@ -219,7 +185,27 @@ def ablation_comment(name: str) -> str:
     )
 
 
+@dataclass(frozen=True)
+class _Described(Ablation):
+    """An ablation as a file has it: its claims are read one by one, for the message to say which is wrong."""
+
+    claims: Sequence[Any] = ()
+
+
+def _levels(levels: Mapping[Any, Any], where: str) -> dict[str, Any]:
+    """Levels by their names as text."""
+    if not levels:
+        raise UserError(f"{where}: give levels with what they change, such as {{visual: {{start: visual}}}}.")
+    return {str(level): part for level, part in levels.items()}
+
+
 def _check(ablation: Ablation) -> None:
+    factors, replicates = ablation.factors, ablation.replicates
+    if both := sorted(factors.keys() & replicates.keys()):
+        raise UserError(f"{', '.join(both)} is a factor and a replicate: it is one of them.")
+    if not isinstance(ablation.design, str):
+        for one in (one for entry in ablation.design for one in _combinations(entry)):
+            _check_levels(one, factors, "design")
     checked: list[Training] = []
     for plan in ablation.plans():
         training = plan.training
@@ -231,24 +217,9 @@ def _check(ablation: Ablation) -> None:
     measured = ablation.combinations()
     for claim in ablation.claims:
         for part in claim.compared:
-            _check_levels(part, ablation.factors, f"claim '{claim.text}'")
+            _check_levels(part, factors, f"claim '{claim.text}'")
             if {**ablation.reference, **part} not in measured:
                 raise UserError(f"claim '{claim.text}': the design leaves {label(part)} out.")
-
-
-def _design(described: Any, factors: Mapping[str, Mapping[str, Any]]) -> str | list[dict[str, Any]]:
-    if isinstance(described, str):
-        if described not in DESIGNS:
-            raise UserError(f"there is no design {described}: it is {', '.join(DESIGNS)} or a list of combinations.")
-        return described
-    if not isinstance(described, list) or not described:
-        raise UserError(f"design must be {', '.join(DESIGNS)} or a list such as [{{start: [visual, audio]}}].")
-    entries = [_mapping(entry, "design", "{start: [visual, audio]}") for entry in described]
-    for entry in entries:
-        for factor, levels in entry.items():
-            for level in _names(levels):
-                _check_levels({str(factor): level}, factors, "design")
-    return entries
 
 
 def _check_levels(combination: Combination, factors: Mapping[str, Mapping[str, Any]], where: str) -> None:
@@ -259,37 +230,10 @@ def _check_levels(combination: Combination, factors: Mapping[str, Mapping[str, A
             raise UserError(f"{where}: {factor} has no level {level}. It has {', '.join(factors[factor])}.")
 
 
-def _by(described: Any) -> tuple[str, ...]:
-    if not isinstance(described, list) or any(one not in REPORTED_BY for one in described):
-        raise UserError(f"by must be a list of {', '.join(REPORTED_BY)}, not {described!r}.")
-    return tuple(described)
-
-
-def _levels(described: Any, key: str) -> dict[str, dict[str, Any]]:
-    """Names of levels as strings."""
-    found = {}
-    for name, levels in _mapping(described, key, "{start: {visual: {start: visual}}}").items():
-        if not isinstance(levels, Mapping) or not levels:
-            raise UserError(f"{key}, {name}: give levels with what they change, such as {{visual: {{start: visual}}}}.")
-        found[str(name)] = {str(level): part for level, part in levels.items()}
-    return found
-
-
-def _mapping(described: Any, where: str, example: str) -> dict[str, Any]:
-    """A mapping; nothing is an empty one.
-
-    Raises:
-        UserError: it is something else.
-    """
-    if described is None:
-        return {}
-    if not isinstance(described, Mapping):
-        raise UserError(f"{where} must be a mapping such as {example}, not {described!r}.")
-    return dict(described)
-
-
-def _names(levels: Any) -> list[str]:
-    return [str(level) for level in (levels if isinstance(levels, list) else [levels])]
+def _combinations(entry: Mapping[Any, Any]) -> list[dict[str, str]]:
+    """The combinations of an entry of a design, which has a level or several for each factor."""
+    several = {str(factor): levels if isinstance(levels, list) else [levels] for factor, levels in entry.items()}
+    return _product({factor: list(map(str, levels)) for factor, levels in several.items()})
 
 
 def _product(choices: Mapping[str, Iterable[str]]) -> list[dict[str, str]]:

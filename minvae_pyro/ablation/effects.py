@@ -8,19 +8,13 @@ import numpy as np
 import pandas as pd
 
 from minvae_pyro.ablation.design import Ablation, Combination, label
-from minvae_pyro.evaluation.metrics import GAINS, column
-from minvae_pyro.evaluation.scores import METRICS
+from minvae_pyro.evaluation.metrics import GAINS, QUANTITIES, column
 from minvae_pyro.evaluation.statistics import holm
 from minvae_pyro.evaluation.systems import INPUT
 from minvae_pyro.evaluation.tables import paired
 
 SHOWN = (*GAINS, "audio_responsibility")
-"""Columns of which effects are told."""
-
-VERDICTS = ("holds", "holds partly", "does not hold")
-"""What may be said of a claim."""
-
-_NUMBERS = (*METRICS, *(f"{metric}_gain" for metric in METRICS), "audio_responsibility", "real_time_factor")
+"""Columns of which effects are shown."""
 
 
 def averaged(table: pd.DataFrame, ablation: Ablation) -> pd.DataFrame:
@@ -32,8 +26,9 @@ def averaged(table: pd.DataFrame, ablation: Ablation) -> pd.DataFrame:
     """
     keys = [*(column(factor) for factor in ablation.factors), "id", "talker", "noise", "snr_db"]
     ours = table[table["system"] != INPUT]
-    finite = ours.assign(**{name: ours[name].where(np.isfinite(ours[name].astype(float))) for name in _NUMBERS})
-    means = finite.groupby(keys, sort=False, as_index=False)[list(_NUMBERS)].mean()
+    numbers = [name for name in QUANTITIES if name in ours]
+    finite = ours.assign(**{name: ours[name].where(np.isfinite(ours[name].astype(float))) for name in numbers})
+    means = finite.groupby(keys, sort=False, as_index=False)[numbers].mean()
     levels = means[[column(factor) for factor in ablation.factors]]
     return means.assign(system=levels.agg(", ".join, axis=1))
 
@@ -79,7 +74,8 @@ def main_effects(means: pd.DataFrame, ablation: Ablation) -> pd.DataFrame:
 
     Returns:
         A row for each talker, factor, level but the reference, and score of :data:`SHOWN`: talker, factor, level, and
-        what :func:`minvae_pyro.evaluation.tables.paired` tells; ``p_holm`` is corrected for all tests of the ablation.
+        what :func:`minvae_pyro.evaluation.tables.paired` returns, with ``p_holm`` corrected for all tests of the
+        ablation.
     """
     found = []
     for factor, levels in ablation.factors.items():
@@ -100,14 +96,13 @@ def decide_claims(means: pd.DataFrame, ablation: Ablation) -> pd.DataFrame:
 
     Returns:
         A row for each claim, rival, talker and score: claim, source, than, talker, what
-        :func:`minvae_pyro.evaluation.tables.paired` tells, and ``holds``: whether the interval of the difference lies
+        :func:`minvae_pyro.evaluation.tables.paired` returns, and ``holds``: whether the interval of the difference lies
         above zero, or, for what is claimed to be not worse, does not lie below it.
     """
     found = []
     for claim in ablation.claims:
-        first = {**ablation.reference, **claim.first}
-        for rival in claim.than:
-            than = {**ablation.reference, **rival}
+        first, *rivals = ({**ablation.reference, **levels} for levels in claim.compared)
+        for than in rivals:
             sides = pd.concat([_rows(means, first).assign(side="first"), _rows(means, than).assign(side="than")])
             compared = paired(sides, "than", claim.metrics, of="side", by=["talker"]).drop(columns="side")
             differs = label({factor: level for factor, level in than.items() if level != first[factor]})
@@ -118,13 +113,13 @@ def decide_claims(means: pd.DataFrame, ablation: Ablation) -> pd.DataFrame:
 
 
 def verdict(holds: Sequence[bool]) -> str:
-    """One of :data:`VERDICTS`: for all comparisons, some, or none.
+    """What may be said of a claim that holds in all comparisons, in some, or in none.
 
     Example:
         >>> verdict([True, True]), verdict([True, False]), verdict([False])
         ('holds', 'holds partly', 'does not hold')
     """
-    return VERDICTS[0] if all(holds) else VERDICTS[1] if any(holds) else VERDICTS[2]
+    return "holds" if all(holds) else "holds partly" if any(holds) else "does not hold"
 
 
 def _rows(means: pd.DataFrame, combination: Combination) -> pd.DataFrame:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -11,25 +10,26 @@ import pandas as pd
 from minvae_pyro.ablation.design import Ablation
 from minvae_pyro.ablation.effects import SHOWN, averaged, by_level, decide_claims, main_effects, verdict
 from minvae_pyro.evaluation.metrics import column, quantity
-from minvae_pyro.evaluation.report.figures import factor_figure
-from minvae_pyro.evaluation.tables import summary, to_markdown
+from minvae_pyro.evaluation.report.figures import factor_figure, figure_name
+from minvae_pyro.evaluation.report.markup import markdown, to_markdown, value_text
+from minvae_pyro.evaluation.tables import summary
 from minvae_pyro.files import make_folder, write_atomic
 from minvae_pyro.plots import save_figure
 
 FILES = ("ablation.md", "effects.csv", "claims.csv")
-"""What :func:`write_findings` writes, besides figures."""
+"""What :func:`write_report` writes, besides figures."""
 
 _PROPERTIES = {"noise": "noise", "snr_db": "signal-to-noise ratio (dB)"}
 
 
-def write_findings(table: pd.DataFrame, ablation: Ablation, output: Path, command: str = "") -> str:
+def write_report(table: pd.DataFrame, ablation: Ablation, output: Path, command: str = "") -> str:
     """Write ``ablation.md``, ``effects.csv``, ``claims.csv`` and a figure for each factor, over those of before.
 
     Args:
         table: of the experiment.
         ablation: of which.
         output: folder.
-        command: that was given, told on the page.
+        command: that was given, shown on the page.
 
     Returns:
         The page.
@@ -43,17 +43,12 @@ def write_findings(table: pd.DataFrame, ablation: Ablation, output: Path, comman
     comparable = _comparable(means, ablation)
     for factor, rows in comparable.items():
         figure = factor_figure(rows, factor, by="talker")
-        save_figure(figure, output / "figures" / figure_name(factor), overwrite=True)
+        save_figure(figure, output / "figures" / f"{figure_name(factor)}.png", overwrite=True)
     page = _page(means, ablation, comparable, effects, claims, command)
     contents = page, effects.to_csv(index=False), claims.to_csv(index=False)
     for name, content in zip(FILES, contents, strict=True):
         write_atomic(output / name, content.encode(), overwrite=True)
     return page
-
-
-def figure_name(factor: str) -> str:
-    """The file of the figure of a factor."""
-    return f"factor-{re.sub(r'[^a-z0-9]+', '-', factor.lower()).strip('-')}.png"
 
 
 def claims_table(claims: pd.DataFrame) -> str:
@@ -62,15 +57,14 @@ def claims_table(claims: pd.DataFrame) -> str:
     Args:
         claims: of :func:`minvae_pyro.ablation.effects.decide_claims`.
     """
-    talkers = list(dict.fromkeys(claims["talker"]))
-    lines = [_line(["claim", *(f"talker {talker}" for talker in talkers)]), _line(["---"] * (1 + len(talkers)))]
+    rows = []
     for (text, source), of_claim in claims.groupby(["claim", "source"], sort=False):
-        cells = [f"{text} ({source})" if source else str(text)]
-        for talker in talkers:
-            of_talker = of_claim[of_claim["talker"] == talker]
-            cells.append(f"**{verdict(list(of_talker['holds']))}**: {'; '.join(_against(of_talker))}")
-        lines.append(_line(cells))
-    return "\n".join(lines) + "\n"
+        row = {"claim": f"{text} ({source})" if source else str(text)}
+        for talker, rivals in of_claim.groupby("talker", sort=False):
+            row[f"talker {talker}"] = f"**{verdict(list(rivals['holds']))}**: {'; '.join(_against(rivals))}"
+        rows.append(row)
+    table = pd.DataFrame(rows).fillna("-")
+    return markdown(table, table.shape[1])
 
 
 def _against(comparisons: pd.DataFrame) -> list[str]:
@@ -108,14 +102,12 @@ def _page(
     if len(claims):
         text += ["", "## Claims", "", claims_table(claims).rstrip()]
     for factor, rows in comparable.items():
-        text += ["", f"## {factor.capitalize()}", "", f"![{factor}](figures/{figure_name(factor)})", ""]
+        text += ["", f"## {factor.capitalize()}", "", f"![{factor}](figures/{figure_name(factor)}.png)", ""]
         text.append(to_markdown(summary(rows, ["talker", column(factor)], SHOWN)).rstrip())
         changes = effects[effects["factor"] == factor] if len(effects) else effects
         if len(changes):
             text += ["", f"Changes against {ablation.reference[factor]}:", ""]
-            ordered = changes.sort_values(
-                "talker", key=lambda talker: talker.map(_place(means["talker"])), kind="stable"
-            )
+            ordered = pd.concat(changes[changes["talker"] == talker] for talker in dict.fromkeys(means["talker"]))
             text.append(to_markdown(ordered[["talker", *ordered.drop(columns=["talker", "factor"])]]).rstrip())
     if ablation.design != "one-at-a-time":
         factors = [column(factor) for factor in ablation.factors]
@@ -139,37 +131,20 @@ def _others(ablation: Ablation) -> str:
     return "averaged over the other factors" if ablation.design == "full" else "the other factors at their first levels"
 
 
-def _place(values: Iterable[object]) -> dict[object, int]:
-    """The place of each value in the order of first appearance."""
-    return {value: place for place, value in enumerate(dict.fromkeys(values))}
-
-
 def _wide(means: pd.DataFrame, ablation: Ablation, by: str) -> str:
     """Every combination by a property of the mixtures; a row for whatever there is more of."""
     factors = [column(factor) for factor in ablation.factors if means[column(factor)].nunique() > 1]
     combinations = means[factors].agg(", ".join, axis=1) if factors else pd.Series("all", means.index)
     found = summary(means.assign(combination=combinations, property=means[by]), ["talker", "combination", "property"])
-    values, kinds = sorted(found["property"].unique()), list(dict.fromkeys(found["combination"]))
-    scores = list(dict.fromkeys(found["metric"]))
-    rows, columns = (values, kinds) if len(values) > len(kinds) else (kinds, values)
-    across = "combination" if columns is kinds else "property"
-    named = ["talker", _PROPERTIES[by] if rows is values else ", ".join(_plain(factors))]
-    lines = [_line([*named, *_plain(columns)]), _line(["---"] * len(named) + ["--:"] * len(columns))]
-    for talker, of_talker in found.groupby("talker", sort=False):
-        for row in rows:
-            here = of_talker[of_talker["property" if across == "combination" else "combination"] == row]
-            cells = []
-            for value in columns:
-                cell = here[here[across] == value].set_index("metric")["mean"]
-                cells.append(" / ".join(quantity(score).text(cell[score]) for score in scores) if len(cell) else "-")
-            if any(cell != "-" for cell in cells):
-                lines.append(_line([str(talker), *_plain([row]), *cells]))
-    return " / ".join(quantity(score).label for score in scores) + "\n\n" + "\n".join(lines) + "\n"
-
-
-def _plain(values: Iterable[object]) -> list[str]:
-    return [f"{value:g}" if isinstance(value, float) else str(value).removeprefix("factor:") for value in values]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    found["text"] = [quantity(metric).text(mean) for metric, mean in zip(found["metric"], found["mean"], strict=True)]
+    cells = found.groupby(["talker", "combination", "property"])["text"].agg(" / ".join)
+    kinds, values = list(dict.fromkeys(found["combination"])), sorted(found["property"].unique())
+    long = len(values) > len(kinds)
+    rows, columns = (values, kinds) if long else (kinds, values)
+    index = pd.MultiIndex.from_product([dict.fromkeys(found["talker"]), rows])
+    wide = cells.unstack("combination" if long else "property").reindex(index=index, columns=columns)
+    table = wide.dropna(how="all").fillna("-").reset_index()
+    factors = [factor.removeprefix("factor:") for factor in factors]
+    table.columns = pd.Index(["talker", _PROPERTIES[by] if long else ", ".join(factors), *map(value_text, columns)])
+    labels = [quantity(metric).label for metric in dict.fromkeys(found["metric"])]
+    return f"{' / '.join(labels)}\n\n{markdown(table.map(value_text), 2)}"

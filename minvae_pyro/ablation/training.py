@@ -13,11 +13,10 @@ from typing import Any
 from minvae_pyro.checkpoints.checkpoint import checkpoint_file
 from minvae_pyro.corpora.manifest import read_manifest, read_stft
 from minvae_pyro.errors import UserError
+from minvae_pyro.evaluation.descriptions import parse
 from minvae_pyro.files import digest_of
 from minvae_pyro.training.configuration import as_plain, read_configuration
 from minvae_pyro.training.run import train
-
-_KEYS = ("config", "options", "after")
 
 # what a run does not depend on
 _IRRELEVANT = ("output", "resume", "device", "config", "credits")
@@ -46,18 +45,11 @@ class Training:
             described: ``config``, and perhaps ``options`` and ``after``.
 
         Raises:
-            UserError: it is no such mapping.
+            UserError: it is no mapping, or a key is missing, unknown or of another type.
         """
-        if not isinstance(described, Mapping) or not described.get("config"):
-            raise UserError(f"train must be a mapping such as {{config: min-vae, options: ...}}, not {described!r}.")
-        unknown = [str(key) for key in described if key not in _KEYS]
-        if unknown:
-            raise UserError(f"train: there is no key {', '.join(unknown)}. There are {', '.join(_KEYS)}.")
-        options, after = (described.get(key) or {} for key in ("options", "after"))
-        if not isinstance(options, Mapping) or not isinstance(after, Mapping):
-            raise UserError("train: options and after must be mappings, such as options: {epochs: 4}.")
-        before = {str(name): cls.from_description(one) for name, one in after.items()}
-        return cls(str(described["config"]), {str(key): value for key, value in options.items()}, before)
+        given = parse(described, "train", cls)
+        before = {str(name): cls.from_description(one) for name, one in (described.get("after") or {}).items()}
+        return cls(**{**given, "after": before})
 
     def check(self) -> None:
         """See that configuration, prepared features and checkpoints are there.
@@ -83,9 +75,9 @@ class Training:
     def fingerprint(self) -> str:
         """Letters that change with whatever decides the weights: configuration, checkpoints at the start, version."""
         starts = [digest_of(checkpoint_file(source)) for source in self._sources()]
-        told = {key: value for key, value in self._given.items() if key not in _IRRELEVANT}
-        told["data"] = {key: value for key, value in told["data"].items() if key != "workers"}
-        return hashlib.sha256(json.dumps([told, starts], sort_keys=True).encode()).hexdigest()[:16]
+        decisive = {key: value for key, value in self._given.items() if key not in _IRRELEVANT}
+        decisive["data"] = {key: value for key, value in decisive["data"].items() if key != "workers"}
+        return hashlib.sha256(json.dumps([decisive, starts], sort_keys=True).encode()).hexdigest()[:16]
 
     def run(self, folder: Path) -> Path:
         """Train, or continue, or find what was trained.

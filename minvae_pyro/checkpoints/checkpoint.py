@@ -54,12 +54,22 @@ class Checkpoint:
         Raises:
             UserError: there is no such device.
         """
-        try:
-            for module in (self.prior, self.guide, self.stft):
-                module.to(device)
-        except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts that it has it
-            raise UserError(f"cannot compute on {device} ({str(error).splitlines()[0]}): choose cpu.") from error
+        check_device(device)
+        for module in (self.prior, self.guide, self.stft):
+            module.to(device)
         return self
+
+
+def check_device(device: str | torch.device) -> None:
+    """See that tensors can be on a device.
+
+    Raises:
+        UserError: there is no such device.
+    """
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts that it has it
+        raise UserError(f"cannot compute on {device} ({str(error).splitlines()[0]}): choose cpu.") from error
 
 
 def save_checkpoint(

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minvae_pyro.cli.evaluate import add_running
+from minvae_pyro.cli.evaluate import add_running, run
 from minvae_pyro.files import check_folder
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from minvae_pyro.ablation.design import Ablation
     from minvae_pyro.evaluation.systems import System
 
@@ -56,37 +58,22 @@ def main(arguments: Sequence[str]) -> int:
 
     # What can be refused without torch is refused; only now wait for it.
     from minvae_pyro.ablation.design import read_ablation
-    from minvae_pyro.ablation.report import FILES, write_findings
-    from minvae_pyro.cli.progress import bar
-    from minvae_pyro.evaluation.experiment import TABLES, evaluate
+    from minvae_pyro.ablation.report import FILES, write_report
+    from minvae_pyro.evaluation.experiment import TABLES
     from minvae_pyro.evaluation.mixtures import read_mixtures
     from minvae_pyro.evaluation.report.page import write_html
 
     check_folder(given.output, (*TABLES, *FILES), overwrite=given.overwrite)
     mixtures = read_mixtures(given.mixtures)
     ablation = read_ablation(given.ablation)
-    try:
-        systems = _systems(ablation, given.output)
-        with bar("looking at files") as progress:
-            table = evaluate(
-                mixtures,
-                systems,
-                given.output,
-                workers=given.workers,
-                device=given.device,
-                sounds=not given.no_sounds,
-                overwrite=given.overwrite,
-                progress=progress,
-            )
-            progress("drawing", 0, 0)
-            command = f"minvae ablate {given.ablation} --mixtures {given.mixtures} --output {given.output}"
-            page = write_findings(table, ablation, given.output, command)
-            write_html(table, given.output, title=ablation.title, overwrite=given.overwrite)
-    except KeyboardInterrupt as interrupt:
-        raise KeyboardInterrupt(f"what is finished is in {given.output}, the same command goes on there") from interrupt
-    print(page)
-    print(f"report: {given.output / 'report.html'}")
-    return 0
+    command = f"minvae ablate {given.ablation} --mixtures {given.mixtures} --output {given.output}"
+
+    def write(table: pd.DataFrame) -> str:
+        page = write_report(table, ablation, given.output, command)
+        write_html(table, given.output, title=ablation.title, overwrite=given.overwrite)
+        return page
+
+    return run(given, mixtures, lambda: _systems(ablation, given.output), write)
 
 
 def _systems(ablation: Ablation, output: Path) -> list[System]:

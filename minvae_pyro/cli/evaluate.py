@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 _RESULTS = ("scores.parquet", "scores.csv", "summary.md", "summary.tex", "report.html")
-_TOLD = 10
+_NOTES = 10
 _RECIPE = ("clean", "noise", "snr", "count", "noise_types")
 
 
@@ -90,8 +91,6 @@ def main(arguments: Sequence[str]) -> int:
     _check(given)
 
     # What can be refused without torch is refused; only now wait for it.
-    from minvae_pyro.cli.progress import bar
-    from minvae_pyro.evaluation.experiment import evaluate
     from minvae_pyro.evaluation.report.summary import write_overview
 
     systems = _systems(given)
@@ -100,11 +99,38 @@ def main(arguments: Sequence[str]) -> int:
     if given.baseline not in (None, "input", *names):
         raise UserError(f"the baseline {given.baseline} is no system: choose input or one of {', '.join(names)}.")
     mixtures = _mixtures(given)
+    write = functools.partial(write_overview, output=given.output, baseline=given.baseline, overwrite=given.overwrite)
+    return run(given, mixtures, lambda: systems, write, estimates)
+
+
+def run(
+    given: argparse.Namespace,
+    mixtures: Sequence[Mixture],
+    systems: Callable[[], Sequence[System]],
+    write: Callable[[pd.DataFrame], str],
+    estimates: Mapping[str, str] | None = None,
+) -> int:
+    """Evaluate, write what ``write`` makes of the table, and print what it returns.
+
+    Args:
+        given: ``output`` and the options of :func:`add_running`.
+        mixtures: what is enhanced.
+        systems: makes the systems.
+        write: writes summaries and report.
+        estimates: folders of what other systems have made of the mixtures.
+
+    Raises:
+        KeyboardInterrupt: with what has become of the work.
+    """
+    from minvae_pyro.cli.progress import bar
+    from minvae_pyro.evaluation.experiment import evaluate
+
     try:
-        with bar("looking at files") as progress:
+        made = systems()
+        with bar("reading files") as progress:
             table = evaluate(
                 mixtures,
-                systems,
+                made,
                 given.output,
                 estimates=estimates,
                 workers=given.workers,
@@ -114,13 +140,12 @@ def main(arguments: Sequence[str]) -> int:
                 progress=progress,
             )
             progress("drawing", 0, 0)
-            summary = write_overview(table, given.output, baseline=given.baseline, overwrite=given.overwrite)
+            text = write(table)
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt(f"what is finished is in {given.output}, the same command goes on there") from interrupt
     for line in failures(table):
         print(line, file=sys.stderr)
-    print(summary)
-    print(f"\nreport: {given.output / 'report.html'}")
+    print(f"{text.rstrip()}\n\nreport: {given.output / 'report.html'}")
     return 0
 
 
@@ -131,8 +156,8 @@ def failures(table: pd.DataFrame) -> list[str]:
         table: of the experiment.
     """
     failed = table[table["si_sdr"].isna()].drop_duplicates(["id", "note"])
-    lines = [f"note: {row['id']} ({row['system']}): {row['note']}" for row in failed.head(_TOLD).to_dict("records")]
-    return lines + ([f"note: and {len(failed) - _TOLD} more, see scores.csv"] if len(failed) > _TOLD else [])
+    lines = [f"note: {row['id']} ({row['system']}): {row['note']}" for row in failed.head(_NOTES).to_dict("records")]
+    return lines + ([f"note: and {len(failed) - _NOTES} more, see scores.csv"] if len(failed) > _NOTES else [])
 
 
 def _check(given: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""Experiments: systems on mixtures, scored, in pieces that an interrupted run need not do again."""
+"""Experiments: systems on mixtures, scored, in jobs that an interrupted run need not do again."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from typing import Any
 import joblib  # type: ignore[import-untyped]
 import numpy as np
 import pandas as pd
-import torch
 
-from minvae_pyro.checkpoints.checkpoint import describe
+from minvae_pyro.checkpoints.checkpoint import check_device, describe
 from minvae_pyro.errors import UserError
 from minvae_pyro.evaluation.jobs import Job, mouth_of, mouths_folder, one_thread
 from minvae_pyro.evaluation.metrics import column
@@ -29,7 +28,7 @@ TABLES = ("scores.parquet", "scores.csv")
 """Files that hold the table of an experiment."""
 
 Progress = Callable[[str, int, int], None]
-"""Told what is being done, how many steps of it are done, and how many there are (0: nobody knows)."""
+"""Called with what is being done, how many steps of it are done, and how many there are (0: nobody knows)."""
 
 
 def evaluate(
@@ -61,7 +60,7 @@ def evaluate(
         device: where to compute.
         sounds: whether to keep them.
         overwrite: replace the table of an earlier experiment in the same folder.
-        progress: told how far the work is.
+        progress: called with how far the work is.
 
     Returns:
         A row for each system and mixture: first the mixtures as they are, as system ``input``, then ``systems``, then
@@ -81,12 +80,12 @@ def evaluate(
         make_folder(folder)
     report = progress or (lambda what, done, total: None)
     batches = [tuple(mixtures[first : first + BATCH]) for first in range(0, len(mixtures), BATCH)]
-    pieces = [Job(s, batch, output, device, sounds) for s in (None, *systems, *others) for batch in batches]
-    missing = [piece for piece in pieces if not piece.file.exists()]
+    jobs = [Job(s, batch, output, device, sounds) for s in (None, *systems, *others) for batch in batches]
+    missing = [job for job in jobs if not job.file.exists()]
     _read_mouths(missing, workers, report)
-    jobs = [joblib.delayed(Job.run)(piece) for piece in missing]
-    _side_by_side(jobs, workers, "enhancing and scoring", report, len(pieces))
-    table = _table([row for piece in pieces for row in piece.rows() or []], systems)
+    calls = [joblib.delayed(Job.run)(job) for job in missing]
+    _side_by_side(calls, workers, "enhancing and scoring", report, len(jobs))
+    table = _table([row for job in jobs for row in job.rows() or []], systems)
     for name, content in zip(TABLES, (table.to_parquet(index=False), table.to_csv(index=False).encode()), strict=True):
         write_atomic(output / name, content, overwrite=True)
     return table
@@ -115,10 +114,7 @@ def _check(
         raise UserError("there are no mixtures to evaluate on: give some.")
     if workers < 1:
         raise UserError(f"there must be at least 1 worker, not {workers}.")
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts that it has it
-        raise UserError(f"cannot compute on {device} ({str(error).splitlines()[0]}): choose cpu.") from error
+    check_device(device)
     check_distinct([*(system.name for system in systems), *(other.name for other in others)])
     for mixture in mixtures:
         if Path(mixture.id).name != mixture.id or mixture.id.startswith("."):
@@ -126,7 +122,7 @@ def _check(
     for system in systems:
         rate = describe(system.check().checkpoint)["stft"]["sample_rate"]
         if any(mixture.sample_rate != rate for mixture in mixtures):
-            raise UserError(f"system {system.name} hears {rate} Hz, which not all mixtures have: make them anew.")
+            raise UserError(f"system {system.name} needs {rate} Hz, which not all mixtures have: make them anew.")
     for other in others:
         check_name(other.name)
         if not any(other.file(mixture) for mixture in mixtures):
@@ -136,15 +132,15 @@ def _check(
             )
 
 
-def _read_mouths(pieces: Sequence[Job], workers: int, report: Progress) -> None:
-    """Read the mouths that pieces need, clip by clip; what cannot be read is told by the piece that needs it."""
+def _read_mouths(jobs: Sequence[Job], workers: int, report: Progress) -> None:
+    """Read the mouths that jobs need, clip by clip; the job that needs one that cannot be read notes it."""
     wanted: dict[Path, list[tuple[System, Mixture, Path]]] = {}
-    for piece in pieces:
-        if isinstance(piece.system, System):
-            for mixture in piece.mixtures:
-                wanted.setdefault(mixture.video or mixture.clip, []).append((piece.system, mixture, piece.output))
-    jobs = [joblib.delayed(_read_mouth)(needs) for needs in wanted.values()]
-    _side_by_side(jobs, workers, "reading mouths", report, len(jobs))
+    for job in jobs:
+        if isinstance(job.system, System):
+            for mixture in job.mixtures:
+                wanted.setdefault(mixture.video or mixture.clip, []).append((job.system, mixture, job.output))
+    calls = [joblib.delayed(_read_mouth)(needs) for needs in wanted.values()]
+    _side_by_side(calls, workers, "reading mouths", report, len(calls))
 
 
 def _read_mouth(needs: Sequence[tuple[System, Mixture, Path]]) -> None:
@@ -154,12 +150,12 @@ def _read_mouth(needs: Sequence[tuple[System, Mixture, Path]]) -> None:
             mouth_of(system, mixture, output, [])
 
 
-def _side_by_side(jobs: Sequence[Any], workers: int, what: str, report: Progress, total: int) -> None:
-    """Run jobs, the last of ``total`` of which the others are done already."""
+def _side_by_side(calls: Sequence[Any], workers: int, what: str, report: Progress, total: int) -> None:
+    """Make calls, the last of ``total`` of which the others are done already."""
     running = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch=workers)
-    done = total - len(jobs)
+    done = total - len(calls)
     report(what, done, total)
-    for _ in running(jobs):
+    for _ in running(calls):
         done += 1
         report(what, done, total)
 

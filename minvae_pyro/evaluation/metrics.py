@@ -35,6 +35,10 @@ class Quantity:
         rounded = round(value, self.digits) + 0.0
         return f"{rounded:{'+' if self.signed else ''}.{self.digits}f}"
 
+    def phrase(self, value: float) -> str:
+        """Title, value and unit."""
+        return f"{self.title} {self.text(value)} {self.unit}".rstrip()
+
 
 _SCORES = {
     "si_sdr": Quantity("SI-SDR", "dB"),

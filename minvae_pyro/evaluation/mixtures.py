@@ -30,7 +30,7 @@ class Mixture:
         noise_offset_samples: where the noise starts, at ``sample_rate``.
         snr_db: signal-to-noise ratio over the whole clip; NaN where nobody knows.
         sample_rate: in Hz, of the mixture.
-        video: where the mouth is seen, if not in ``clip``.
+        video: file that shows the mouth, if not in ``clip``.
         noise_type: kind of noise, if the name of its file does not say it.
         noisy: the mixture itself, where it is recorded already.
     """
@@ -98,9 +98,8 @@ def read_mixtures(path: str | os.PathLike[str]) -> list[Mixture]:
         UserError: missing file, column or recording, an entry that is no number, or an id that occurs twice.
     """
     path = Path(path)
-    names = ("id", "clip", "noise", "noisy", "video", "noise_type")
     try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(names, str))
+        table = pd.read_csv(path, dtype=str).fillna("")
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist: give a table of mixtures (CSV).") from error
     except (OSError, ValueError) as error:
@@ -112,14 +111,13 @@ def read_mixtures(path: str | os.PathLike[str]) -> list[Mixture]:
         raise UserError(f"{path} lacks the columns {', '.join(missing)}: it needs {', '.join(needed)}.")
     if table["id"].duplicated().any():
         raise UserError(f"{path} has the id {table['id'][table['id'].duplicated()].iloc[0]} twice: ids are unique.")
-    make = _recorded if recorded else _mixture
-    return [_checked(path, line, row, make) for line, row in enumerate(table.to_dict("records"), start=2)]
+    return [_checked(path, line, row, recorded) for line, row in enumerate(table.to_dict("records"), start=2)]
 
 
-def _checked(path: Path, line: int, row: dict[Any, Any], make: Any) -> Mixture:
+def _checked(path: Path, line: int, row: dict[Any, str], recorded: bool) -> Mixture:
     try:
-        mixture: Mixture = make(path.parent, row)
-    except (TypeError, ValueError) as error:
+        mixture = _mixture(path.parent, row, recorded)
+    except (OverflowError, ValueError) as error:
         raise UserError(f"{path}, line {line}: an entry is missing or is no number.") from error
     for recording in mixture.files:
         if not recording.is_file():
@@ -127,31 +125,20 @@ def _checked(path: Path, line: int, row: dict[Any, Any], make: Any) -> Mixture:
     return mixture
 
 
-def _mixture(folder: Path, row: dict[Any, Any]) -> Mixture:
-    snr_db = float(row["snr_db"])
-    if not math.isfinite(snr_db):
+def _mixture(folder: Path, row: dict[Any, str], recorded: bool) -> Mixture:
+    """The mixture of a line; ValueError where an entry is missing or is no number."""
+    if not all(row[column] for column in (_RECORDED if recorded else _COLUMNS)):
+        raise ValueError("an entry is missing")
+    video, noise, snr_db = row.get("video"), row.get("noise", ""), float(row.get("snr_db") or math.nan)
+    if not recorded and not math.isfinite(snr_db):
         raise ValueError("no ratio")
-    clip, noise = folder / row["clip"], folder / row["noise"]
-    return Mixture(_name(row["id"]), clip, noise, int(row["noise_offset_samples"]), snr_db, **_optional(folder, row))
-
-
-def _recorded(folder: Path, row: dict[Any, Any]) -> Mixture:
-    noise, snr_db = Path(_text(row, "noise") or "unknown"), float(row.get("snr_db", math.nan))
-    given = {**_optional(folder, row), "noisy": folder / row["noisy"]}
-    return Mixture(_name(row["id"]), folder / row["clip"], noise, 0, snr_db, **given)
-
-
-def _optional(folder: Path, row: dict[Any, Any]) -> dict[str, Any]:
-    video = _text(row, "video")
-    return {"video": folder / video if video else None, "noise_type": _text(row, "noise_type")}
-
-
-def _name(entry: Any) -> str:
-    if not isinstance(entry, str):
-        raise TypeError("no name")
-    return entry
-
-
-def _text(row: dict[Any, Any], column: str) -> str:
-    entry = row.get(column)
-    return entry if isinstance(entry, str) else ""
+    return Mixture(
+        row["id"],
+        folder / row["clip"],
+        Path(noise or "unknown") if recorded else folder / noise,
+        0 if recorded else int(float(row["noise_offset_samples"])),
+        snr_db,
+        video=folder / video if video else None,
+        noise_type=row.get("noise_type", ""),
+        noisy=folder / row["noisy"] if recorded else None,
+    )

@@ -81,7 +81,7 @@ def write_mixtures(path: str | os.PathLike[str], mixtures: Sequence[Mixture], *,
     """Write the table that :func:`minvae_pyro.evaluation.mixtures.read_mixtures` reads.
 
     Args:
-        path: CSV file; recordings are written as seen from its folder.
+        path: CSV file; recordings are written relative to its folder.
         mixtures: all to be mixed, or all recorded already.
         overwrite: replace a file that holds anything else.
 
@@ -94,17 +94,17 @@ def write_mixtures(path: str | os.PathLike[str], mixtures: Sequence[Mixture], *,
     if len(recorded) > 1:
         raise ValueError("mixtures that are recorded already need a table of their own")
 
-    def seen_from_there(file: Path | None) -> str:
+    def relative(file: Path | None) -> str:
         return "" if file is None else Path(os.path.relpath(file, path.parent)).as_posix()
 
     rows = [
-        {"id": mixture.id, "clip": seen_from_there(mixture.clip)}
+        {"id": mixture.id, "clip": relative(mixture.clip)}
         | (
-            {"noisy": seen_from_there(mixture.noisy), "noise": str(mixture.noise)}
+            {"noisy": relative(mixture.noisy), "noise": str(mixture.noise)}
             if mixture.noisy is not None
-            else {"noise": seen_from_there(mixture.noise), "noise_offset_samples": mixture.noise_offset_samples}
+            else {"noise": relative(mixture.noise), "noise_offset_samples": mixture.noise_offset_samples}
         )
-        | {"snr_db": mixture.snr_db, "video": seen_from_there(mixture.video), "noise_type": mixture.noise_type}
+        | {"snr_db": mixture.snr_db, "video": relative(mixture.video), "noise_type": mixture.noise_type}
         for mixture in mixtures
     ]
     content = pd.DataFrame(rows).to_csv(index=False).encode()

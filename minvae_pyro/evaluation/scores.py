@@ -5,8 +5,9 @@ PESQ: ITU-T P.862.1 (narrow-band) and P.862.2 (wide-band). STOI: Taal et al., IE
 Taal, IEEE/ACM TASLP 24(11), 2016.
 """
 
+import math
 import warnings
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 import numpy as np
 import pesq as pesq_library
@@ -23,7 +24,7 @@ METRICS = ("si_sdr", "si_sir", "si_sar", "pesq", "pesq_nb", "stoi", "estoi")
 
 _PESQ_RATE = 16000  # Hz, the only rate of wide-band PESQ
 # The reference code of P.862 keeps a table of 50 utterances and overruns it without a check. An utterance
-# and the pause after it last 0.4 s at least, so that 20 s are safe; 30 s were seen to end the process.
+# and the pause after it last 0.4 s at least, so that 20 s are safe; 30 s have ended the process.
 _PESQ_SECONDS = 20.0
 _STOI_SECONDS = 0.4  # 30 frames; pystoi fails on less than one
 
@@ -116,7 +117,7 @@ def scores(clean: Tensor, estimate: Tensor, sample_rate: int, noise: Tensor | No
     Args:
         clean: (samples,).
         estimate: (samples,), aligned with ``clean``.
-        sample_rate: in Hz. PESQ hears both at 16 kHz, whatever the rate.
+        sample_rate: in Hz. PESQ gets both at 16 kHz, whatever the rate.
         noise: (samples,), what was added to ``clean``; without it there is no SI-SIR and no SI-SAR.
 
     Returns:
@@ -152,17 +153,7 @@ def scores(clean: Tensor, estimate: Tensor, sample_rate: int, noise: Tensor | No
 
 def undefined(note: str) -> Scores:
     """Scores of what cannot be scored: NaN, and the reason."""
-    nan = float("nan")
-    return {
-        "si_sdr": nan,
-        "si_sir": nan,
-        "si_sar": nan,
-        "pesq": nan,
-        "pesq_nb": nan,
-        "stoi": nan,
-        "estoi": nan,
-        "note": note,
-    }
+    return cast(Scores, {**dict.fromkeys(METRICS, math.nan), "note": note})
 
 
 def _pesq(clean: NDArray[Any], estimate: NDArray[Any], sample_rate: int) -> tuple[float, float, str]:

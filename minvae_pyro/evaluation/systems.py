@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -19,6 +19,7 @@ from minvae_pyro.audio.files import read_sound
 from minvae_pyro.checkpoints.checkpoint import describe
 from minvae_pyro.enhancement.batch import Estimate
 from minvae_pyro.errors import UserError
+from minvae_pyro.evaluation.descriptions import parse, read_yaml
 from minvae_pyro.evaluation.mixtures import Mixture
 from minvae_pyro.evaluation.videos import make_video
 from minvae_pyro.guides import UtteranceGuide
@@ -34,9 +35,6 @@ INPUT = "input"
 
 CLEAN = "clean"
 """Name under which the clean sounds are kept."""
-
-_SETTINGS = tuple(field.name for field in fields(Settings))
-_KEYS = ("checkpoint", "video", "seed", *_SETTINGS)
 
 
 @dataclass(frozen=True)
@@ -61,33 +59,21 @@ class System:
     factors: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def from_description(
-        cls, name: str, description: Mapping[str, Any], factors: Mapping[str, str] | None = None
-    ) -> System:
+    def from_description(cls, name: str, description: Any, factors: Mapping[str, str] | None = None) -> System:
         """The system that a mapping describes, checked.
 
         Args:
             name: of the system.
-            description: ``checkpoint``, and perhaps ``video``, ``seed`` and settings; None means left out.
+            description: a mapping with ``checkpoint``, and perhaps ``video``, ``seed`` and settings; None means left
+                out.
             factors: see the attribute.
 
         Raises:
-            UserError: as :meth:`check`, or a key that there is not.
+            UserError: as :meth:`check`, or a key that is unknown, missing, or of another type.
         """
-        given = {key: value for key, value in description.items() if value is not None}
-        unknown = [str(key) for key in given if key not in _KEYS]
-        if unknown:
-            raise UserError(f"system {name}: there is no key {', '.join(unknown)}. There are {', '.join(_KEYS)}.")
-        if "checkpoint" not in given:
-            raise UserError(f"system {name}: key checkpoint is missing: give a shipped name or a .safetensors file.")
-        return cls(
-            name,
-            str(given["checkpoint"]),
-            {key: given[key] for key in _SETTINGS if key in given},
-            given.get("video", "right"),
-            given.get("seed", 0),
-            dict(factors or {}),
-        ).check()
+        given = parse(description, f"system {name}", cls, Settings, skip=("name", "settings", "factors"))
+        own = {key: given.pop(key) for key in ("checkpoint", "video", "seed") if key in given}
+        return cls(name=name, settings=given, factors=dict(factors or {}), **own).check()
 
     def check(self) -> System:
         """See that everything that is named is there.
@@ -96,7 +82,7 @@ class System:
             This system.
 
         Raises:
-            UserError: a name, checkpoint, setting or video that cannot be used, told with system and key.
+            UserError: a name, checkpoint, setting or video that cannot be used; the message names system and key.
         """
         check_name(self.name)
         self._try("checkpoint", describe, self.checkpoint)
@@ -104,8 +90,6 @@ class System:
             if key in _CHECKS:
                 self._try(key, _CHECKS[key], value)
         self._try("settings", Settings.choose, self.settings)
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
-            raise UserError(f"system {self.name}, seed: {self.seed!r} is no whole number.")
         return self
 
     def _try(self, key: str, check: Callable[[Any], Any], value: Any) -> None:
@@ -152,21 +136,18 @@ def read_systems(path: str | os.PathLike[str]) -> list[System]:
         deaf to the mouth: {checkpoint: min-vae, video: absent, engine: fast, seed: 1}
 
     Args:
-        path: the file. Checkpoints in it are shipped names, or files as seen from the current folder.
+        path: the file. Checkpoints in it are shipped names, or files relative to the current folder.
 
     Raises:
-        UserError: no such file, no mapping, or a system that cannot be used, told with system and key.
+        UserError: no such file, no mapping, or a system that cannot be used; the message names system and key.
     """
-    try:
-        described = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"cannot read the systems of {path}: {' '.join(str(error).split())}") from error
+    described = read_yaml(path, "systems of")
     if not isinstance(described, dict) or not described:
         raise UserError(f"{path} must map names of systems to descriptions, such as `ours: {{checkpoint: min-vae}}`.")
-    for name, description in described.items():
-        if not isinstance(description, dict):
-            raise UserError(f"{path}, system {name}: a description is a mapping, such as {{checkpoint: min-vae}}.")
-    return [System.from_description(str(name), description) for name, description in described.items()]
+    try:
+        return [System.from_description(str(name), description) for name, description in described.items()]
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def check_distinct(names: Iterable[str]) -> None:
@@ -175,11 +156,9 @@ def check_distinct(names: Iterable[str]) -> None:
     Raises:
         UserError: they do.
     """
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
+    for name, count in Counter(names).items():
+        if count > 1:
             raise UserError(f"there are two systems {name}: give each a name of its own, NAME=...")
-        seen.add(name)
 
 
 def _described(value: Any) -> Description:
@@ -222,7 +201,7 @@ class Estimates:
         Args:
             mixture: which.
             noisy: (samples,) the mixture.
-            notes: told where the end was cut, or filled with silence.
+            notes: gets a line where the end was cut, or filled with silence.
 
         Raises:
             UserError: there is none, it cannot be read, or it is off by more than a twentieth of a second.

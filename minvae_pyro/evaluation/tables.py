@@ -1,4 +1,4 @@
-"""From scores to tables: means with intervals, and paired comparisons with a baseline.
+"""From scores to tables of numbers: means with intervals, and paired comparisons with a baseline.
 
 Both work on the table of an experiment, a row for each system and mixture (see
 :func:`minvae_pyro.evaluation.experiment.evaluate`). What is sampled are mixtures: those that any experiment is run on
@@ -16,20 +16,13 @@ import pandas as pd
 
 from minvae_pyro.errors import UserError
 from minvae_pyro.evaluation.metrics import GAINS
-from minvae_pyro.evaluation.report.markup import to_latex, to_markdown
-from minvae_pyro.evaluation.statistics import CONFIDENCE, RESAMPLES, bootstrap_mean, holm, signed_rank
-
-__all__ = ["by_mixture", "check_columns", "paired", "summary", "to_latex", "to_markdown", "values_in_order"]
+from minvae_pyro.evaluation.statistics import bootstrap_mean, holm, signed_rank
 
 
 def summary(
     table: pd.DataFrame,
     by: Sequence[str] = ("system",),
     metrics: Sequence[str] = GAINS,
-    *,
-    confidence: float = CONFIDENCE,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
 ) -> pd.DataFrame:
     """Means over mixtures with bootstrap intervals.
 
@@ -40,9 +33,6 @@ def summary(
         table: of an experiment.
         by: columns that make the groups, in the order of the table.
         metrics: columns of numbers.
-        confidence: of the intervals.
-        resamples: of the bootstrap.
-        seed: of the bootstrap.
 
     Returns:
         A row for each group and metric: the columns ``by``, then metric, mean, low, high, count (of mixtures),
@@ -53,18 +43,14 @@ def summary(
 
     Example:
         >>> table = pd.DataFrame({"id": ["a", "b"], "system": ["ours", "ours"], "si_sdr_gain": [4.0, 6.0]})
-        >>> print(to_markdown(summary(table, metrics=["si_sdr_gain"])))
-        | system | mixtures | SI-SDR gain (dB) |
-        | --- | --: | --: |
-        | ours | 2 | +5.00 (+4.00 to +6.00) |
-        <BLANKLINE>
+        >>> summary(table, metrics=["si_sdr_gain"])[["system", "mean", "low", "high", "count"]].to_numpy().tolist()
+        [['ours', 5.0, 4.0, 6.0, 2]]
     """
     check_columns(table, ["id", *by, *metrics])
     rows = []
     for key, group in _groups(table, by):
         for metric in metrics:
-            mean = bootstrap_mean(by_mixture(group, metric), confidence=confidence, resamples=resamples, seed=seed)
-            values = asdict(mean)
+            values = asdict(bootstrap_mean(by_mixture(group, metric)))
             rows.append({**key, "metric": metric, "mean": values.pop("value"), **values})
     return pd.DataFrame(rows, columns=[*by, "metric", "mean", "low", "high", "count", "missing"])
 
@@ -76,9 +62,6 @@ def paired(
     *,
     of: str = "system",
     by: Sequence[str] = (),
-    confidence: float = CONFIDENCE,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
 ) -> pd.DataFrame:
     """Differences to a baseline on the same mixtures, with bootstrap intervals and Wilcoxon's signed-rank test.
 
@@ -89,9 +72,6 @@ def paired(
         of: the column of what is compared; systems, or levels of a factor. Several rows of a mixture are averaged
             first, so that in a full design the differences between levels are main effects.
         by: columns that make groups, each compared on its own.
-        confidence: of the intervals.
-        resamples: of the bootstrap.
-        seed: of the bootstrap.
 
     Returns:
         A row for each group, other system and metric: the columns ``by``, then ``of``, metric, difference (mean, above
@@ -115,7 +95,7 @@ def paired(
             for metric in metrics:
                 # of all mixtures of either; the difference to nothing is missing
                 differences = by_mixture(other, metric) - by_mixture(reference, metric)
-                mean = bootstrap_mean(differences, confidence=confidence, resamples=resamples, seed=seed)
+                mean = bootstrap_mean(differences)
                 finite = differences[np.isfinite(differences)]
                 rows.append(
                     {

@@ -3,10 +3,17 @@
 All take the table of an experiment (see :func:`minvae_pyro.evaluation.experiment.evaluate`). Points are means over
 mixtures, bars their 95 % bootstrap intervals. The mixtures as they are, system ``input``, are left out: what is gained
 over them is shown.
+
+Matplotlib draws them by itself. Seaborn's ``catplot`` makes its figures in pyplot, whose state all threads share; its
+``boxplot`` (0.13) passes an argument that Matplotlib deprecates since 3.11 and drops in 3.13; and its ``pointplot`` on
+axes of our own, with the intervals of the tables, takes as many lines as the error bars here. What is long here it does
+not spare: names of ticks, the legend above the panels, a line for each mixture.
 """
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -31,6 +38,10 @@ def figures_of(table: pd.DataFrame) -> Iterator[tuple[str, str, Callable[[pd.Dat
     Args:
         table: of the experiment.
     """
+    for column in map(str, table):
+        if column.startswith("factor:") and table[column].nunique() > 1:
+            factor = column.removeprefix("factor:")
+            yield figure_name(factor), f"Levels of {factor}", functools.partial(factor_figure, factor=factor)
     if table["snr_db"].nunique() > 1:
         yield "gain-per-snr", "Gain per signal-to-noise ratio of the input", gain_per_snr_figure
     if table["noise"].nunique() > 1:
@@ -38,13 +49,17 @@ def figures_of(table: pd.DataFrame) -> Iterator[tuple[str, str, Callable[[pd.Dat
     yield "gain-over-mixtures", "Gain over mixtures: quartiles, median (line) and mean (diamond)", box_figure
 
 
-def gain_per_snr_figure(table: pd.DataFrame, metrics: Sequence[str] = GAINS, *, of: str = "system") -> Figure:
+def figure_name(factor: str) -> str:
+    """The name of the file of the figure of a factor, without its suffix."""
+    return f"factor-{re.sub(r'[^a-z0-9]+', '-', factor.lower()).strip('-')}"
+
+
+def gain_per_snr_figure(table: pd.DataFrame, metrics: Sequence[str] = GAINS) -> Figure:
     """Draw gains per signal-to-noise ratio of the input: a panel for each metric, a line for each system.
 
     Args:
         table: of an experiment.
         metrics: columns of numbers.
-        of: the column that the lines tell apart.
 
     Returns:
         The figure, to be saved by :func:`minvae_pyro.plots.save_figure`.
@@ -52,18 +67,18 @@ def gain_per_snr_figure(table: pd.DataFrame, metrics: Sequence[str] = GAINS, *, 
     Raises:
         UserError: the table lacks a column, or systems.
     """
-    return _lines(_enhanced(table), "snr_db", metrics, of, "signal-to-noise ratio of the input")
+    return _lines(_enhanced(table), "snr_db", metrics, "system", "signal-to-noise ratio of the input")
 
 
-def gain_per_noise_figure(table: pd.DataFrame, metrics: Sequence[str] = GAINS, *, of: str = "system") -> Figure:
+def gain_per_noise_figure(table: pd.DataFrame, metrics: Sequence[str] = GAINS) -> Figure:
     """Draw gains per type of noise: a panel for each metric, a point for each system.
 
     Arguments and errors as for :func:`gain_per_snr_figure`.
     """
-    return _lines(_enhanced(table), "noise", metrics, of, "noise")
+    return _lines(_enhanced(table), "noise", metrics, "system", "noise")
 
 
-def box_figure(table: pd.DataFrame, metrics: Sequence[str] = GAINS, *, of: str = "system") -> Figure:
+def box_figure(table: pd.DataFrame, metrics: Sequence[str] = GAINS) -> Figure:
     """Draw how scores are spread over mixtures: a panel for each metric, a box for each system.
 
     A box reaches from the lower to the upper quartile with a line at the median, whiskers to the last mixture within
@@ -72,12 +87,12 @@ def box_figure(table: pd.DataFrame, metrics: Sequence[str] = GAINS, *, of: str =
     Arguments and errors as for :func:`gain_per_snr_figure`.
     """
     table = _enhanced(table)
-    check_columns(table, ["id", of, *metrics])
-    names = values_in_order(table, of)
+    check_columns(table, ["id", "system", *metrics])
+    names = values_in_order(table, "system")
     figure = Figure(figsize=(10, 1.0 + 0.32 * len(names)), layout="constrained")
     grid = figure.subplots(1, len(metrics), squeeze=False, sharey=True)[0]
     for metric, axes in zip(metrics, grid, strict=True):
-        values = [by_mixture(table[table[of] == name], metric).dropna() for name in names]
+        values = [by_mixture(table[table["system"] == name], metric).dropna() for name in names]
         boxes = axes.boxplot(
             values,
             orientation="horizontal",
@@ -93,7 +108,7 @@ def box_figure(table: pd.DataFrame, metrics: Sequence[str] = GAINS, *, of: str =
         _zero_line(axes, metric, vertical=True)
         axes.set_xlabel(quantity(metric).label)
         axes.grid(axis="x", alpha=0.3)
-    grid[0].set_yticks(range(1, len(names) + 1), [_shown(of, name) for name in names])
+    grid[0].set_yticks(range(1, len(names) + 1), names)
     grid[0].invert_yaxis()
     return figure
 

@@ -1,10 +1,10 @@
-"""Tables as text: Markdown for a page, LaTeX for a paper."""
+"""Tables as text: Markdown for a page (pandas with tabulate), LaTeX for a paper (pandas with Jinja)."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,15 +13,6 @@ import pandas as pd
 from minvae_pyro.evaluation.metrics import quantity
 
 _NUMBERS = {"metric", "mean", "difference", "low", "high", "count", "missing", "better", "p", "p_holm"}
-_LATEX = str.maketrans(
-    {
-        "\\": r"\textbackslash{}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        **{character: f"\\{character}" for character in "&%$#_{}"},
-    }
-)
-
 _SIGNED = re.compile(r"(?<![\w.-])([+-]\d+(?:\.\d+)?)")
 
 
@@ -40,7 +31,7 @@ def laid_out(result: pd.DataFrame) -> pd.DataFrame:
     headings = {metric: _metric_heading(str(metric), comparison) for metric in dict.fromkeys(result["metric"])}
     rows: list[dict[str, str]] = []
     for _, part in result.groupby(groups, sort=False, dropna=False) if groups else [((), result)]:
-        row = {_heading(column): _cell(part.iloc[0][column]) for column in groups}
+        row = {_heading(column): value_text(part.iloc[0][column]) for column in groups}
         total = int((part["count"] + part["missing"]).max())
         row["mixtures"] = str(total)
         for entry in part.to_dict("records"):
@@ -53,27 +44,27 @@ def laid_out(result: pd.DataFrame) -> pd.DataFrame:
 def to_markdown(result: pd.DataFrame) -> str:
     """A summary or comparison as a Markdown table; numbers are aligned to the right."""
     table = laid_out(result)
-    names = _names(table)
-    rule = ["---" if column in names else "--:" for column in table]
-    rows = [[str(cell).replace("|", r"\|") for cell in row] for row in _rows(table)]
-    return "".join(f"| {' | '.join(row)} |\n" for row in [rows[0], rule, *rows[1:]])
+    return markdown(table, list(table).index("mixtures"))
+
+
+def markdown(table: pd.DataFrame, names: int) -> str:
+    """Text as a Markdown table.
+
+    Args:
+        table: of text.
+        names: how many columns at the left are names, aligned to the left; all others are aligned to the right.
+    """
+    escaped = table.map(_no_bar).rename(columns=_no_bar)  # tabulate lets a bar in a cell end the cell
+    align = ["left"] * names + ["right"] * (table.shape[1] - names)
+    return f"{escaped.to_markdown(index=False, disable_numparse=True, colalign=align)}\n"
 
 
 def to_latex(result: pd.DataFrame) -> str:
     """A summary or comparison as a LaTeX table (package booktabs)."""
     table = laid_out(result)
-    names = _names(table)
-    header, *rows = (_latex_row(row) for row in _rows(table))
-    lines = [
-        rf"\begin{{tabular}}{{{''.join('l' if column in names else 'r' for column in table)}}}",
-        r"\toprule",
-        header,
-        r"\midrule",
-        *rows,
-        r"\bottomrule",
-        r"\end{tabular}",
-    ]
-    return "\n".join(lines) + "\n"
+    names = list(table).index("mixtures")
+    style = table.style.hide(axis="index").format(_latex_numbers, escape="latex").format_index(escape="latex", axis=1)
+    return str(style.to_latex(hrules=True, column_format="l" * names + "r" * (table.shape[1] - names)))
 
 
 def p_text(p: float) -> str:
@@ -81,6 +72,13 @@ def p_text(p: float) -> str:
     if math.isnan(p):
         return "no test"
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def value_text(value: object) -> str:
+    """A value of a column that makes groups, such as a name or a ratio in dB."""
+    if isinstance(value, float):
+        return "-" if math.isnan(value) else f"{value:g}"
+    return str(value)
 
 
 def _entry(entry: Mapping[Any, Any], comparison: bool, total: int) -> str:
@@ -107,24 +105,10 @@ def _heading(column: str) -> str:
     return {"snr_db": "SNR (dB)"}.get(column, column.removeprefix("factor:").replace("_", " "))
 
 
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return "-" if math.isnan(value) else f"{value:g}"
-    return str(value)
+def _no_bar(text: str) -> str:
+    return text.replace("|", r"\|")
 
 
-def _names(table: pd.DataFrame) -> list[str]:
-    """Headings of the columns before that of the number of mixtures: names, not numbers."""
-    headings = [str(column) for column in table]
-    return headings[: headings.index("mixtures")]
-
-
-def _rows(table: pd.DataFrame) -> list[list[Any]]:
-    """The headings, then the rows."""
-    return [list(table), *(list(row) for row in table.itertuples(index=False, name=None))]
-
-
-def _latex_row(cells: Sequence[object]) -> str:
-    escaped = (str(cell).translate(_LATEX).replace("<", "$<$") for cell in cells)
-    # a hyphen is no minus
-    return " & ".join(_SIGNED.sub(r"$\1$", text) for text in escaped) + r" \\"
+def _latex_numbers(text: object) -> str:
+    """Signs in mathematics: a hyphen is no minus, and text has no less-than in every encoding of LaTeX."""
+    return _SIGNED.sub(r"$\1$", str(text).replace("<", "$<$"))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import base64
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Hashable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,13 @@ import jinja2
 import pandas as pd
 from matplotlib.figure import Figure
 
-from minvae_pyro.errors import UserError
-from minvae_pyro.evaluation.metrics import GAINS, quantity
-from minvae_pyro.evaluation.report.figures import factor_figure, figures_of
-from minvae_pyro.evaluation.report.markup import laid_out
+from minvae_pyro.evaluation.metrics import quantity
+from minvae_pyro.evaluation.report.figures import figures_of
+from minvae_pyro.evaluation.report.markup import laid_out, value_text
 from minvae_pyro.evaluation.report.players import listening_rows
+from minvae_pyro.evaluation.report.results import Results, summarise
 from minvae_pyro.evaluation.systems import INPUT
-from minvae_pyro.evaluation.tables import paired, summary, values_in_order
+from minvae_pyro.evaluation.tables import values_in_order
 from minvae_pyro.files import write_atomic
 from minvae_pyro.plots.style import drawn
 
@@ -29,8 +28,6 @@ NAME = "report.html"
 MOST_LISTENED = 200
 """Mixtures that have players; of more, as many are spread evenly over the table."""
 
-_SPLITS = {"talker": "talker", "snr_db": "signal-to-noise ratio", "noise": "noise"}
-_FURTHER = ("audio_responsibility", "real_time_factor")
 _SCORES = ("si_sdr", "pesq", "estoi")
 
 
@@ -39,7 +36,7 @@ def write_html(
     output: Path,
     *,
     title: str = "Evaluation",
-    baseline: str | None = None,
+    results: Results | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write the report of an experiment: summaries, comparisons, figures, and players with filters.
@@ -51,19 +48,18 @@ def write_html(
         table: of the experiment, see :func:`minvae_pyro.evaluation.experiment.evaluate`; levels of factors are drawn.
         output: folder of the experiment.
         title: of the page.
-        baseline: system that the others are compared with; the first one when omitted.
+        results: of :func:`minvae_pyro.evaluation.report.results.summarise`, where they are known already.
         overwrite: replace a page that exists.
 
     Returns:
         The page.
 
     Raises:
-        UserError: a table without systems, no such baseline, or the page exists or cannot be written.
+        UserError: a table without systems, or the page exists or cannot be written.
     """
-    systems = [str(name) for name in values_in_order(table, "system") if name != INPUT]
-    if not systems:
-        raise UserError("there is nothing to report but the input: evaluate at least one system.")
+    results = results or summarise(table)
     ours = table[table["system"] != INPUT]
+    systems = [str(name) for name in values_in_order(ours, "system")]
     ids = [str(name) for name in values_in_order(table, "id")]
     shown = ids if len(ids) <= MOST_LISTENED else [ids[len(ids) * n // MOST_LISTENED] for n in range(MOST_LISTENED)]
     content = {
@@ -71,9 +67,11 @@ def write_html(
         "mixtures": len(ids),
         "systems": [INPUT, *systems],
         "input": _scores_of_input(table),
-        "summaries": _summaries(ours),
-        "comparison": _comparison(table, systems, baseline),
-        "figures": [{"caption": caption, "source": _embedded(draw())} for caption, draw in _figures(ours)],
+        "gains": _cells(results.gains),
+        "splits": {name: _cells(split) for name, split in results.splits.items()},
+        "baseline": results.baseline,
+        "comparison": _cells(results.comparison) if len(results.comparison) else None,
+        "figures": [{"caption": caption, "source": _embedded(draw(ours))} for _, caption, draw in figures_of(ours)],
         "failures": _failures(table),
         "filters": [
             {"name": "snr", "label": "SNR", "unit": " dB", "values": _choices(table, "snr_db")},
@@ -87,35 +85,6 @@ def write_html(
     return write_atomic(output / NAME, page.render(content).encode(), overwrite=overwrite)
 
 
-def _summaries(ours: pd.DataFrame) -> list[dict[str, Any]]:
-    """Tables of means: over everything, then split by what differs between mixtures."""
-    metrics = [*GAINS, *(metric for metric in _FURTHER if metric in ours and ours[metric].notna().any())]
-    tables = [{"caption": "All mixtures", "table": _cells(summary(ours, ["system"], metrics))}]
-    for column, text in _SPLITS.items():
-        if ours[column].nunique() > 1:
-            tables.append({"caption": f"By {text}", "table": _cells(summary(ours, [column, "system"], GAINS))})
-    return tables
-
-
-def _comparison(table: pd.DataFrame, systems: Sequence[str], baseline: str | None) -> dict[str, Any] | None:
-    chosen = systems[0] if baseline is None else baseline
-    others = table if chosen == INPUT else table[table["system"] != INPUT]
-    compared = paired(others, chosen)
-    return {"baseline": chosen, "table": _cells(compared)} if len(compared) else None
-
-
-def _figures(ours: pd.DataFrame) -> list[tuple[str, Callable[[], Figure]]]:
-    """What can be drawn of these systems, with captions."""
-    found: list[tuple[str, Callable[[], Figure]]] = []
-    for column in ours:
-        factor = str(column).removeprefix("factor:")
-        if str(column).startswith("factor:") and ours[column].nunique() > 1:
-            found.append((f"Levels of {factor}", functools.partial(factor_figure, ours, factor)))
-    for _, caption, draw in figures_of(ours):
-        found.append((caption, functools.partial(draw, ours)))
-    return found
-
-
 def _embedded(figure: Figure) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(drawn(figure, 'svg')).decode()}"
 
@@ -123,19 +92,14 @@ def _embedded(figure: Figure) -> str:
 def _scores_of_input(table: pd.DataFrame) -> list[str]:
     """Scores of the mixtures as they are, in words."""
     before = table[table["system"] == INPUT]
-    means = {metric: before[metric].mean() for metric in _SCORES if before[metric].notna().any()}
-    shown = [(quantity(metric), mean) for metric, mean in means.items()]
-    return [f"{score.title} {score.text(mean)} {score.unit}".strip() for score, mean in shown]
+    return [quantity(metric).phrase(before[metric].mean()) for metric in _SCORES if before[metric].notna().any()]
 
 
-def _failures(table: pd.DataFrame) -> list[dict[str, str]]:
+def _failures(table: pd.DataFrame) -> list[dict[Hashable, Any]]:
     """Rows that lack a score, and what is known of why."""
     lacking = table[table[list(_SCORES)].isna().any(axis=1)]
     notes = lacking["note"].fillna("").replace("", "no reason is known")
-    return [
-        {"system": system, "id": name, "note": note}
-        for system, name, note in zip(lacking["system"], lacking["id"], notes, strict=True)
-    ]
+    return lacking.assign(note=notes)[["system", "id", "note"]].to_dict("records")
 
 
 def _cells(result: pd.DataFrame) -> dict[str, Any]:
@@ -150,4 +114,4 @@ def _cells(result: pd.DataFrame) -> dict[str, Any]:
 
 
 def _choices(table: pd.DataFrame, column: str) -> list[str]:
-    return [f"{value:g}" if isinstance(value, float) else str(value) for value in values_in_order(table, column)]
+    return [value_text(value) for value in values_in_order(table, column)]

@@ -28,7 +28,7 @@ _DYNAMIC_RANGE = 60.0  # dB
 
 
 def listening_rows(table: pd.DataFrame, output: Path) -> list[dict[str, Any]]:
-    """What there is to hear of each mixture: as it is, clean, and what each system has made of it.
+    """The sounds of each mixture: as it is, clean, and what each system has made of it.
 
     Args:
         table: of the experiment.
@@ -50,9 +50,8 @@ def listening_rows(table: pd.DataFrame, output: Path) -> list[dict[str, Any]]:
             if file.is_file() or system != CLEAN:
                 row = records.get(system, {})
                 link = quote(file.relative_to(output).as_posix()) if file.is_file() else ""
-                scores = [
-                    _text(metric, row[metric]) for metric in LISTENED if not math.isnan(row.get(metric, math.nan))
-                ]
+                known = [metric for metric in LISTENED if not math.isnan(row.get(metric, math.nan))]
+                scores = [quantity(metric).phrase(row[metric]) for metric in known]
                 sounds.append({"system": system, "link": link, "file": file, "scores": scores})
         _add_pictures(sounds)
         found.append(
@@ -73,10 +72,10 @@ def _add_pictures(sounds: list[dict[str, Any]]) -> None:
     for sound in sounds:
         if sound["link"]:
             try:
-                heard = read_sound(sound["file"])
+                file = read_sound(sound["file"])
             except UserError:  # the page shows what there is
                 continue
-            spectrograms[sound["system"]] = _coarse(power_spectrogram(heard.mono(), heard.sample_rate, _COLUMNS))
+            spectrograms[sound["system"]] = _coarse(power_spectrogram(file.mono(), file.sample_rate, _COLUMNS))
     loudest = max((float(spectrogram.max()) for spectrogram in spectrograms.values()), default=0.0)
     for sound in sounds:
         sound["picture"] = ""
@@ -101,8 +100,3 @@ def _coarse(spectrogram: np.ndarray) -> np.ndarray:
     rows = len(spectrogram) // share
     power = 10 ** (spectrogram[: rows * share] / 10)
     return 10 * np.log10(power.reshape(rows, share, -1).mean(axis=1))
-
-
-def _text(metric: str, value: float) -> str:
-    shown = quantity(metric)
-    return f"{shown.title} {shown.text(value)} {shown.unit}".rstrip()

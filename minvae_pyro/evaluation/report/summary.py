@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 
 from minvae_pyro.evaluation.metrics import GAINS
 from minvae_pyro.evaluation.report.figures import figures_of
+from minvae_pyro.evaluation.report.markup import to_latex, to_markdown
 from minvae_pyro.evaluation.report.page import NAME, write_html
+from minvae_pyro.evaluation.report.results import summarise
 from minvae_pyro.evaluation.scores import METRICS
-from minvae_pyro.evaluation.systems import INPUT
-from minvae_pyro.evaluation.tables import paired, summary, to_latex, to_markdown
+from minvae_pyro.evaluation.tables import summary
 from minvae_pyro.files import make_folder, write_atomic
 from minvae_pyro.plots import save_figure
 
 RESULTS = ("summary.md", "summary.tex", NAME)
 """Files that :func:`write_overview` writes, besides ``figures/``."""
-
-_SPLITS = {"talker": "talker", "snr_db": "signal-to-noise ratio of the input", "noise": "noise"}
-_FURTHER = ("audio_responsibility", "real_time_factor")
 
 
 def write_overview(
@@ -44,14 +41,19 @@ def write_overview(
         The gains of all systems over all mixtures, and how they compare with the baseline, in Markdown.
 
     Raises:
-        UserError: a file exists or cannot be written.
+        UserError: there is no such baseline, or a file exists or cannot be written.
     """
-    systems = [name for name in dict.fromkeys(table["system"]) if name != INPUT]
-    baseline = baseline or systems[0]
-    results = list(_results(table, baseline))
+    results = summarise(table, baseline)
+    sections = {
+        "Gains": results.gains,
+        "Scores": summary(table, ["system"], METRICS),
+        **{f"Gains by {name}": split for name, split in results.splits.items()},
+    }
+    if compared := len(results.comparison) > 0:
+        sections[f"Against {results.baseline}"] = results.comparison
     text = [f"# {title}", _introduction(table)]
     latex = [f"% {title}"]
-    for heading, result in results:
+    for heading, result in sections.items():
         text += [f"## {heading}", to_markdown(result).rstrip()]
         latex += [f"% {heading}", to_latex(result).rstrip()]
     make_folder(output / "figures")
@@ -59,9 +61,8 @@ def write_overview(
     write_atomic(output / RESULTS[1], ("\n\n".join(latex) + "\n").encode(), overwrite=overwrite)
     for name, _, draw in figures_of(table):
         save_figure(draw(table), output / "figures" / f"{name}.png", overwrite=overwrite)
-    write_html(table, output, title=title, baseline=baseline, overwrite=overwrite)
-    shown = [results[0][1], *(result for heading, result in results if heading.startswith("Against"))]
-    return "\n".join(to_markdown(result) for result in shown).rstrip()
+    write_html(table, output, title=title, results=results, overwrite=overwrite)
+    return "\n".join(map(to_markdown, [results.gains, *([results.comparison] if compared else [])])).rstrip()
 
 
 def _introduction(table: pd.DataFrame) -> str:
@@ -71,15 +72,3 @@ def _introduction(table: pd.DataFrame) -> str:
         f"Mixtures: {table['id'].nunique()}. Means over mixtures; in parentheses 95 % intervals of the bootstrap over "
         f"mixtures. Gains are over the noisy input.{left_out}"
     )
-
-
-def _results(table: pd.DataFrame, baseline: str) -> Iterator[tuple[str, pd.DataFrame]]:
-    ours = table[table["system"] != INPUT]
-    further = [column for column in _FURTHER if ours[column].notna().any()]
-    yield "Gains", summary(ours, ["system"], [*GAINS, *further])
-    yield "Scores", summary(table, ["system"], METRICS)
-    for column, name in _SPLITS.items():
-        if ours[column].nunique() > 1:
-            yield f"Gains by {name}", summary(ours, [column, "system"])
-    if len(compared := paired(table if baseline == INPUT else ours, baseline)):
-        yield f"Against {baseline}", compared

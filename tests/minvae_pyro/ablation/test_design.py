@@ -119,7 +119,7 @@ def test_a_text_reaches_strings_however_deep_and_nothing_else():
 @given(st.lists(st.integers(1, 3), min_size=1, max_size=4))
 def test_designs_have_as_many_combinations_as_arithmetic_says(sizes):
     factors = {f"f{n}": {str(level): {} for level in range(size)} for n, size in enumerate(sizes)}
-    count = {design: len(Ablation("", {}, factors, design).combinations()) for design in ("full", "one-at-a-time")}
+    count = {design: len(Ablation("", factors, design=design).combinations()) for design in ("full", "one-at-a-time")}
     product = 1
     for size in sizes:
         product *= size
@@ -130,10 +130,15 @@ MISTAKES = {
     "no key of an ablation": (changed(level=3), "there is no key level"),
     "no title": (changed(title=""), "key title is missing"),
     "no factors": (changed(factors={}), "key factors is missing"),
-    "a factor without levels": (changed(factors={"start": ["visual"]}), "factors, start: give levels"),
+    "a factor without levels": (
+        changed(factors={"start": ["visual"]}),
+        "an ablation, factors: must be Mapping, not ['visual']",
+    ),
+    "a factor of no levels": (changed(factors={"start": {}}), "factors, start: give levels"),
+    "a replicate of no levels": (changed(replicates={"training": {}}), "replicates, training: give levels"),
     "a level that is no part": (
         changed(factors={"start": {"visual": "visual"}}),
-        "factors, start, visual must be a map",
+        "an ablation, factors: must be one of Mapping, not visual",
     ),
     "no key of a system": (
         changed(factors={"start": {"visual": {"begin": "visual"}}}),
@@ -145,12 +150,41 @@ MISTAKES = {
     ),
     "no such checkpoint": (changed(base={"checkpoint": "x"}), "there is no checkpoint x"),
     "no checkpoint": (changed(base={}), "key checkpoint is missing"),
-    "no such design": (changed(design="half"), "there is no design half"),
+    "no such design": (
+        changed(design="half"),
+        "an ablation, design: must be one of 'one-at-a-time', 'full', Sequence[Mapping], not half",
+    ),
     "no such factor in the design": (changed(design=[{"begin": "x"}]), "design: there is no factor begin"),
     "no such level in the design": (changed(design=[{"start": ["x"]}]), "design: start has no level x"),
     "a replicate that is a factor": (changed(replicates={"start": {0: ""}}), "start is a factor and a replicate"),
-    "no property of mixtures": (changed(by=["weather"]), "by must be a list of talker, noise, snr_db"),
-    "a claim without a rival": (changed(claims=[{"text": "x", "first": {}}]), "a claim needs text, first and than"),
+    "no property of mixtures": (
+        changed(by=["weather"]),
+        "an ablation, by: must be 'talker', 'noise', 'snr_db', not weather",
+    ),
+    "properties that are no list": (changed(by="talker"), "an ablation, by: must be Sequence, not talker"),
+    "claims that are no list": (
+        changed(claims={"text": "x"}),
+        "an ablation, claims: must be Sequence, not {'text': 'x'}",
+    ),
+    "a claim that is no mapping": (changed(claims=["x"]), "a claim must be a mapping with keys of text, first, than"),
+    "no key of a claim": (
+        changed(claims=[{"text": "x", "first": {}, "than": {}, "frist": {}}]),
+        "claim 'x': there is no key frist. There are text",
+    ),
+    "levels of a claim that are none": (
+        changed(claims=[{"text": "x", "first": "visual", "than": {}}]),
+        "claim 'x', first: must be Mapping, not visual",
+    ),
+    "a claim against nothing": (changed(claims=[{"text": "x", "first": {}, "than": []}]), "must not be empty"),
+    "no title of an ablation": ({"factors": ABLATION["factors"]}, "an ablation: key title is missing"),
+    "a design of no combinations": (changed(design=["x"]), "an ablation, design: must be "),
+    "a base that is no part": (changed(base="min-vae"), "an ablation, base: must be Mapping, not min-vae"),
+    "a training that is none": (changed(base={"train": "a-vae"}), "train must be a mapping with keys of config"),
+    "no key of a training before": (
+        changed(base={"train": {"config": "a-vae", "after": {"x": {"cnfig": "a-vae"}}}}),
+        "train, after: there is no key cnfig",
+    ),
+    "a claim without a rival": (changed(claims=[{"text": "x", "first": {}}]), "claim 'x': key than is missing"),
     "a claim on no level": (
         changed(claims=[{"text": "x", "first": {"start": "y"}, "than": {}}]),
         "claim 'x': start has no level y",
@@ -161,7 +195,7 @@ MISTAKES = {
     ),
     "no relation": (
         changed(claims=[{"text": "x", "first": {}, "than": {"start": "audio"}, "relation": "nicer"}]),
-        "relation is better or not worse",
+        "claim 'x', relation: must be 'better', 'not worse', not nicer",
     ),
     "no metric": (
         changed(claims=[{"text": "x", "first": {}, "than": {"start": "audio"}, "metrics": ["beauty"]}]),

@@ -1,6 +1,7 @@
 """Main effects and claims on tables whose means are known."""
 
 import itertools
+import re
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,8 @@ import pytest
 from minvae_pyro.ablation.claims import Claim
 from minvae_pyro.ablation.design import Ablation
 from minvae_pyro.ablation.effects import averaged, by_level, decide_claims, main_effects, matched, verdict
-from minvae_pyro.ablation.report import figure_name, write_findings
+from minvae_pyro.ablation.report import write_report
+from minvae_pyro.evaluation.report.figures import figure_name
 from minvae_pyro.evaluation.scores import METRICS
 
 FACTORS = {"start": {"both": {}, "visual": {}, "audio": {}}, "video": {"right": {}, "other": {}}}
@@ -42,6 +44,11 @@ def scored(ablation, worth, trainings=("0",)):
     return pd.DataFrame(heard + rows)
 
 
+def unpadded(text):
+    """Markdown without the spaces that align its columns."""
+    return re.sub(r" +", " ", text)
+
+
 def additive(combination, training):
     return sum(WORTH[level] for level in combination.values())
 
@@ -56,7 +63,7 @@ def effect(effects, **where):
     "design", ["full", "one-at-a-time", [{"start": ["both", "visual", "audio"]}, {"video": "other"}]]
 )
 def test_main_effects_of_additive_factors_are_what_levels_are_worth(design):
-    ablation = Ablation("", {}, FACTORS, design)
+    ablation = Ablation("", FACTORS, design=design)
     effects = main_effects(averaged(scored(ablation, additive), ablation), ablation)
     for factor, level in (("start", "visual"), ("start", "audio"), ("video", "other")):
         for talker, share in (("s1", 1), ("s26", 0)):
@@ -67,7 +74,7 @@ def test_main_effects_of_additive_factors_are_what_levels_are_worth(design):
 
 
 def test_main_effects_of_a_full_design_average_over_the_other_factors():
-    ablation = Ablation("", {}, FACTORS, "full")
+    ablation = Ablation("", FACTORS, design="full")
     worth = lambda levels, training: 6.0 * (levels == {"start": "visual", "video": "other"})  # noqa: E731
     effects = main_effects(averaged(scored(ablation, worth), ablation), ablation)
     for where in ({"factor": "start", "level": "visual"}, {"factor": "video", "level": "other"}):
@@ -77,7 +84,7 @@ def test_main_effects_of_a_full_design_average_over_the_other_factors():
 
 def test_of_chosen_combinations_those_are_compared_whose_other_factors_are_at_their_reference(tmp_path):
     chosen = [{"start": ["both", "visual"]}, {"start": ["both", "audio", "visual"], "video": "other"}]
-    ablation = Ablation("", {}, FACTORS, chosen)
+    ablation = Ablation("", FACTORS, design=chosen)
     # the start is worth something else with the other video
     worth = lambda levels, training: additive(levels, training) * (1 + 9 * (levels["video"] == "other"))  # noqa: E731
     means = averaged(scored(ablation, worth), ablation)
@@ -87,20 +94,20 @@ def test_of_chosen_combinations_those_are_compared_whose_other_factors_are_at_th
     assert set(effects["level"]) == {"visual", "other"}  # nothing with the right video starts at the sound
     assert matched(means, ablation, "start", "audio").empty
     assert set(by_level(means, ablation, "start")["factor:start"]) == {"both", "visual"}
-    page = write_findings(scored(ablation, worth), ablation, tmp_path)
+    page = unpadded(write_report(scored(ablation, worth), ablation, tmp_path))
     assert "## All combinations" in page
     assert "| s1 | audio | other | 4 | -38.50" in page
 
 
 def test_without_the_reference_nothing_is_compared(tmp_path):
-    ablation = Ablation("", {}, FACTORS, [{"start": ["visual", "audio"], "video": "other"}])
-    page = write_findings(scored(ablation, additive), ablation, tmp_path)
+    ablation = Ablation("", FACTORS, design=[{"start": ["visual", "audio"], "video": "other"}])
+    page = write_report(scored(ablation, additive), ablation, tmp_path)
     assert "## Start" not in page
     assert list((tmp_path / "figures").iterdir()) == []
 
 
 def test_replicates_count_as_one_however_many_a_system_has():
-    ablation = Ablation("", {}, {"system": {"a": {}, "b": {}}}, replicates={"training": {}})
+    ablation = Ablation("", {"system": {"a": {}, "b": {}}}, replicates={"training": {}})
     worth = lambda levels, training: float(training) * (levels["system"] == "b")  # noqa: E731
     table = scored(ablation, worth, ("0", "3"))
     means = averaged(table, ablation)
@@ -109,7 +116,7 @@ def test_replicates_count_as_one_however_many_a_system_has():
 
 
 def test_scores_that_are_infinite_or_missing_are_left_out():
-    ablation = Ablation("", {}, {"system": {"a": {}, "b": {}}})
+    ablation = Ablation("", {"system": {"a": {}, "b": {}}})
     table = scored(ablation, lambda levels, training: 1.0 * (levels["system"] == "b"))
     table.loc[table["id"] == "s10", "si_sdr_gain"] = np.nan
     table.loc[table["id"] == "s11", "si_sdr_gain"] = np.inf
@@ -128,7 +135,7 @@ CLAIMS = {
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_claims_are_judged_by_the_interval_of_the_difference(claim):
     asked, expected = CLAIMS[claim]
-    ablation = Ablation("", {}, FACTORS, claims=(asked,))
+    ablation = Ablation("", FACTORS, claims=(asked,))
     found = decide_claims(averaged(scored(ablation, additive), ablation), ablation)
     assert {talker: set(rows["holds"]) for talker, rows in found.groupby("talker")} == {
         talker: {holds} for talker, holds in expected.items()
@@ -136,7 +143,7 @@ def test_claims_are_judged_by_the_interval_of_the_difference(claim):
 
 
 def test_a_difference_that_mixtures_disagree_on_is_no_proof():
-    ablation = Ablation("", {}, FACTORS, claims=(Claim("", {"start": "visual"}, ({},)),))
+    ablation = Ablation("", FACTORS, claims=(Claim("", {"start": "visual"}, ({},)),))
     table = scored(ablation, additive)
     table.loc[(table["id"] == "s10") & (table["factor:start"] == "visual"), "si_sdr_gain"] -= 20
     found = decide_claims(averaged(table, ablation), ablation)
@@ -155,28 +162,29 @@ def test_verdicts():
 
 def test_the_page_tells_claims_effects_and_properties(tmp_path):
     claims = (Claim("The visual start is best", {"start": "visual"}, ({"start": "audio"},), "a paper"),)
-    ablation = Ablation("Starts", {}, FACTORS, claims=claims, by=("talker", "noise"), replicates={"training": {}})
-    page = write_findings(scored(ablation, additive, ("0", "1")), ablation, tmp_path, "minvae ablate this")
+    ablation = Ablation("Starts", FACTORS, claims=claims, by=("talker", "noise"), replicates={"training": {}})
+    page = write_report(scored(ablation, additive, ("0", "1")), ablation, tmp_path, "minvae ablate this")
     assert page == (tmp_path / "ablation.md").read_text()
     assert page.startswith("# Starts\n\n    minvae ablate this\n")
+    page = unpadded(page)
     assert "| The visual start is best (a paper) | **holds**: against start=audio: SI-SDR (dB) +5.00 (+5.00 to" in page
     assert "**does not hold**: against start=audio: SI-SDR (dB) +0.00" in page
     assert "Changes against both:" in page
     assert "| talker | start, video | rain | wind |" in page
     assert "| s1 | visual, right | +3.00 / +3.000 / +3.000 | +4.00 / +4.000 / +4.000 |" in page
     for factor in FACTORS:
-        assert (tmp_path / "figures" / figure_name(factor)).is_file()
-        assert f"(figures/{figure_name(factor)})" in page
+        assert (tmp_path / "figures" / f"{figure_name(factor)}.png").is_file()
+        assert f"(figures/{figure_name(factor)}.png)" in page
     assert len(pd.read_csv(tmp_path / "claims.csv")) == 2 * 3
     assert len(pd.read_csv(tmp_path / "effects.csv")) == 2 * 4 * 3
 
 
 def test_many_properties_are_rows(tmp_path):
-    ablation = Ablation("Few", {}, {"system": {"a": {}}}, by=("snr_db",))
-    page = write_findings(scored(ablation, lambda levels, training: 0.0), ablation, tmp_path)
+    ablation = Ablation("Few", {"system": {"a": {}}}, by=("snr_db",))
+    page = unpadded(write_report(scored(ablation, lambda levels, training: 0.0), ablation, tmp_path))
     assert "| talker | signal-to-noise ratio (dB) | all |" in page
     assert "| s1 | 5 | +2.50 / +2.500 / +2.500 |" in page
 
 
 def test_names_of_figures_are_names_of_files():
-    assert figure_name("Noise injection (dB)") == "factor-noise-injection-db.png"
+    assert figure_name("Noise injection (dB)") == "factor-noise-injection-db"

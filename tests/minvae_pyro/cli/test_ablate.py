@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+import torch
 import yaml
 
 from minvae_pyro.audio.files import Sound, write_sound
@@ -86,6 +87,18 @@ def test_an_ablation_is_measured_and_told_and_trains_once(ablation, mixtures, tm
     assert main([*command, "--overwrite"]) == 0
     assert [file.stat().st_mtime_ns for file in (*weights, *sorted(output.glob("pieces/*")))] == made
     assert (output / "ablation.md").read_text() == page
+
+
+def test_mixtures_that_fail_are_noted_and_left_out(ablation, mixtures, tmp_path, capsys):
+    described = yaml.safe_load(ablation.read_text())
+    del described["factors"]["weights"], described["replicates"]
+    ablation.write_text(yaml.safe_dump(described))
+    write_sound(tmp_path / "noise1.wav", Sound(torch.zeros(1, 16000), 16000), overwrite=True)
+    assert main(["ablate", str(ablation), "--mixtures", str(mixtures), "--output", str(tmp_path / "results")]) == 0
+    printed = capsys.readouterr()
+    assert printed.err.startswith("note: 1 (input): ")
+    assert printed.err.count("\n") == 1
+    assert "2 combinations on 2 mixtures" in printed.out
 
 
 @pytest.mark.parametrize(

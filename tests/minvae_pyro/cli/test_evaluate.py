@@ -41,8 +41,8 @@ def run(data: Path, *more: str) -> int:
 def test_systems_are_compared(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(data, "--systems", str(data / "systems.yaml"), "--baseline", "deaf") == 0
     printed = capsys.readouterr()
-    assert re.search(r"\| ours \| 3 \| [+-]\d+\.\d\d \(", printed.out)
-    assert re.search(r"\| ours \| 3 \| .* p = ", printed.out)
+    assert re.search(r"\| ours +\| +3 \| +[+-]\d+\.\d\d \(", printed.out)
+    assert re.search(r"\| ours +\| +3 \| .* p = ", printed.out)
     assert printed.err == ""
     output = data / "out"
     table = pd.read_parquet(output / "scores.parquet")
@@ -87,7 +87,7 @@ def test_estimates_alone_are_scored(data: Path, capsys: pytest.CaptureFixture[st
         soundfile.write(theirs / f"{number}.wav", 0.5 * clean + 0.001, 16000)
     assert run(data, "--estimates", f"theirs={theirs}", "--baseline", "input") == 0
     printed = capsys.readouterr()
-    assert re.search(r"\| theirs \| 3 \| \+\d+", printed.out)
+    assert re.search(r"\| theirs +\| +3 \| +\+\d+", printed.out)
     assert "2 of 3" in printed.out
     assert printed.err.startswith("note: 2 (theirs): there is no ")
     assert set(pd.read_parquet(data / "out" / "scores.parquet").system) == {"input", "theirs"}

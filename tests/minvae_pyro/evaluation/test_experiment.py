@@ -223,7 +223,7 @@ def test_what_cannot_be_evaluated_is_refused_before_any_work(
         ((mixtures, [system, system]), "two systems quick"),
         (([replace(mixtures[0], id="a/b")], [system]), "no file name"),
         ((mixtures, [replace(system, settings={"engine": "none"})]), "system quick, engine"),
-        (([replace(mixtures[0], sample_rate=8000)], [system]), "hears 16000 Hz"),
+        (([replace(mixtures[0], sample_rate=8000)], [system]), "needs 16000 Hz"),
     ):
         with pytest.raises(UserError, match=message):
             evaluate(*given, output)
