@@ -45,6 +45,11 @@ class Branches:
     divergence: Tensor
     latent: Latent
 
+    @property
+    def likelihood_differs(self) -> bool:
+        """Whether the likelihood depends on alpha, by itself or through z: it cancels otherwise."""
+        return self.latent.alpha is not None or self.latent.z.dim() > self.divergence.dim()
+
 
 def both_alphas(like: Tensor) -> Tensor:
     """Alpha at both of its values, (2, 1, 1), visual first, with dtype and device of ``like``."""

@@ -149,7 +149,7 @@ class UtteranceGuide(AbstractPyroModule):
         found = branches(story, posterior, posterior.mean, utterances)
         assert found is not None
         evidence = found.divergence[0] - found.divergence[1]
-        if found.latent.alpha is not None:
+        if found.likelihood_differs:
             drawn = branches(story, posterior, with_branches(posterior.sample((DRAWS,))), utterances)
             assert drawn is not None
             with pyro.validation_enabled(False):

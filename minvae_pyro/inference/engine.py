@@ -145,8 +145,8 @@ def draw_latents(
         samples: S, draws of the continuous sites.
 
     Returns:
-        tuple: z (S, B, N, L) and None when alpha has no say in the variance; otherwise z (S, 2, B, N, L) with alpha at
-        both values, and their probabilities (S, 2, B, N), which sum to one over the first two axes.
+        tuple: z (S, B, N, L) and None when neither z nor the variance depends on alpha; otherwise z (S, 2, B, N, L) and
+        the probabilities of both values of alpha, (S, 2, B, N), which sum to one over the first two axes.
     """
     sites = guide.draw(samples)
     responsibility = guide.draw_responsibility
@@ -154,7 +154,7 @@ def draw_latents(
         return latent_at(prior, utterances, **sites), None
     sites = {name: with_branches(value) for name, value in sites.items()}
     latent = latent_at(prior, utterances, **sites, alpha=both_alphas(responsibility))
-    if latent.alpha is None:
+    if latent.alpha is None and latent.z.shape[1] == 1:
         return Latent(latent.z[:, 0]), None
     z = latent.z.expand(-1, 2, -1, -1, -1)
     weight = torch.stack([1 - responsibility, responsibility], -3) / len(z)

@@ -343,3 +343,28 @@ def test_alpha_that_is_known_chooses_its_posterior(world: Any) -> None:
         which = int(alpha[n, frame])
         torch.testing.assert_close(z.loc[n, frame], guide.mean[which, n, frame])
         torch.testing.assert_close(z.scale[n, frame], guide.scale[which, n, frame])
+
+
+@pytest.mark.parametrize("kind", ["constant", "conditional"])
+def test_the_likelihood_counts_where_z_alone_depends_on_alpha(world: Any, kind: str) -> None:
+    """The decoder does not know alpha, yet each posterior of z explains the sound by itself."""
+    prior, _ = world.pair(kind)
+    batch = world.batch(2, 3)
+    guide = MixtureUtteranceGuide().start(prior, batch, somewhere(2, 3, prior.latent_dim))
+    mean, scale = somewhere(2, 2, 3, prior.latent_dim)
+    scale = 1e-4 * scale  # so narrow that the expectation is the value at the mean
+    with torch.no_grad():
+        guide.mean, guide.scale = mean, scale
+    guide.update_alpha(prior, batch)
+    bounds = []
+    for row, component in enumerate((prior.visual_component(batch), prior.audio_component(batch))):
+        variance = prior.decoder(mean[row])
+        likelihood = -(variance.log() + batch.power / variance).sum(-1)
+        p_mean, p_scale = component
+        divergence = (
+            (p_scale / scale[row]).log() - 0.5 + (scale[row] ** 2 + (mean[row] - p_mean) ** 2) / (2 * p_scale**2)
+        )
+        bounds.append(likelihood - divergence.sum(-1))
+    expected = (prior.alpha_prior(batch).logits + bounds[1] - bounds[0]).clamp(-30, 30)
+    assert (expected.abs() < 29).any()
+    torch.testing.assert_close(guide.alpha.logits, expected, rtol=1e-3, atol=1e-2)

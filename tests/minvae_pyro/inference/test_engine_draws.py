@@ -47,6 +47,21 @@ def test_without_a_say_of_alpha_there_is_the_draw_alone(noisy: Any, mixed: bool)
     assert torch.equal(expectation(latent.z, None), latent.z.mean(0))
 
 
+def test_where_z_depends_on_alpha_every_draw_is_weighed_by_it(noisy: Any) -> None:
+    """A say of alpha through z alone: the decoder does not know it, but each posterior of z has its share."""
+    batch, prior, odds = noisy.batch(2, 4), noisy.prior(True), torch.randn(2, 4, dtype=torch.float64)
+    guide = noisy.guide(batch, prior, MixtureUtteranceGuide, log_odds=odds)
+    with torch.no_grad():
+        guide.mean = torch.stack([torch.zeros_like(guide.mean[0]), torch.ones_like(guide.mean[0])])
+        guide.scale = 1e-6 * torch.ones_like(guide.scale)
+    latent, weight = draw_latents(prior, guide, batch, 3)
+    assert latent.alpha is None
+    assert latent.z.shape[:4] == (3, 2, 2, 4)
+    assert weight is not None
+    mean = expectation(latent.z, weight)
+    torch.testing.assert_close(mean, odds.sigmoid()[..., None].expand_as(mean), rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("kind", [MeanFieldGuide, PointGuide, MixtureUtteranceGuide])
 def test_with_a_say_of_alpha_every_draw_comes_under_both_values(noisy: Any, kind: type[UtteranceGuide]) -> None:
     batch, odds = noisy.batch(2, 4), torch.randn(2, 4, dtype=torch.float64)
