@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
-from minvae_pyro.audio.stft import STFT, stft_settings
+from minvae_pyro.audio.stft import stft_settings
 from minvae_pyro.corpora.corpus import Corpus, PreparedCorpus, Transform
 from minvae_pyro.corpora.sampler import Batch, BatchOrder
 from minvae_pyro.errors import UserError
@@ -46,17 +47,12 @@ def _ahead(batches: Any) -> Iterator[Utterances]:
         pool.shutdown(cancel_futures=True)
 
 
+@dataclass(eq=False)
 class BatchDataset(Dataset[Utterances]):
-    """Loads batches of a corpus and applies transforms.
+    """Loads batches of a corpus and applies transforms in their order."""
 
-    Args:
-        corpus: where the pieces come from.
-        transforms: applied in this order.
-    """
-
-    def __init__(self, corpus: Corpus, transforms: Sequence[Transform] = ()) -> None:
-        self.corpus = corpus
-        self.transforms = transforms
+    corpus: Corpus
+    transforms: Sequence[Transform] = ()
 
     def __getitem__(self, batch: Batch) -> Utterances:
         """Load one batch, padded to its longest piece."""
@@ -125,11 +121,6 @@ class CorpusData(LightningDataModule):
         self.augmentation = augmentation
         self.workers = workers
         self.seed = seed
-
-    @property
-    def stft(self) -> STFT:
-        """The STFT that the power comes from."""
-        return self.train.stft
 
     def train_dataloader(self) -> DataLoader[Utterances]:
         """Batches of the current epoch."""

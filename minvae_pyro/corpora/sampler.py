@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -27,29 +28,28 @@ class Batch(NamedTuple):
     seed: int
 
 
+@dataclass(eq=False)
 class BatchOrder(Sampler[Batch]):
     """The batches of every epoch: a pure function of seed and epoch, whoever loads them.
 
     Utterances are cut into pieces at a place drawn anew each epoch, all pieces are shuffled, and pieces of
     like length share a batch, so that little is padded.
 
-    Args:
+    Attributes:
         lengths: frames of every utterance.
         batch_size: pieces in a batch.
         crop_frames: length of a piece; whole utterances when None.
         shuffle: False keeps the order of the corpus, and the same batches in every epoch.
         seed: of the run.
+        epoch: of the run.
     """
 
-    def __init__(
-        self, lengths: Sequence[int], batch_size: int, crop_frames: int | None, shuffle: bool, seed: int
-    ) -> None:
-        self.lengths = lengths
-        self.batch_size = batch_size
-        self.crop_frames = crop_frames
-        self.shuffle = shuffle
-        self.seed = seed
-        self.epoch = 0
+    lengths: Sequence[int]
+    batch_size: int
+    crop_frames: int | None
+    shuffle: bool
+    seed: int
+    epoch: int = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch; Lightning calls this."""

@@ -66,20 +66,14 @@ _CONSONANTS: dict[str, tuple[Segment, ...]] = {
         Segment(10, friction=0.8, friction_hz=4800, **_TIP),
         Segment(40, aspiration=0.8),
     ),
-    "d": (
-        Segment(50, flow=0.0, voice=0.6, **_TIP),
-        Segment(8, voice=0.6, friction=0.4, friction_hz=4500, **_TIP),
-    ),
+    "d": (Segment(50, flow=0.0, voice=0.6, **_TIP), Segment(8, voice=0.6, friction=0.4, friction_hz=4500, **_TIP)),
     "n": (Segment(65, flow=0.0, voice=0.9, nasal=1.0, **_TIP),),
     "k": (
         Segment(65, flow=0.0, **_BACK),
         Segment(14, friction=0.7, friction_hz=1900, **_BACK),
         Segment(45, aspiration=0.8),
     ),
-    "g": (
-        Segment(55, flow=0.0, voice=0.6, **_BACK),
-        Segment(10, voice=0.5, friction=0.4, friction_hz=1900, **_BACK),
-    ),
+    "g": (Segment(55, flow=0.0, voice=0.6, **_BACK), Segment(10, voice=0.5, friction=0.4, friction_hz=1900, **_BACK)),
     "f": (Segment(100, 0.06, 0.60, friction=0.22, friction_hz=5200),),
     "v": (Segment(65, 0.06, 0.60, flow=0.5, voice=0.6, friction=0.1, friction_hz=5200),),
     "s": (Segment(110, 0.18, 0.80, 0.80, 0.80, flow=0.2, friction=0.75, friction_hz=6200),),
@@ -97,7 +91,7 @@ _REST = Segment(300, -0.05, 0.5, 0.4, 0.5)
 
 @dataclass(frozen=True)
 class Gestures:
-    """What the organs do, sampled `CONTROL_RATE` times a second; every field is (C,) float64.
+    """What the articulators do, sampled `CONTROL_RATE` times a second; every field is (C,) float64.
 
     Attributes:
         opening: Gap between the lips, 0 closed to 1 wide open; negative while they are pressed together.
@@ -135,8 +129,7 @@ class Gestures:
             Gestures whose fields are (T,).
         """
         grid = np.arange(len(self.opening)) / CONTROL_RATE
-        names = [field.name for field in fields(self)]
-        return Gestures(**{name: np.interp(times, grid, getattr(self, name)) for name in names})
+        return Gestures(**{f.name: np.interp(times, grid, getattr(self, f.name)) for f in fields(self)})
 
 
 def draw_gestures(
@@ -202,15 +195,15 @@ def _draw_score(
 
 def _draw_syllable(rng: np.random.Generator, effort: float, last: bool) -> list[Segment]:
     """Mostly consonant and vowel, sometimes a second consonant; effort opens the mouth and is louder."""
-    names = list(_CONSONANTS)
-    onset = list(_CONSONANTS[names[rng.integers(len(names))]]) if rng.random() < 0.9 else []
-    vowel = _VOWELS[list(_VOWELS)[rng.integers(len(_VOWELS))]]
+    consonants, vowels = list(_CONSONANTS.values()), list(_VOWELS.values())
+    onset = consonants[rng.integers(len(consonants))] if rng.random() < 0.9 else ()
+    vowel = vowels[rng.integers(len(vowels))]
     vowel = vowel._replace(
         milliseconds=vowel.milliseconds * rng.uniform(0.6, 1.3) * (1.4 if last else 1.0),
         opening=vowel.opening * effort,
         voice=effort,
     )
-    coda = list(_CONSONANTS[names[rng.integers(len(names))]]) if rng.random() < 0.3 else []
+    coda = consonants[rng.integers(len(consonants))] if rng.random() < 0.3 else ()
     return [*onset, vowel, *coda]
 
 

@@ -6,7 +6,7 @@ import torch
 import torchaudio
 
 from minvae_pyro.errors import UserError
-from minvae_pyro.synthetic.talker import SyntheticUtterance, Talker, draw_talker, film_head, speak, synthesise
+from minvae_pyro.synthetic.talker import SyntheticUtterance, Talker, draw_talker, speak, synthesise
 
 
 def log_mel(utterance: SyntheticUtterance) -> torch.Tensor:
@@ -110,18 +110,6 @@ def test_talkers_differ_in_pitch_and_look() -> None:
     assert skins.std() > 8  # grey levels
 
 
-def test_talking_head_moves_its_mouth() -> None:
-    utterance = synthesise(2.0, 0)
-    film = film_head(utterance)
-    assert film.shape == (50, 288, 360)
-    assert film.dtype == torch.uint8
-    opening = torch.from_numpy(utterance.posture.opening).float().clamp(min=0)
-    mouth = film[:, 175:220, 155:205].float()
-    change = (mouth - mouth[opening.argmin()]).abs().mean((1, 2))
-    assert torch.corrcoef(torch.stack([opening, change]))[0, 1] > 0.7
-    assert film_head(synthesise(0.04, 0), height=720, width=1280).shape == (1, 720, 1280)
-
-
 @pytest.mark.parametrize("seconds", [0.0, -1.0, 1e-6])
 def test_no_sound_is_refused(seconds: float) -> None:
     with pytest.raises(UserError, match="more than 0 seconds"):
@@ -132,9 +120,3 @@ def test_no_sound_is_refused(seconds: float) -> None:
 def test_no_frame_rate_is_refused(rate: float) -> None:
     with pytest.raises(UserError, match="frames per second"):
         synthesise(1.0, 0, frames_per_second=rate)
-
-
-@pytest.mark.parametrize(("height", "width"), [(10, 100), (288, 100)])
-def test_a_picture_too_small_for_a_head_is_refused(height: int, width: int) -> None:
-    with pytest.raises(UserError, match="no head fits"):
-        film_head(synthesise(0.1, 0), height=height, width=width)

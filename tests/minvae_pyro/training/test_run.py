@@ -8,8 +8,7 @@ from safetensors.torch import load_file
 from minvae_pyro.checkpoints.checkpoint import load_checkpoint
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides import TableResponsibility
-from minvae_pyro.training.callbacks import resize_table
-from minvae_pyro.training.plan import TrainingPlan
+from minvae_pyro.training.plan import TrainingPlan, resize_table
 from minvae_pyro.training.run import train
 
 MIXTURE = """
