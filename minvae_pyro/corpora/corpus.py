@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Protocol
@@ -51,6 +51,19 @@ class Transform(Protocol):
         ...
 
 
+def common_stft(stfts: Mapping[str, STFT]) -> STFT:
+    """The one STFT of several sources, given by their names.
+
+    Raises:
+        UserError: two differ.
+    """
+    (first, expected), *others = ((name, stft_settings(stft)) for name, stft in stfts.items())
+    for name, found in others:
+        if found != expected:
+            raise UserError(f"{first} and {name} have different STFTs, {expected} and {found}: prepare them alike.")
+    return stfts[first]
+
+
 class PreparedCorpus(Corpus):
     """The clips of one or several prepared folders, read on demand.
 
@@ -65,14 +78,7 @@ class PreparedCorpus(Corpus):
     def __init__(self, folders: Sequence[str | Path], mouth: bool = True) -> None:
         if not folders:
             raise UserError("no prepared folder is given: name at least one.")
-        self.stft = read_stft(Path(folders[0]))
-        expected = stft_settings(self.stft)
-        for folder in folders:
-            found = stft_settings(read_stft(Path(folder)))
-            if found != expected:
-                raise UserError(
-                    f"{folder} was prepared with {found}, {folders[0]} with {expected}: prepare them alike."
-                )
+        self.stft = common_stft({str(folder): read_stft(Path(folder)) for folder in folders})
         self.mouth = mouth
         self.clips: list[tuple[Path, Entry]] = [
             (Path(folder) / entry.file, entry) for folder in folders for entry in read_manifest(Path(folder))

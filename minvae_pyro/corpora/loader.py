@@ -12,8 +12,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
-from minvae_pyro.audio.stft import stft_settings
-from minvae_pyro.corpora.corpus import Corpus, PreparedCorpus, Transform
+from minvae_pyro.corpora.corpus import Corpus, PreparedCorpus, Transform, common_stft
 from minvae_pyro.corpora.sampler import Batch, BatchOrder
 from minvae_pyro.errors import UserError
 from minvae_pyro.utterances import Utterances, concatenate
@@ -108,11 +107,7 @@ class CorpusData(LightningDataModule):
         self.train, self.validation = (
             PreparedCorpus(source, mouth) if isinstance(source, list) else source for source in (train, validation)
         )
-        if stft_settings(self.train.stft) != stft_settings(self.validation.stft):
-            raise UserError(
-                f"training data have the transform {stft_settings(self.train.stft)}, validation data "
-                f"{stft_settings(self.validation.stft)}: prepare them alike."
-            )
+        common_stft({"training data": self.train.stft, "validation data": self.validation.stft})
         if batch_size < 1 or (crop_frames is not None and crop_frames < 1):
             raise UserError("batch_size and crop_frames must be at least 1.")
         self.batch_size = batch_size

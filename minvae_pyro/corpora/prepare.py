@@ -72,8 +72,7 @@ def prepare(
     """
     clips = find_clips(kind, source)
     _claim(destination, kind, source, stft)
-    stored = {clip.id: _stored(destination, clip) for clip in clips}
-    outcomes: dict[str, Entry | str] = {name: entry for name, entry in stored.items() if entry is not None}
+    outcomes: dict[str, Entry | str] = {clip.id: entry for clip in clips if (entry := _stored(destination, clip))}
     kept = len(outcomes)
     missing = [clip for clip in clips if clip.id not in outcomes]
     attempt = functools.partial(_attempt, source=source, destination=destination, stft=stft)
@@ -177,19 +176,20 @@ def _prepare_clip(clip: Clip, source: Path, destination: Path, stft: STFT) -> En
     if power is None:
         raise UserError(f"{clip.sound} is silent: there is no speech to learn from.")
     tensors = {"power": power}
-    seen = torch.zeros(1)
+    found = 0.0
     track = load_lips(clip.lips) if clip.lips else read_mouth(clip.video) if clip.video else None
     if track is not None:
-        mouth, seen = align_mouth(track, stft.frame_times(len(power)))
-        if seen.any():
-            tensors |= {"mouth": mouth, "mouth_seen": seen}
+        mouth, mouth_seen = align_mouth(track, stft.frame_times(len(power)))
+        found = float(mouth_seen.float().mean())
+        if found:
+            tensors |= {"mouth": mouth, "mouth_seen": mouth_seen}
     entry = Entry(
         id=clip.id,
         file=_file(clip),
         frames=len(power),
         seconds=round(sound.seconds, 4),
-        has_mouth=bool(seen.any()),
-        faces_found=round(float(seen.float().mean()), 4),
+        has_mouth=found > 0,
+        faces_found=round(found, 4),
         speaker=clip.speaker,
         source=clip.sound.relative_to(source).as_posix(),
     )

@@ -11,8 +11,7 @@ from minvae_pyro.errors import UserError
 
 SOUND_SUFFIXES = {".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aac"}
 VIDEO_SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".avi", ".ts", ".3gp"}
-_SPLITS = {"train", "validation", "test"}
-_CONTENTS = {"audio", "video", "lips"}
+_SPLITS_AND_CONTENTS = {"train", "validation", "test", "audio", "video", "lips"}
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ KINDS = tuple(_KINDS)
 def speaker_of(path: Path) -> str:
     """The nearest folder that is named neither after a split nor after what it holds."""
     names = [parent.name for parent in path.absolute().parents]
-    return next((name for name in names if name not in _SPLITS | _CONTENTS), "")
+    return next((name for name in names if name not in _SPLITS_AND_CONTENTS), "")
 
 
 def _unique(clips: list[Clip]) -> list[Clip]:

@@ -120,13 +120,7 @@ def synthesise(
     times = np.arange(np.ceil(len(waveform) / SAMPLE_RATE * frames_per_second - 1e-9)) / frames_per_second
     posture = gestures.at(times)
     crops = render_crops(talker.face, posture, frames_per_second, _generator(seed, "film"))
-    return SyntheticUtterance(
-        waveform=waveform,
-        sample_rate=SAMPLE_RATE,
-        crops=torch.from_numpy(crops),
-        times=torch.from_numpy(times),
-        posture=posture,
-    )
+    return SyntheticUtterance(waveform, SAMPLE_RATE, torch.from_numpy(crops), torch.from_numpy(times), posture)
 
 
 def speak(seconds: float, seed: int, *, talker: Talker | None = None) -> Tensor:

@@ -128,15 +128,7 @@ def _two_poles(frequency: FloatArray, bandwidth: FloatArray) -> tuple[FloatArray
 
 
 def _filter_moving(signal: FloatArray, response: npt.NDArray[np.complex128]) -> FloatArray:
-    """Filter a signal with a response that changes every `_HOP` samples.
-
-    Args:
-        signal: (samples,).
-        response: (T, _FFT // 2 + 1), row n applies around sample n * _HOP.
-
-    Returns:
-        (samples,).
-    """
+    """Filter (samples,) by a moving response (T, _FFT // 2 + 1), whose row n applies around sample n * _HOP."""
     frames, half = len(response), _WINDOW // 2
     padded = np.pad(signal, (half, max(0, (frames - 1) * _HOP + half - len(signal))))
     pieces = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP][:frames]

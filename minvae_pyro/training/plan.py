@@ -126,9 +126,7 @@ class TrainingPlan(LightningModule):
             return
         data: CorpusData = self.trainer.datamodule  # type: ignore[attr-defined]
         if data.crop_frames is not None:
-            raise UserError(
-                "the responsibility table is kept per frame of whole utterances: leave data.crop_frames out."
-            )
+            raise UserError("the responsibility table is per frame of whole utterances: leave data.crop_frames out.")
         resize_table(table, len(data.train.lengths), max(data.train.lengths))
 
     def on_train_epoch_start(self) -> None:

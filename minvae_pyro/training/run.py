@@ -29,8 +29,7 @@ from minvae_pyro.registry.match import check_sites
 from minvae_pyro.training.configuration import as_plain, changes, for_checkpoint, make_parser, read_configuration
 from minvae_pyro.training.plan import TrainingPlan, resize_table
 
-MONITOR = "validation/loss"
-"""What early stopping and the best checkpoint go by."""
+_MONITOR = "validation/loss"  # what early stopping and the best checkpoint go by
 
 
 def train(arguments: Sequence[str]) -> Path:
@@ -63,7 +62,7 @@ def train(arguments: Sequence[str]) -> Path:
         made.data.seed = settings.seed
         plan = TrainingPlan(made.prior, made.guide, made.optimisation, made.freeze, made.initialise, settings.seed)
         _claim(output, plain)
-        fit(plan, made.data, settings)
+        _fit(plan, made.data, settings)
         weights = save_checkpoint(
             output / "weights.safetensors",
             plan.prior,
@@ -89,31 +88,21 @@ class EpochLines(Callback):
         print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {text}", flush=True)
 
 
-def fit(plan: TrainingPlan, data: CorpusData, settings: jsonargparse.Namespace) -> None:
-    """Run Lightning on a plan; afterwards the plan has the best weights.
-
-    Args:
-        plan: what to train.
-        data: on what.
-        settings: ``output``, ``epochs``, ``patience``, ``device`` and ``precision`` are read.
-
-    Raises:
-        UserError: no such device.
-        KeyboardInterrupt: interrupted.
-    """
+def _fit(plan: TrainingPlan, data: CorpusData, settings: jsonargparse.Namespace) -> None:
+    """Run Lightning on a plan; afterwards the plan has the best weights."""
     output = Path(settings.output)
     checkpoints = ModelCheckpoint(
         dirpath=output / "checkpoints",
         filename="best",
-        monitor=MONITOR,
+        monitor=_MONITOR,
         save_last=True,
         enable_version_counter=False,
         save_on_train_epoch_end=True,
     )
     terminal = sys.stderr.isatty()
-    callbacks = [RichProgressBar(leave=True) if terminal else EpochLines(), checkpoints]
+    callbacks: list[Callback] = [RichProgressBar(leave=True) if terminal else EpochLines(), checkpoints]
     if settings.patience > 0:
-        callbacks.append(EarlyStopping(MONITOR, patience=settings.patience))
+        callbacks.append(EarlyStopping(_MONITOR, patience=settings.patience))
     trainer = Trainer(
         accelerator=_accelerator(settings.device),
         devices=1,
