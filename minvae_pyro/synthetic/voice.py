@@ -7,7 +7,7 @@ short-time spectra, so that nothing loops over frames.
 
 from __future__ import annotations
 
-import math
+import functools
 
 import numpy as np
 import numpy.typing as npt
@@ -60,7 +60,7 @@ def render_voice(
     # windows that touch the sound when the first one is centred on its first sample
     frames = (samples + _WINDOW // 2 - 1) // _HOP + 1
     posture = gestures.at(np.arange(frames) * _HOP / SAMPLE_RATE)
-    resonances = math.prod(map(_resonance, *formants(posture, tract)))
+    resonances = functools.reduce(np.multiply, map(_resonance, *formants(posture, tract)))
     mouth = _filter_moving(glottis * oral * (0.4 + 0.6 * aperture), resonances)
 
     noise = np.diff(rng.standard_normal(samples + 1)) * now.friction * (0.3 + 0.7 * lips)
