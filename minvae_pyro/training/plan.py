@@ -121,8 +121,7 @@ class TrainingPlan(LightningModule):
         Raises:
             UserError: the data are cut into pieces, which the table cannot address.
         """
-        table = self.table()
-        if table is None:
+        if (table := self.table()) is None:
             return
         data: CorpusData = self.trainer.datamodule  # type: ignore[attr-defined]
         if data.crop_frames is not None:
@@ -137,8 +136,7 @@ class TrainingPlan(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Put the responsibility table that was prepared during the epoch in force."""
-        table = self.table()
-        if table is not None:
+        if (table := self.table()) is not None:
             table.refresh()
 
     def training_step(self, utterances: Utterances, batch_idx: int) -> Tensor:

@@ -61,7 +61,12 @@ def train(arguments: Sequence[str]) -> Path:
         check_sites(made.prior, made.guide, made.data.train.load(0, 0, 1))
         made.data.seed = settings.seed
         plan = TrainingPlan(made.prior, made.guide, made.optimisation, made.freeze, made.initialise, settings.seed)
-        _claim(output, plain)
+        # only now: a mistake in the model or the data leaves the folder as it was
+        if plain["resume"] == "never":
+            shutil.rmtree(output / "checkpoints", ignore_errors=True)
+        (output / "weights.safetensors").unlink(missing_ok=True)
+        make_folder(output)
+        write_atomic(output / "config.json", json.dumps(plain, indent=2).encode(), overwrite=True)
         _fit(plan, made.data, settings)
         weights = save_checkpoint(
             output / "weights.safetensors",
@@ -90,6 +95,9 @@ class EpochLines(Callback):
 
 def _fit(plan: TrainingPlan, data: CorpusData, settings: jsonargparse.Namespace) -> None:
     """Run Lightning on a plan; afterwards the plan has the best weights."""
+    cuda = torch.cuda.is_available()
+    if settings.device == "cuda" and not cuda:
+        raise UserError("there is no CUDA device: choose --device cpu.")
     output = Path(settings.output)
     checkpoints = ModelCheckpoint(
         dirpath=output / "checkpoints",
@@ -104,7 +112,7 @@ def _fit(plan: TrainingPlan, data: CorpusData, settings: jsonargparse.Namespace)
     if settings.patience > 0:
         callbacks.append(EarlyStopping(_MONITOR, patience=settings.patience))
     trainer = Trainer(
-        accelerator=_accelerator(settings.device),
+        accelerator="gpu" if cuda and settings.device != "cpu" else "cpu",
         devices=1,
         precision="32-true" if settings.precision == "tf32" else settings.precision,
         max_epochs=settings.epochs,
@@ -160,21 +168,6 @@ def _finished(output: Path, plain: dict[str, Any]) -> bool:
         )
     same = all(before[key] == plain[key] for key in ("epochs", "patience"))
     return same and (output / "weights.safetensors").is_file()
-
-
-def _claim(output: Path, plain: dict[str, Any]) -> None:
-    """Make the folder of a run and write its configuration there."""
-    if plain["resume"] == "never":
-        shutil.rmtree(output / "checkpoints", ignore_errors=True)
-    (output / "weights.safetensors").unlink(missing_ok=True)
-    make_folder(output)
-    write_atomic(output / "config.json", json.dumps(plain, indent=2).encode(), overwrite=True)
-
-
-def _accelerator(device: str) -> str:
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("there is no CUDA device: choose --device cpu.")
-    return "gpu" if device != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 @contextmanager

@@ -19,7 +19,7 @@ def log_mel(utterance: SyntheticUtterance) -> torch.Tensor:
     return 10 * torch.log10(mel + 1e-7).T[: len(utterance.crops)]
 
 
-def looks(utterance: SyntheticUtterance) -> torch.Tensor:
+def picture_features(utterance: SyntheticUtterance) -> torch.Tensor:
     """(T, 64) the lower middle of the picture, coarse, without its mean over the clip."""
     grey = torch.nn.functional.avg_pool2d(utterance.crops[:, 18:58, 9:57].float() / 255, (5, 6))
     return (grey - grey.mean(0)).flatten(1)
@@ -91,14 +91,14 @@ def test_closed_lips_are_silent_and_dark_mouths_are_loud() -> None:
 def test_pictures_predict_sound_and_pictures_of_another_clip_do_not() -> None:
     seen = [synthesise(8.0, seed) for seed in range(6)]
     pictures, sound = (
-        with_squares(torch.cat([looks(one) for one in seen])),
+        with_squares(torch.cat([picture_features(one) for one in seen])),
         torch.cat([log_mel(one) for one in seen]),
     )
     ridge = 0.1 * torch.eye(pictures.shape[1])
     weights = torch.linalg.solve(pictures.T @ pictures + ridge, pictures.T @ sound)
     new, wrong = synthesise(8.0, 100), synthesise(8.0, 101)
-    assert explained(with_squares(looks(new)), log_mel(new), weights) > 0.5
-    assert explained(with_squares(looks(wrong)), log_mel(new), weights) < 0
+    assert explained(with_squares(picture_features(new)), log_mel(new), weights) > 0.5
+    assert explained(with_squares(picture_features(wrong)), log_mel(new), weights) < 0
 
 
 def test_talkers_differ_in_pitch_and_look() -> None:

@@ -203,7 +203,7 @@ def test_a_resized_table_starts_over_from_its_weight():
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
-def test_a_missing_device_is_told(run):
+def test_a_missing_device_is_an_error(run):
     with pytest.raises(UserError, match="no CUDA device"):
         run(device="cuda")
 
