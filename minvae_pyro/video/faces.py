@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, median_filter
 
-from minvae_pyro.video.detect import FaceDetector, usual_lips
+from minvae_pyro.video.detect import USUAL_LIPS, FaceDetector
 from minvae_pyro.video.frames import Frame
 from minvae_pyro.video.motion import face_shift
 
@@ -189,7 +189,7 @@ def _fill(track: _Sightings, looks: _Looks, detect_every: int) -> NDArray[np.flo
     lips_seen = ~np.isnan(sightings[:, 3])
     # Constant over the track: the place is the talker's, and the cascade takes some chins for mouths.
     often_seen = lips_seen.sum() >= min(3, len(seen))
-    lips = np.median(sightings[lips_seen, 3:], axis=0) if often_seen else usual_lips()
+    lips = np.median(sightings[lips_seen, 3:], axis=0) if often_seen else USUAL_LIPS
     centre = flow + _smooth(drift, _CENTRE_WINDOW / period)
     side = _smooth(path[:, 2:], _SIDE_WINDOW / period)
     path = np.concatenate([centre, side, np.broadcast_to(lips, (len(within), 2))], axis=1)

@@ -135,7 +135,7 @@ def test_the_mouth_makes_a_difference_and_the_seed_decides(
 
 
 def test_enhancing_loads_nothing_that_only_training_and_evaluation_need() -> None:
-    heavy = ("lightning", "matplotlib", "pandas", "joblib", "pyarrow", "torchmetrics", "scipy.stats", "scipy.signal")
+    heavy = ("lightning", "matplotlib", "pandas", "joblib", "pyarrow", "torchmetrics", "av", "cv2", "h5py", "scipy")
     program = (
         "import sys, torch; from minvae_pyro import enhance\n"
         "result = enhance(torch.randn(1600), sample_rate=16000, checkpoint='a-vae')\n"

@@ -110,8 +110,8 @@ def test_a_glimpse_is_no_face(follow):
 
 def test_lips_that_are_never_recognised_are_where_lips_usually_are(follow):
     usual = follow(lambda n: [(100, 120, 80)], lips=(np.nan, np.nan))
-    np.testing.assert_allclose(usual.lips[0], np.array([100, 120]) + 80 * faces.usual_lips())
-    assert 0.25 < faces.usual_lips()[1] < 0.4
+    np.testing.assert_allclose(usual.lips[0], np.array([100, 120]) + 80 * faces.USUAL_LIPS)
+    assert 0.25 < faces.USUAL_LIPS[1] < 0.4
 
 
 def test_a_chin_taken_for_a_mouth_now_and_then_does_not_move_the_lips(monkeypatch):
