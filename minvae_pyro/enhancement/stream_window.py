@@ -87,8 +87,8 @@ class StreamPictures:
 
     def at(self, frame_times: Tensor, now: float) -> MouthTrack:
         """A mouth for each frame, out of the pictures that were taken by ``now``; all times in seconds."""
-        crops, seen = align_mouth(self.track.select(self.track.times <= now), frame_times)
-        return MouthTrack(crops, frame_times, seen)
+        crops, found = align_mouth(self.track.select(self.track.times <= now), frame_times)
+        return MouthTrack(crops, frame_times, found)
 
     def forget(self, seconds: float) -> None:
         """Drop what no frame from this time on asks for."""

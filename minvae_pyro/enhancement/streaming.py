@@ -169,8 +169,8 @@ class SpeechStream:
         undecided = window.numbers >= begin
         if not undecided.any():
             return gain
-        heard_until = ((last - 1) * self._stft.hop + self._stft.n_fft // 2) / self.sample_rate
-        mouth = self._pictures.at(window.numbers.double() * (self._stft.hop / self.sample_rate), heard_until)
+        now = ((last - 1) * self._stft.hop + self._stft.n_fft // 2) / self.sample_rate
+        mouth = self._pictures.at(window.numbers.double() * (self._stft.hop / self.sample_rate), now)
         for _ in range(_STARTS if self._inference is None else 1):
             self._inference = infer_spectra(
                 self._checkpoint,

@@ -45,9 +45,6 @@ def latent_figure(
         sample_rate: Hz.
         title: Above all.
 
-    Returns:
-        The figure, to be saved by `save_figure`.
-
     Raises:
         UserError: A coordinate that z does not have.
     """

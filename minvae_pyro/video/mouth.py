@@ -24,7 +24,7 @@ _CROPPED_SIDE = 160
 _CROPPED_ASPECT = 1.2
 
 
-def read_mouth(path: str | PathLike[str], *, detect_every: int = 5, cropped: bool | None = None) -> MouthTrack:
+def read_mouth(path: str | PathLike[str], *, cropped: bool | None = None) -> MouthTrack:
     """Read the talker's mouth from a video.
 
     The file is decoded twice, once to follow the face (`follow_face` says whose it is) and once to cut the
@@ -33,7 +33,6 @@ def read_mouth(path: str | PathLike[str], *, detect_every: int = 5, cropped: boo
 
     Args:
         path: a video file, or the ``.mat`` or ``.npy`` of lips that `load_lips` reads.
-        detect_every: look for faces on every so many frames.
         cropped: the picture shows nothing but the mouth; all of it is fitted into the 67 x 67 pixels, the rim
             repeated to make it square. By default this is assumed of a small, about square picture (at most
             160 pixels) in which no face is ever seen.
@@ -52,7 +51,7 @@ def read_mouth(path: str | PathLike[str], *, detect_every: int = 5, cropped: boo
     from minvae_pyro.video.faces import follow_face
 
     if not cropped:
-        track = follow_face(read_frames(path), detect_every=detect_every)
+        track = follow_face(read_frames(path))
         small = max(shape) <= min(_CROPPED_SIDE, _CROPPED_ASPECT * min(shape))
         if cropped is not None or track.found.any() or not small:
             return _cut_all(read_frames(path), track)
