@@ -80,7 +80,8 @@ class SpeechStream:
         self._engine = make(InferenceEngine, few if engine is None else engine, "engine", ENGINES)  # type: ignore[type-abstract]
         self._first_engine = replace(few, iterations=12) if engine is None else self._engine
         chosen = Settings.choose(self._checkpoint.enhancement, settings)
-        noise, guide = make(NoiseModel, chosen.noise, "noise model"), make(UtteranceGuide, chosen.guide, "guide")
+        noise = make(NoiseModel, chosen.noise, "noise model")  # type: ignore[type-abstract]
+        guide = make(UtteranceGuide, chosen.guide, "guide")  # type: ignore[type-abstract]
         self._settings = {**settings, "noise": noise, "guide": guide}
         stft = self._stft = self._checkpoint.stft
         lengths = (_GROUP_SECONDS, _LOOKAHEAD_SECONDS, _BEGINNING_SECONDS, CONTEXT_SECONDS)

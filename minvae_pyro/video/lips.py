@@ -53,7 +53,7 @@ def load_lips(path: str | PathLike[str], frames_per_second: float = 30.0) -> Mou
 
 
 def _read_mat(path: Path) -> NDArray[np.generic]:
-    import h5py  # here, and SciPy below: 0.2 s that readers of other files do not wait
+    import h5py  # few recordings come with lips of their own
 
     with h5py.File(path) as file:
         arrays = [item for item in file.values() if isinstance(item, h5py.Dataset)]
