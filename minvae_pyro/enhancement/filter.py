@@ -55,8 +55,11 @@ def infer_spectra(
         Inference: padded to the longest; a spectrum of N frames has the first N of its row.
     """
     device = checkpoint.stft.window.device
-    pairs = [(s, *((m.crops, m.found) if m else ())) for s, m in zip(spectra, mouths, strict=True)]
-    together = concatenate([Utterances.from_spectrum(*(part.to(device) for part in parts)) for parts in pairs])
+    alone = []
+    for spectrum, mouth in zip(spectra, mouths, strict=True):
+        pictures = (None, None) if mouth is None else (mouth.crops.to(device), mouth.found.to(device))
+        alone.append(Utterances.from_spectrum(spectrum.to(device), *pictures))
+    together = concatenate(alone)
     return infer(checkpoint, together if together.mouth_seen.any() else together.without_mouth(), **inference)
 
 

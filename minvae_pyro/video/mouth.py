@@ -76,15 +76,14 @@ def _cut_all(frames: Iterator[Frame], track: FaceTrack) -> MouthTrack:
     # By time, not by count: a damaged file need not decode to the same frames twice.
     rows = {time: row for row, time in enumerate(track.times.tolist()) if track.found[row]}
     found = np.zeros(len(track.times), dtype=np.bool_)
-    if rows:
-        for frame in frames:
-            row = rows.get(frame.time)
-            if row is None:
-                continue
-            (x, y), side = track.lips[row], track.boxes[row, 2]
-            height, width = frame.picture.shape
-            # The mouth of a face that leaves the picture can be beyond its rim.
-            if 0 <= x < width and 0 <= y < height:
-                crops[row] = cut_square(frame.picture, x, y, _CROP_SIDE * side)
-                found[row] = True
+    for frame in frames if rows else ():
+        row = rows.get(frame.time)
+        if row is None:
+            continue
+        (x, y), side = track.lips[row], track.boxes[row, 2]
+        height, width = frame.picture.shape
+        # The mouth of a face that leaves the picture can be beyond its rim.
+        if 0 <= x < width and 0 <= y < height:
+            crops[row] = cut_square(frame.picture, x, y, _CROP_SIDE * side)
+            found[row] = True
     return MouthTrack(torch.from_numpy(crops), torch.from_numpy(track.times), torch.from_numpy(found))
