@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from minvae_pyro.inference import infer
-from minvae_pyro.inference.engine import has_settled
+from minvae_pyro.inference.engine import has_converged
 from minvae_pyro.inference.settings import ENGINES
 
 RISING_TO_TEN = [float(min(n, 10)) for n in range(1, 31)]
@@ -16,7 +16,7 @@ FIRST = 10  # two windows of five
 
 
 def stop_of(objective: list[float], tolerance: float) -> int | None:
-    return next((n for n in range(1, len(objective) + 1) if has_settled(objective[:n], tolerance)), None)
+    return next((n for n in range(1, len(objective) + 1) if has_converged(objective[:n], tolerance)), None)
 
 
 # means of five: 9.4 and 10 after 17 values, 9.8 and 10 after 18, 10 and 10 after 19
@@ -32,7 +32,7 @@ def test_noise_that_averages_out_does_not_stop_what_rises() -> None:
     assert stop_of(objective, 0.05) is None
 
 
-def test_what_falls_has_settled_unless_nobody_asks() -> None:
+def test_what_falls_has_converged_unless_nobody_asks() -> None:
     falling = [-float(n) for n in range(20)]
     assert stop_of(falling, 1e-9) == FIRST
     assert stop_of(falling, 0.0) is None
