@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import pyro
 import pyro.distributions as dist
 import torch
@@ -25,7 +28,7 @@ class MixtureGuide(TrainingGuide):
 
         for n in frames:
             alpha[n] ~ Bernoulli(r[n])                          # responsibility; enumerated, never sampled
-            z[n] | alpha[n] = 1 ~ N(audio encoder(heard[n]))
+            z[n] | alpha[n] = 1 ~ N(audio encoder(power[n]))
             z[n] | alpha[n] = 0 ~ N(visual encoder(mouth))
 
     Equation :eq:`mixture-posterior`; the bound that it is trained by is equation :eq:`mixture-bound`.
@@ -67,7 +70,7 @@ class MixtureGuide(TrainingGuide):
         return self.visual(utterances)
 
     def gate_logits(self, utterances: Utterances) -> Tensor | None:
-        """Log-odds of alpha = 1 that can be told from a noisy recording, (B, N), or None."""
+        """Log-odds of alpha = 1 by the noisy recording alone, (B, N), or None; the rule says."""
         return self.responsibility.noisy(utterances, self.evidence(utterances))
 
     def draw(self, posterior: dist.Normal) -> Tensor:
@@ -92,31 +95,24 @@ class MixtureGuide(TrainingGuide):
             draw: z drawn from it, (2, B, N, L).
         """
         audio = (alpha == 1)[..., None]
-        parts = (torch.where(audio, part[1], part[0]) for part in (posterior.loc, posterior.scale, draw))
-        return PresampledNormal(*parts)
+        loc, scale, picked = (torch.where(audio, part[1], part[0]) for part in (posterior.loc, posterior.scale, draw))
+        return PresampledNormal(loc, scale, picked)
 
-    def evidence(
-        self, utterances: Utterances, posterior: dist.Normal | None = None, draw: Tensor | None = None
-    ) -> Evidence:
-        """What the rule for r may ask for; bounds need a posterior and a draw of it.
+    def evidence(self, utterances: Utterances, *draw: Any) -> Evidence:
+        """What the rule for r may ask for.
 
         Args:
             utterances: the batch.
-            posterior: q(z | alpha), parameters (2, B, N, L).
-            draw: z drawn from it, (2, B, N, L).
+            *draw: q(z | alpha) and z drawn from it, see :meth:`bounds`; none on a noisy recording, which has no bounds.
         """
+        bounds = partial(self.bounds, utterances, *draw) if draw else _no_bounds
+        return Evidence(bounds, partial(self.visual_prediction, utterances))
 
-        def bounds() -> tuple[dist.Distribution, Tensor, Tensor]:
-            if posterior is None or draw is None:
-                raise ValueError("bounds can be told of clean speech only")
-            return self.bounds(utterances, posterior, draw)
-
-        def visual() -> tuple[Gaussian, Tensor]:
-            seen, prior = self.encode_visual(utterances), self._prior[0]
-            latent = latent_at(prior, utterances, alpha=seen[0].new_zeros(()), z=seen[0])
-            return seen, prior.speech_variance(latent, utterances)
-
-        return Evidence(bounds, visual)
+    def visual_prediction(self, utterances: Utterances) -> tuple[Gaussian, Tensor]:
+        """Mean and scale of z by the mouth, each (B, N, L), and the variance of speech at that mean, (B, N, F)."""
+        predicted, prior = self.encode_visual(utterances), self._prior[0]
+        latent = latent_at(prior, utterances, alpha=predicted[0].new_zeros(()), z=predicted[0])
+        return predicted, prior.speech_variance(latent, utterances)
 
     def bounds(
         self, utterances: Utterances, posterior: dist.Normal, draw: Tensor
@@ -147,10 +143,14 @@ class MixtureGuide(TrainingGuide):
         return found.prior, bound[1], bound[0]
 
 
+def _no_bounds() -> Any:
+    raise ValueError("bounds can be had of clean speech only")
+
+
 class SharedGuide(MixtureGuide):
     """One posterior of z whatever alpha, q(alpha) q(z), for a prior whose visual component depends on the mouth.
 
-    Clean speech tells z by itself; what is learnt is how well the mouth predicts it (the divergence
+    Clean speech determines z by itself; what is learnt is how well the mouth predicts it (the divergence
     ``KL(q(z | s) || p(z | alpha = 0, mouth))``, arXiv 1908.02590) and when it can be trusted. Both alphas
     share one draw, so the likelihood cancels from ``L_a - L_v`` to the last digit: equation :eq:`shared-evidence`.
 

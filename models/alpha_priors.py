@@ -141,7 +141,7 @@ def reweigh(prior: SpeechPrior, weight: float | None) -> SpeechPrior:
 class MarkovAlphaPrior(AlphaPrior):
     """A chain by three log-odds of alpha = 1, each broadcasting to (B, N); a subclass says how they come about.
 
-    Frames without a mouth are the sound's, and so is padding: they do not look back.
+    Frames without a mouth are the sound's, and so is padding: they do not depend on the frame before.
 
     Attributes:
         start: in the first frame.
@@ -211,16 +211,15 @@ class UtteranceMarkovAlphaPrior(MarkovAlphaPrior):
 
     def __init__(self, chain: MarkovAlphaPrior, size: int) -> None:
         super().__init__()
-        self.register_buffer("start", chain.start.detach().expand(size, 1))
-        self.register_buffer("after_visual", chain.after_visual.detach().expand(size, 1))
-        self.register_buffer("after_audio", chain.after_audio.detach().expand(size, 1))
+        for name in ("start", "after_visual", "after_audio"):
+            self.register_buffer(name, getattr(chain, name).detach().expand(size, 1))
 
     def m_step(self, alpha: dist.Distribution, utterances: Utterances) -> None:
         """Set the transitions of each recording to the mean of what q(alpha) makes of them (arXiv 2102.04144).
 
         Equation :eq:`switching-update`.
 
-        Neighbours that both show a mouth count. The start stays: one frame a recording tells nothing of it.
+        Neighbours that both show a mouth count. The start stays: it has only one frame a recording.
 
         Args:
             alpha: q(alpha), a chain or independent over frames, (B, N).
@@ -231,7 +230,7 @@ class UtteranceMarkovAlphaPrior(MarkovAlphaPrior):
         counts = (chain.pairs * (shown[:, 1:] & shown[:, :-1])).sum(-1, keepdim=True)  # (2, 2, B, 1)
         total = counts.sum(1)
         after = (counts[:, 1] / total.clamp_min(1e-12)).clamp(1e-6, 1 - 1e-6).logit()
-        # a state that was never left cannot tell where it leads
+        # a state that was never left says nothing of its transitions
         self.after_visual = torch.where(total[0] > 1e-6, after[0], self.after_visual)
         self.after_audio = torch.where(total[1] > 1e-6, after[1], self.after_audio)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyro
 import pyro.distributions as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from minvae_pyro.models.speech_prior import Latent, SpeechPrior, standard_normal
 from minvae_pyro.nn.audio import SpectrumDecoder
@@ -13,7 +13,7 @@ from minvae_pyro.utterances import Plates, Utterances
 
 
 class AudioVAE(SpeechPrior):
-    """A-VAE: speech from a standard normal code (Leglaive et al., MLSP 2018, arXiv 1902.01605).
+    """A-VAE: speech from a standard normal z (Leglaive et al., MLSP 2018, arXiv 1902.01605).
 
     ::
 
@@ -31,7 +31,7 @@ class AudioVAE(SpeechPrior):
     def __init__(self, latent_dim: int = 32, decoder: Decoder | None = None) -> None:
         super().__init__()
         self.latent_dim = latent_dim
-        self.decoder = SpectrumDecoder(latent_dim) if decoder is None else decoder
+        self.decoder: nn.Module = SpectrumDecoder(latent_dim) if decoder is None else decoder
 
     def z_prior(self, utterances: Utterances) -> dist.Distribution:
         """p(z), event shape (L,)."""
@@ -49,8 +49,8 @@ class AudioVAE(SpeechPrior):
 
 
 class VisualVAE(AudioVAE):
-    """V-VAE: the same generative story as :class:`AudioVAE`, trained with a guide that sees only the mouth.
+    """V-VAE: the same generative story as :class:`AudioVAE`, trained with a guide that reads only the mouth.
 
-    What tells the two apart is the posterior (arXiv 1908.02590, where V-VAE is introduced): see
+    The two differ in the posterior (arXiv 1908.02590, where V-VAE is introduced): see
     :class:`minvae_pyro.guides.VisualGuide`.
     """

@@ -25,7 +25,7 @@ from minvae_pyro.utterances import Utterances
 
 @dataclass(frozen=True)
 class Compiled:
-    """The latent part of a story whose p(z | alpha) is a normal that z has no say in.
+    """The latent part of a story whose p(z | alpha) is a normal that does not depend on z.
 
     Attributes:
         alpha: p(alpha), batch shape (B, N); None for a story without it.
@@ -36,10 +36,6 @@ class Compiled:
     alpha: Any
     z: dist.Normal
     dependent: bool
-
-    def latent(self, z: Tensor) -> Latent:
-        """What sets the variance at z, (B, N, L) or (2, B, N, L)."""
-        return Latent(z, both_alphas(z) if self.dependent else None)
 
 
 def compiled(mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterances) -> Compiled | None:
@@ -154,7 +150,8 @@ class CompiledBound:
             weight: see :attr:`weight`.
         """
         posterior: Any = self.guide.z_posterior().base_dist
-        latent = self.parts.latent(posterior.rsample())
+        z = posterior.rsample()
+        latent = Latent(z, both_alphas(z) if self.parts.dependent else None)
         speech = self.mixture.speech.speech_variance(latent, self.utterances)
         score, inverse, ratio = _Score.apply(speech, self.mixture.gain, noise, self.power)
         divergence = kl_divergence(posterior, self.parts.z).sum(-1)

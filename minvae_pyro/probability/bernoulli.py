@@ -1,4 +1,4 @@
-"""Distributions of the mixture variable alpha: known, or in a closed form that waits for its evidence."""
+"""Distributions of the mixture variable alpha: known, or in a closed form whose evidence comes later."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class BinaryMarkovChain(TorchDistribution):
     marginals: ``log_prob`` of values whose last axis is not N, as enumeration gives them, is the log-probability of
     each frame by itself. Of a whole assignment (..., N) it is ``log p(alpha_n | alpha_{n-1})``, whose sum is the
     joint. Per-frame evidence leads from one chain to another (:meth:`tilted`). Where both log-odds are alike, a
-    frame does not look back, and nothing behind reaches those before it: that is how padding is kept out.
+    frame does not depend on the one before, and nothing behind reaches those before it: so padding is kept out.
 
     Args:
         after_zero: log-odds of alpha_n = 1 given alpha_{n-1} = 0, (..., N).
@@ -158,7 +158,7 @@ class BinaryMarkovChain(TorchDistribution):
         return BinaryMarkovChain(zero, one)
 
     def log_normaliser(self, evidence: Tensor) -> Tensor:
-        """``log Z`` of :meth:`tilted`, (...): any assignment tells it, here all zeros, whose evidence is nothing.
+        """``log Z`` of :meth:`tilted`, (...), by the assignment of all zeros, whose evidence is nothing.
 
         Args:
             evidence: (..., N).
@@ -167,7 +167,7 @@ class BinaryMarkovChain(TorchDistribution):
 
 
 def independent_frames(logits: Tensor) -> BinaryMarkovChain:
-    """The chain whose frames do not look back.
+    """The chain whose frames do not depend on the one before.
 
     Args:
         logits: log-odds of alpha_n = 1, (..., N).

@@ -17,8 +17,8 @@ Gaussian = tuple[Tensor, Tensor]
 class CommonRandomNormal(Normal):
     """A normal over recordings and frames, batch shape (..., B, N, L), whose draws are those of a recording alone.
 
-    Recordings share their random numbers (:mod:`minvae_pyro.probability.random_numbers`), and so what is inferred of one
-    does not depend on what else is in its batch.
+    Recordings share their random numbers (:mod:`minvae_pyro.probability.random_numbers`), and so what is inferred of
+    one does not depend on what else is in its batch.
     """
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
