@@ -87,13 +87,7 @@ class MixtureGuide(TrainingGuide):
             pyro.sample("z", self.z_posterior(alpha, posterior, draw).to_event(1))
 
     def z_posterior(self, alpha: Tensor, posterior: dist.Normal, draw: Tensor) -> PresampledNormal:
-        """q(z | alpha) at the draw made.
-
-        Args:
-            alpha: what broadcasts to (..., B, N); the component is picked by broadcasting, so it may be enumerated.
-            posterior: q(z | alpha), parameters (2, B, N, L).
-            draw: z drawn from it, (2, B, N, L).
-        """
+        """q(z | alpha) at the draw made, for alpha (..., B, N) or what broadcasts to it: it may be enumerated."""
         audio = (alpha == 1)[..., None]
         loc, scale, picked = (torch.where(audio, part[1], part[0]) for part in (posterior.loc, posterior.scale, draw))
         return PresampledNormal(loc, scale, picked)

@@ -106,11 +106,7 @@ class UtteranceAlphaPrior(IndependentAlphaPrior):
     def m_step(self, alpha: dist.Distribution, utterances: Utterances) -> None:
         """Set pi of each utterance to the mean responsibility of its frames with a mouth (arXiv 1912.10647, M-step).
 
-        Equation :eq:`mixing-update`.
-
-        Args:
-            alpha: q(alpha), batch shape (B, N).
-            utterances: the batch.
+        Equation :eq:`mixing-update`; arguments as of :meth:`AlphaPrior.m_step`.
 
         Example:
             >>> seen = Utterances.from_spectrum(torch.ones(4, 3), torch.zeros(4, 67, 67))
@@ -217,13 +213,8 @@ class UtteranceMarkovAlphaPrior(MarkovAlphaPrior):
     def m_step(self, alpha: dist.Distribution, utterances: Utterances) -> None:
         """Set the transitions of each recording to the mean of what q(alpha) makes of them (arXiv 2102.04144).
 
-        Equation :eq:`switching-update`.
-
-        Neighbours that both show a mouth count. The start stays: it has only one frame a recording.
-
-        Args:
-            alpha: q(alpha), a chain or independent over frames, (B, N).
-            utterances: the batch.
+        Equation :eq:`switching-update`. Neighbours that both show a mouth count; q(alpha) may be a chain or independent
+        over frames. The start stays: it has only one frame a recording.
         """
         chain = alpha if isinstance(alpha, BinaryMarkovChain) else independent_frames(alpha.logits)
         shown = utterances.mouth_seen & utterances.mask

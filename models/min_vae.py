@@ -63,12 +63,7 @@ class MinVAE(SpeechPrior):
         self.alpha_prior = LearntAlphaPrior() if alpha_prior is None else alpha_prior
 
     def z_prior(self, alpha: Tensor, utterances: Utterances) -> dist.Distribution:
-        """p(z | alpha), event shape (L,); the component is picked by broadcasting, so alpha may be enumerated.
-
-        Args:
-            alpha: (..., B, N), or anything that broadcasts to it.
-            utterances: the batch.
-        """
+        """p(z | alpha), event shape (L,), for alpha (..., B, N) or what broadcasts to it: it may be enumerated."""
         audio = alpha[..., None] == 1
         audio_mean, audio_scale = self.audio_component(utterances)
         visual_mean, visual_scale = self.visual_component(utterances)

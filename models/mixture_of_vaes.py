@@ -51,17 +51,12 @@ class MixtureOfVAEs(SpeechPrior):
         self.alpha_prior = LearntAlphaPrior() if alpha_prior is None else alpha_prior
         if self.audio.latent_dim != self.visual.latent_dim:
             raise UserError(
-                f"audio and visual need one latent_dim, not {self.audio.latent_dim} and {self.visual.latent_dim}."
+                f"audio and visual need z of one size, not {self.audio.latent_dim} and {self.visual.latent_dim}."
             )
         self.latent_dim = self.audio.latent_dim
 
     def z_prior(self, alpha: Tensor, utterances: Utterances) -> dist.Distribution:
-        """p(z | alpha), event shape (L,); the VAE is picked by broadcasting, so alpha may be enumerated.
-
-        Args:
-            alpha: (..., B, N), or anything that broadcasts to it.
-            utterances: the batch.
-        """
+        """p(z | alpha), event shape (L,), for alpha (..., B, N) or what broadcasts to it: it may be enumerated."""
         is_audio = alpha[..., None] == 1
         audio, visual = (vae.z_prior(utterances).base_dist for vae in (self.audio, self.visual))
         mean = torch.where(is_audio, audio.loc, visual.loc)

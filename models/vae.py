@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pyro
 import pyro.distributions as dist
+import torch
 from torch import Tensor, nn
 
-from minvae_pyro.models.speech_prior import Latent, SpeechPrior, standard_normal
+from minvae_pyro.models.speech_prior import Latent, SpeechPrior
 from minvae_pyro.nn.audio import SpectrumDecoder
 from minvae_pyro.nn.base import Decoder
 from minvae_pyro.utterances import Plates, Utterances
@@ -35,8 +36,8 @@ class AudioVAE(SpeechPrior):
 
     def z_prior(self, utterances: Utterances) -> dist.Distribution:
         """p(z), event shape (L,)."""
-        loc, scale = standard_normal(utterances.spectrum, self.latent_dim)
-        return dist.Normal(loc, scale).to_event(1)
+        zeros = utterances.power.new_zeros(self.latent_dim)
+        return dist.Normal(zeros, torch.ones_like(zeros)).to_event(1)
 
     def latent(self, utterances: Utterances, plates: Plates) -> Latent:
         """Sample ``z``, (B, N, L)."""

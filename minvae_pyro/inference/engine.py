@@ -41,11 +41,7 @@ class InferenceEngine(ABC):
             raise ValueError(f"an engine needs a tolerance of at least 0, not {self}")
 
     def posterior(self, guide: UtteranceGuide) -> UtteranceGuide:
-        """The guide that this engine fits, beginning where another stands; any guide, unless an engine says otherwise.
-
-        Args:
-            guide: a started guide.
-        """
+        """The guide that this engine fits, beginning where a started one stands: that one, unless an engine differs."""
         return guide
 
     @abstractmethod

@@ -143,12 +143,7 @@ class CompiledBound:
         return torch.stack([1 - audio, audio]) * mask
 
     def step(self, noise: Tensor, weight: Tensor) -> Step:
-        """Evaluate at one draw of z.
-
-        Args:
-            noise: variance of the noise, (B, N, F).
-            weight: see :attr:`weight`.
-        """
+        """Evaluate at one draw of z, given the variance of the noise, (B, N, F), and :attr:`weight`."""
         posterior: Any = self.guide.z_posterior().base_dist
         z = posterior.rsample()
         latent = Latent(z, both_alphas(z) if self.parts.dependent else None)
@@ -172,11 +167,7 @@ class CompiledBound:
         mixture.move_gain(rise, fall)
 
     def update_alpha(self, done: float) -> None:
-        """E-step of alpha and M-step of pi; then the story is asked for p(alpha) anew.
-
-        Args:
-            done: share of the run that is behind, 0 to 1.
-        """
+        """E-step of alpha and M-step of pi, see :func:`update_alpha`; then the story is asked for p(alpha) anew."""
         before = self.guide.alpha
         update_alpha(self.mixture, self.guide, self.mixture, self.noisy_power, done)
         if self.guide.alpha is not before:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
-from pyro.distributions import TorchDistribution
+from pyro.distributions import Bernoulli, TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints
 from torch.distributions.kl import register_kl
@@ -60,12 +60,8 @@ class BinaryMarkovChain(TorchDistribution):
         """
         if tuple(batch_shape[-1:]) != self.batch_shape[-1:]:
             raise ValueError(f"a chain of shape {tuple(self.batch_shape)} cannot be expanded to {tuple(batch_shape)}")
-        new = self._get_checked_instance(BinaryMarkovChain, _instance)
-        new.after_zero = self.after_zero.expand(batch_shape)
-        new.after_one = self.after_one.expand(batch_shape)
-        super(BinaryMarkovChain, new).__init__(torch.Size(batch_shape), validate_args=False)
-        new._validate_args = self._validate_args
-        return new
+        after_zero, after_one = (logits.expand(batch_shape) for logits in (self.after_zero, self.after_one))
+        return BinaryMarkovChain(after_zero, after_one, self._validate_args)
 
     @lazy_property
     def log_transitions(self) -> Tensor:
@@ -106,7 +102,7 @@ class BinaryMarkovChain(TorchDistribution):
     @torch.no_grad()
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """Exact draws, sample_shape + (..., N)."""
-        shape = torch.Size(sample_shape) + self.batch_shape
+        shape = self._extended_shape(sample_shape)
         return self.states(torch.rand(shape, dtype=self.after_zero.dtype, device=self.after_zero.device))
 
     def states(self, uniform: Tensor) -> Tensor:
@@ -123,9 +119,7 @@ class BinaryMarkovChain(TorchDistribution):
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """Zero and one, (2, 1, ..., 1), or (2, ..., N) when expanded."""
-        values = torch.arange(2, dtype=self.after_zero.dtype, device=self.after_zero.device)
-        values = values.reshape(-1, *(1 for _ in self.batch_shape))
-        return values.expand(2, *self.batch_shape) if expand else values
+        return Bernoulli(logits=self.after_zero).enumerate_support(expand)
 
     def tilted(self, evidence: Tensor) -> BinaryMarkovChain:
         """The posterior chain, ``q(alpha) = p(alpha) exp(sum_n alpha_n evidence_n) / Z`` (equation :eq:`tilted-chain`).

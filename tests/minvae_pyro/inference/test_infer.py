@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from minvae_pyro.checkpoints.checkpoint import load_checkpoint
 from minvae_pyro.enhancement.enhance import enhance
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides import AmortisedGuide, MeanFieldGuide, MixtureUtteranceGuide, PointGuide, SmoothedGuide
@@ -24,6 +25,8 @@ from minvae_pyro.inference import (
 from minvae_pyro.inference.settings import DEFAULT_ENGINE, ENGINES
 from minvae_pyro.models import FrozenNoise, MinVAE, NMFNoise
 from minvae_pyro.nn.cached import Precomputed
+from minvae_pyro.nn.visual import MouthConvolution, MouthPerceptron
+from minvae_pyro.utterances import Utterances
 
 
 class Quick(StochasticVariational):
@@ -318,3 +321,25 @@ def test_impossible_settings_are_refused(noisy: Any, settings: dict[str, Any], m
         with pytest.raises(UserError) as refused:
             infer(checkpoint, noisy.batch(1, 1), engine=NoFit(), **given)
         assert message in str(refused.value)
+
+
+@pytest.mark.parametrize("guide", ["MeanFieldGuide", "MixtureUtteranceGuide", "AmortisedGuide"])
+@pytest.mark.parametrize("start", ["visual", "both"])
+@pytest.mark.parametrize("name", ["min-vae", "min-vae-v2", "vae-mm", "av-cvae", "av-dkf"])
+def test_networks_on_the_mouth_run_once(name: str, start: str, guide: str) -> None:
+    checkpoint = load_checkpoint(name)
+    spectrum = torch.randn(2, 6, checkpoint.stft.frequencies, dtype=torch.complex64)
+    batch = Utterances.from_spectrum(spectrum, torch.rand(2, 6, 67, 67))
+    runs: dict[torch.nn.Module, int] = {}
+
+    def count(network: torch.nn.Module, _given: Any, _found: Any) -> None:
+        runs[network] = runs.get(network, 0) + 1
+
+    whole: list[Any] = [checkpoint.prior, checkpoint.guide]
+    for part in {module for one in whole for module in one.modules()}:
+        if isinstance(part, MouthConvolution | MouthPerceptron):
+            part.register_forward_hook(count)
+    engine = {"class_path": "fast", "init_args": {"iterations": 2}}
+    infer(checkpoint, batch, engine=engine, start=start, guide=guide)
+    assert runs
+    assert set(runs.values()) == {1}
