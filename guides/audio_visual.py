@@ -20,7 +20,6 @@ class AudioVisualGuide(TrainingGuide):
 
     def __init__(self, prior: AudioVisualVAE, encoder: AudioVisualEncoder | None = None) -> None:
         super().__init__()
-        # in a list, so that the prior's weights are not the guide's as well
         self._prior = [prior]
         self.encoder = ConcatenatingEncoder(latent_dim=prior.latent_dim) if encoder is None else encoder
 

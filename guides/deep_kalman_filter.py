@@ -32,7 +32,6 @@ class RecurrentGuide(TrainingGuide):
 
     def __init__(self, prior: DeepKalmanFilter, encoder: SequenceEncoder | None = None) -> None:
         super().__init__()
-        # in a list, so that the prior's weights are not the guide's as well
         self._prior = [prior]
         self.encoder = RecurrentEncoder(latent_dim=prior.latent_dim) if encoder is None else encoder
 

@@ -48,7 +48,6 @@ class MixtureGuide(TrainingGuide):
         responsibility: Responsibility | None = None,
     ) -> None:
         super().__init__()
-        # in a list, so that the prior's weights are not the guide's as well
         self._prior = [prior]
         self.audio = NoisyAudioEncoder() if audio is None else audio
         self.visual = MouthEncoder() if visual is None else visual
@@ -56,10 +55,9 @@ class MixtureGuide(TrainingGuide):
 
     def posteriors(self, utterances: Utterances) -> Gaussian:
         """Mean and scale of q(z | alpha), each (2, B, N, L); axis 0 is alpha, so visual comes first."""
-        audio_mean, audio_scale = self.audio(utterances)
-        visual_mean, visual_scale = self.visual(utterances)
-        mean = torch.stack(torch.broadcast_tensors(visual_mean, audio_mean))
-        return mean, torch.stack(torch.broadcast_tensors(visual_scale, audio_scale))
+        both = zip(self.encode_visual(utterances), self.encode_audio(utterances), strict=True)
+        mean, scale = (torch.stack(torch.broadcast_tensors(*parts)) for parts in both)
+        return mean, scale
 
     def encode_audio(self, utterances: Utterances) -> Gaussian:
         """Where z may start at test time, from the sound, each (B, N, L)."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from minvae_pyro.guides.audio_visual import AudioVisualGuide
 from minvae_pyro.guides.encoders import ZPosterior
 from minvae_pyro.guides.min_vae import MixtureGuide
@@ -42,11 +40,6 @@ class TwoVAEsGuide(MixtureGuide):
     ) -> None:
         super().__init__(prior, audio, AudioVisualGuide(prior.visual, encoder), responsibility)
 
-    def posteriors(self, utterances: Utterances) -> Gaussian:
-        """Mean and scale of q(z | alpha), each (2, B, N, L); axis 0 is alpha, so visual comes first."""
-        visual, audio = self.visual.encode_audio(utterances), self.audio(utterances)
-        return torch.stack([visual[0], audio[0]]), torch.stack([visual[1], audio[1]])
-
     def encode_visual(self, utterances: Utterances) -> Gaussian:
-        """Where z may start at test time under alpha = 0, from sound and mouth, each (B, N, L)."""
+        """Mean and scale of q(z | alpha = 0), from sound and mouth, each (B, N, L)."""
         return self.visual.encode_audio(utterances)

@@ -80,10 +80,6 @@ class MinVAE(SpeechPrior):
         """Variance of speech (..., B, N, F) from z (..., B, N, L)."""
         return self.decoder(latent.z)
 
-    def m_step(self, alpha: dist.Distribution, utterances: Utterances) -> None:
-        """Re-estimate p(alpha); does nothing before :meth:`condition_on` has given every recording one of its own."""
-        self.alpha_prior.m_step(alpha, utterances)
-
 
 class ConditionalMinVAE(MinVAE):
     """MIN-VAE (arXiv 1912.10647) whose visual component depends on the mouth.

@@ -83,12 +83,15 @@ class SpeechPrior(AbstractPyroModule):
         return conditioned_parts(self, utterances)
 
     def m_step(self, alpha: dist.Distribution, utterances: Utterances) -> None:
-        """Re-estimate what is not learnt in training but on each recording; nothing by default.
+        """Re-estimate p(alpha), the part ``alpha_prior``, once :meth:`condition_on` has given each recording its own.
 
         Args:
             alpha: q(alpha), batch shape (B, N); its mean is the responsibility of the sound.
             utterances: the noisy batch.
         """
+        alpha_prior = getattr(self, "alpha_prior", None)
+        if alpha_prior is not None:
+            alpha_prior.m_step(alpha, utterances)
 
 
 Module = TypeVar("Module", bound=nn.Module)
