@@ -65,7 +65,7 @@ class ConcatenatingEncoder(AudioVisualEncoder):
 
 
 class ConcatenatingDecoder(AudioVisualDecoder):
-    """Frame-wise decoder that sees the mouth: z and features of the mouth -> variance of every bin.
+    """Frame-wise audio-visual decoder: z and features of the mouth -> variance of every bin.
 
     Args:
         latent_dim: L.

@@ -31,9 +31,9 @@ class Fusion(nn.Module):
 
     def forward(self, inputs: Tensor, features: Tensor) -> Tensor:
         """Map inputs (..., size) and features (..., V), leading axes broadcasting, to (..., output)."""
-        seen = torch.tanh(self.visual(features))
-        shape = torch.broadcast_shapes(inputs.shape, seen.shape)
-        return torch.tanh(self.mix(torch.cat([inputs.expand(shape), seen.expand(shape)], -1)))
+        visual = torch.tanh(self.visual(features))
+        shape = torch.broadcast_shapes(inputs.shape, visual.shape)
+        return torch.tanh(self.mix(torch.cat([inputs.expand(shape), visual.expand(shape)], -1)))
 
 
 class GatedTransition(LatentTransition):
@@ -110,7 +110,7 @@ class DeepDecoder(Decoder, AudioVisualDecoder):
 
 
 class _NoisyFrames(AbstractModule):
-    """A tanh layer on the power of each frame, and what is seen beside it: what the encoders below begin with."""
+    """A tanh layer on the power of each frame, perhaps fused with the mouth: what the encoders below begin with."""
 
     def __init__(
         self, frequencies: int, hidden: int, transform: Callable[[Tensor], Tensor], fusion: Fusion | None
@@ -154,13 +154,7 @@ class RecurrentEncoder(_NoisyFrames, SequenceEncoder):
         self.head = GaussianHead(self.size + 2 * units, latent_dim)
 
     def forward(self, power: Tensor, mask: Tensor, features: Tensor | None = None) -> Gaussian:
-        """Mean and standard deviation of z, each (B, N, L).
-
-        Args:
-            power: (B, N, F).
-            mask: (B, N) bool, False in padding at the end.
-            features: features of the mouth, (B, N, V).
-        """
+        """Map power (B, N, F), mask (B, N) and features (B, N, V) to mean and standard deviation, each (B, N, L)."""
         frames = self.frames(power, features)
         past, _ = self.forward_in_time(frames)
         future = run_backward(self.backward_in_time, frames, mask)
