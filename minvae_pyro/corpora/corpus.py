@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -12,12 +12,13 @@ from torch import Tensor
 
 from minvae_pyro.audio.stft import STFT, stft_settings
 from minvae_pyro.corpora.manifest import Entry, read_manifest, read_stft
+from minvae_pyro.corpora.structural import Structural
 from minvae_pyro.errors import UserError
 from minvae_pyro.utterances import Utterances
 
 
-class Corpus(Protocol):
-    """Utterances by number.
+class Corpus(Structural):
+    """Utterances by number. Whatever has these methods will do; what derives from it has a short name.
 
     Attributes:
         stft: the transform that its power comes from.
@@ -27,18 +28,19 @@ class Corpus(Protocol):
     stft: STFT
     lengths: list[int]
 
+    @abstractmethod
     def load(self, row: int, start: int = 0, stop: int | None = None) -> Utterances:
         """Frames ``start`` to ``stop`` of one utterance; its ``index`` is ``row``."""
-        ...
 
+    @abstractmethod
     def load_power(self, row: int, start: int, stop: int) -> Tensor:
         """Power (frames, F) alone."""
-        ...
 
 
-class Transform(Protocol):
+class Transform(Structural):
     """Changes a batch for training. Whatever is called like this will do; what derives from it has a short name."""
 
+    @abstractmethod
     def __call__(self, utterances: Utterances, generator: torch.Generator, corpus: Corpus) -> Utterances:
         """Change a batch.
 
@@ -47,7 +49,6 @@ class Transform(Protocol):
             generator: where random numbers come from.
             corpus: other clips may be taken from it.
         """
-        ...
 
 
 class PreparedCorpus(Corpus):

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
 from minvae_pyro.audio.stft import STFT, stft_settings
@@ -102,7 +101,7 @@ def _as_it_is(batch: Utterances) -> Utterances:
     return batch
 
 
-class CorpusData(LightningDataModule):
+class CorpusData:
     """Training and validation batches.
 
     Args:
@@ -135,7 +134,6 @@ class CorpusData(LightningDataModule):
         workers: int = 0,
         seed: int = 0,
     ) -> None:
-        super().__init__()
         self.train = _corpus(train, mouth)
         self.validation = _corpus(validation, mouth)
         if stft_settings(self.train.stft) != stft_settings(self.validation.stft):
@@ -157,22 +155,22 @@ class CorpusData(LightningDataModule):
         """The transform that the power comes from."""
         return self.train.stft
 
-    def train_dataloader(self) -> DataLoader[Utterances]:
-        """Batches of the current epoch."""
+    def train_dataloader(self, epoch: int = 0) -> DataLoader[Utterances]:
+        """Batches of an epoch; ``sampler.set_epoch`` goes on to another."""
         transforms = [t for t in (self.noise, self.augmentation) if t is not None]
-        return self._loader(self.train, transforms, shuffle=True)
+        return self._loader(self.train, transforms, True, epoch)
 
     def val_dataloader(self) -> DataLoader[Utterances]:
         """The same batches in every epoch."""
         transforms = [] if self.noise is None else [self.noise]
-        return self._loader(self.validation, transforms, shuffle=False)
+        return self._loader(self.validation, transforms, False)
 
-    def _loader(self, corpus: Corpus, transforms: Sequence[Transform], shuffle: bool) -> DataLoader[Utterances]:
+    def _loader(
+        self, corpus: Corpus, transforms: Sequence[Transform], shuffle: bool, epoch: int = 0
+    ) -> DataLoader[Utterances]:
         crop = self.crop_frames if shuffle else None
         order = BatchOrder(corpus.lengths, self.batch_size, crop, shuffle, self.seed if shuffle else 0)
-        if self.trainer is not None:
-            # Lightning sets the epoch only after the first batches of a continued run have been drawn
-            order.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
+        order.set_epoch(epoch)
         return LoadingAhead(
             BatchDataset(corpus, transforms),
             batch_size=None,

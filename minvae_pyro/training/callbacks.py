@@ -36,7 +36,7 @@ class ResponsibilityTable(Callback):
             UserError: the data are cut into pieces, which the table cannot address.
         """
         assert isinstance(pl_module, TrainingPlan)
-        data = trainer.datamodule  # type: ignore[attr-defined]
+        data = trainer.datamodule.data  # type: ignore[attr-defined]
         table = pl_module.table()
         if table is None:
             return

@@ -1,6 +1,6 @@
 import torch
 
-from minvae_pyro.training import MouthCorruption
+from minvae_pyro.training.augmentation import MouthCorruption
 from minvae_pyro.utterances import MOUTH_SIZE, Utterances
 
 
