@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
         default="av-dkf",
         metavar="NAME",
         help="av-dkf, the A-VAE, AV-CVAE and A-DKF of arXiv 2211.00988 (default); minvae_pyro-2, checkpoints of this "
-        "package up to version 0.1",
+        "package in format 2",
     )
     parser.add_argument(
         "--output", type=Path, required=True, metavar="FILE.safetensors", help="the checkpoint to write"

@@ -14,6 +14,7 @@ from torch.distributions import kl_divergence
 
 from minvae_pyro.guides import MeanFieldGuide, MixtureUtteranceGuide, UtteranceGuide
 from minvae_pyro.guides.alpha_posterior import both_alphas, latent_trace
+from minvae_pyro.inference.adam import Adam
 from minvae_pyro.inference.engine import Callback, update_alpha
 from minvae_pyro.inference.svi import StochasticVariational
 from minvae_pyro.models import NoisyMixture
@@ -244,15 +245,12 @@ class FastVariational(StochasticVariational):
         frames = int(utterances.mask.sum())
         parameters = list(guide.parameters())
         # a shorter memory of squared gradients than the usual: the first ones are by far the largest
-        adam = torch.optim.Adam(parameters, self.learning_rate, betas=(0.9, 0.95), maximize=True, fused=True)
+        adam = Adam(parameters, betas=(0.9, 0.95))
         for iteration in range(1, self.iterations + 1):
-            adam.param_groups[0]["lr"] = self._rate(iteration)
             noise, weight = mixture.noise(utterances), bound.weight
             for _ in range(self.steps):
                 step = bound.step(noise, weight)
-                for parameter, slope in zip(parameters, torch.autograd.grad(step.value, parameters), strict=True):
-                    parameter.grad = slope
-                adam.step()
+                adam.climb(torch.autograd.grad(step.value, parameters), self._rate(iteration))
             objective.append(float(step.value.detach() + bound.rest()) / frames)
             bound.update_alpha(iteration / self.iterations)
             bound.m_step(step)

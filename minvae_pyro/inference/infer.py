@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,15 +11,15 @@ from torch import Tensor
 
 from minvae_pyro.checkpoints.checkpoint import Checkpoint
 from minvae_pyro.guides import UtteranceGuide
-from minvae_pyro.guides.test_time.starts import STARTS, Start
+from minvae_pyro.guides.test_time.starts import Start
 from minvae_pyro.inference.engine import Callback, InferenceEngine
-from minvae_pyro.inference.settings import ENGINES, Settings
+from minvae_pyro.inference.settings import ENGINES, Settings, start_named
 from minvae_pyro.models import NoiseModel, NoisyMixture, reweigh, sharpen
 from minvae_pyro.models.alpha_priors import audio_where_unseen
 from minvae_pyro.nn.cached import OnceSeen
 from minvae_pyro.probability.handlers import in_force
 from minvae_pyro.registry.build import make
-from minvae_pyro.registry.names import Description, resolve
+from minvae_pyro.registry.names import Description
 from minvae_pyro.utterances import Utterances
 
 
@@ -88,7 +87,7 @@ def infer(
     """
     chosen = Settings.choose(checkpoint.enhancement, {"engine": engine, **settings})
     runs = make(InferenceEngine, chosen.engine, "engine", ENGINES)  # type: ignore[type-abstract]
-    begin: Start = resolve(chosen.start, STARTS, _is_start, "start") if isinstance(chosen.start, str) else chosen.start
+    begin = start_named(chosen.start) if isinstance(chosen.start, str) else chosen.start
     noise, guide = make(NoiseModel, chosen.noise, "noise model"), make(UtteranceGuide, chosen.guide, "guide")
     devices = [utterances.noisy_power.device] if utterances.noisy_power.is_cuda else []
     with torch.random.fork_rng(devices):
@@ -96,10 +95,6 @@ def infer(
         return _run(
             checkpoint, OnceSeen.of(utterances), runs, begin, noise, guide, chosen, seed, callback, earlier, dropped
         )
-
-
-def _is_start(found: Any) -> bool:
-    return callable(found) and not inspect.isclass(found)
 
 
 def _run(

@@ -93,6 +93,7 @@ def plain(text: str) -> str:
     noise = ("Does not validate", "Subtypes:", "Errors:", "Given value", "Expected a <class 'NoneType'>")
     reason = " ".join(line for line in lines if line and not line.startswith(noise))
     reason = re.sub(r"<class '(?:[\w.]*\.)?(\w+)'>", r"\1", reason)
+    reason = re.sub(r"Expected an? (?:typing\.)?(.+?)\. Got value: (.+)", r"must be \1, not \2", reason)
     return ": ".join([".".join(parts[1::2]), reason][not parts[1::2] :])[:500]
 
 

@@ -24,6 +24,8 @@ class Help(jsonargparse.DefaultHelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         names = Place(action.dest, action._typehint).names() if hasattr(action, "extra_help") else []
+        if not names and action.default is None and action.metavar and not action.required:
+            return action.help
         if not names:
             return super()._get_help_string(action)
         return f"{action.help} ({', '.join(names)})" if action.help else None
