@@ -1,69 +1,38 @@
 """Pyro models: speech priors, noise models, the noisy mixture."""
 
-from minvae_pyro.models.alpha_priors import (
-    FixedAlphaPrior,
-    FixedMarkovAlphaPrior,
-    LearntAlphaPrior,
-    LearntMarkovAlphaPrior,
-    MarkovAlphaPrior,
-    UtteranceAlphaPrior,
-    UtteranceMarkovAlphaPrior,
-    reweigh,
-)
-from minvae_pyro.models.audio_visual import AudioVisualVAE, ConditionalVAE
-from minvae_pyro.models.bayesian_nmf import BayesianNMFNoise
-from minvae_pyro.models.deep_kalman_filter import DeepKalmanFilter
-from minvae_pyro.models.min_vae import ConditionalMinVAE, MinVAE, MinVAEv2
-from minvae_pyro.models.mixture_of_vaes import MixtureOfVAEs, SwitchingVAE
-from minvae_pyro.models.noise import FrozenNoise, NMFNoise, NoiseModel, StationaryNoise
-from minvae_pyro.models.noisy_mixture import NoisyMixture
-from minvae_pyro.models.speech_prior import SpeechPrior, spectral_likelihood
-from minvae_pyro.models.vae import AudioVAE, VisualVAE
-from minvae_pyro.models.visual_features import FeatureComponent, GivenFeatures, MissingFeatures, MouthFeatures
-from minvae_pyro.models.z_priors import (
-    ConditionalComponent,
-    ConstantComponent,
-    GivenComponent,
-    SharpenedComponent,
-    StandardComponent,
-    sharpen,
-)
-
-__all__ = [
-    "AudioVAE",
-    "AudioVisualVAE",
-    "BayesianNMFNoise",
-    "ConditionalComponent",
-    "ConditionalMinVAE",
-    "ConditionalVAE",
-    "ConstantComponent",
-    "DeepKalmanFilter",
-    "FeatureComponent",
-    "FixedAlphaPrior",
-    "FixedMarkovAlphaPrior",
-    "FrozenNoise",
-    "GivenComponent",
-    "GivenFeatures",
-    "LearntAlphaPrior",
-    "LearntMarkovAlphaPrior",
-    "MarkovAlphaPrior",
-    "MinVAE",
-    "MinVAEv2",
-    "MissingFeatures",
-    "MixtureOfVAEs",
-    "MouthFeatures",
-    "NMFNoise",
-    "NoiseModel",
-    "NoisyMixture",
-    "SharpenedComponent",
-    "SpeechPrior",
-    "StandardComponent",
-    "StationaryNoise",
-    "SwitchingVAE",
-    "UtteranceAlphaPrior",
-    "UtteranceMarkovAlphaPrior",
-    "VisualVAE",
-    "reweigh",
-    "sharpen",
-    "spectral_likelihood",
-]
+from minvae_pyro.models.alpha_priors import FixedAlphaPrior as FixedAlphaPrior
+from minvae_pyro.models.alpha_priors import FixedMarkovAlphaPrior as FixedMarkovAlphaPrior
+from minvae_pyro.models.alpha_priors import LearntAlphaPrior as LearntAlphaPrior
+from minvae_pyro.models.alpha_priors import LearntMarkovAlphaPrior as LearntMarkovAlphaPrior
+from minvae_pyro.models.alpha_priors import MarkovAlphaPrior as MarkovAlphaPrior
+from minvae_pyro.models.alpha_priors import UtteranceAlphaPrior as UtteranceAlphaPrior
+from minvae_pyro.models.alpha_priors import UtteranceMarkovAlphaPrior as UtteranceMarkovAlphaPrior
+from minvae_pyro.models.alpha_priors import reweigh as reweigh
+from minvae_pyro.models.audio_visual import AudioVisualVAE as AudioVisualVAE
+from minvae_pyro.models.audio_visual import ConditionalVAE as ConditionalVAE
+from minvae_pyro.models.bayesian_nmf import BayesianNMFNoise as BayesianNMFNoise
+from minvae_pyro.models.deep_kalman_filter import DeepKalmanFilter as DeepKalmanFilter
+from minvae_pyro.models.min_vae import ConditionalMinVAE as ConditionalMinVAE
+from minvae_pyro.models.min_vae import MinVAE as MinVAE
+from minvae_pyro.models.min_vae import MinVAEv2 as MinVAEv2
+from minvae_pyro.models.mixture_of_vaes import MixtureOfVAEs as MixtureOfVAEs
+from minvae_pyro.models.mixture_of_vaes import SwitchingVAE as SwitchingVAE
+from minvae_pyro.models.noise import FrozenNoise as FrozenNoise
+from minvae_pyro.models.noise import NMFNoise as NMFNoise
+from minvae_pyro.models.noise import NoiseModel as NoiseModel
+from minvae_pyro.models.noise import StationaryNoise as StationaryNoise
+from minvae_pyro.models.noisy_mixture import NoisyMixture as NoisyMixture
+from minvae_pyro.models.speech_prior import SpeechPrior as SpeechPrior
+from minvae_pyro.models.speech_prior import spectral_likelihood as spectral_likelihood
+from minvae_pyro.models.vae import AudioVAE as AudioVAE
+from minvae_pyro.models.vae import VisualVAE as VisualVAE
+from minvae_pyro.models.visual_features import FeatureComponent as FeatureComponent
+from minvae_pyro.models.visual_features import GivenFeatures as GivenFeatures
+from minvae_pyro.models.visual_features import MissingFeatures as MissingFeatures
+from minvae_pyro.models.visual_features import MouthFeatures as MouthFeatures
+from minvae_pyro.models.z_priors import ConditionalComponent as ConditionalComponent
+from minvae_pyro.models.z_priors import ConstantComponent as ConstantComponent
+from minvae_pyro.models.z_priors import GivenComponent as GivenComponent
+from minvae_pyro.models.z_priors import SharpenedComponent as SharpenedComponent
+from minvae_pyro.models.z_priors import StandardComponent as StandardComponent
+from minvae_pyro.models.z_priors import sharpen as sharpen
