@@ -159,8 +159,9 @@ def _named(kind: str) -> Mapping[str, Any]:
         "transforms": Transform,
         "corpora": Corpus,
     }
-    short = {engine: name for name, engine in ENGINES.items()}
-    return dict(sorted((short.get(one, name), one) for name, one in offered(bases[kind]).items()))
+    short: dict[Any, str] = {engine: name for name, engine in ENGINES.items()}
+    found: dict[str, Any] = {**offered(bases[kind])}
+    return dict(sorted((short.get(one, name), one) for name, one in found.items()))
 
 
 def _entry(name: str, found: Any) -> Entry:
@@ -171,9 +172,8 @@ def _import_path(found: Any) -> str:
     """The shortest dotted path that leads to a class or function."""
     parts = found.__module__.split(".")
     places = (".".join(parts[:length]) for length in range(1, len(parts) + 1))
-    return next(
-        f"{place}.{found.__name__}" for place in places if vars(sys.modules[place]).get(found.__name__) is found
-    )
+    name = found.__name__
+    return next(f"{place}.{name}" for place in places if vars(sys.modules[place]).get(name) is found)
 
 
 def _files(kind: str) -> list[Entry]:

@@ -38,5 +38,6 @@ class Structural(ABC):  # noqa: B024  its methods are those of its subclasses
 
     @classmethod
     def __subclasshook__(cls, found: type) -> Any:
-        # a subclass that leaves nothing open is a class like any other
-        return bool(cls.__abstractmethods__ and not cls.lacks(found)) or NotImplemented
+        # a subclass that leaves nothing open is a class like any other, and calling a class makes its instances
+        asked = cls.__abstractmethods__ and not issubclass(found, type)
+        return bool(asked and not cls.lacks(found)) or NotImplemented

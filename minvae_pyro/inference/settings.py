@@ -109,8 +109,9 @@ def start_named(name: str) -> Start:
     Raises:
         UserError: there is none of that name, or it cannot be called so.
     """
-    found = resolve(name, STARTS, _is_start, "start")
-    return found() if inspect.isclass(found) else found  # type: ignore[no-any-return]
+    found: Any = resolve(name, STARTS, _is_start, "start")
+    start: Any = found() if inspect.isclass(found) else found
+    return start
 
 
 def _is_start(found: Any) -> bool | str:

@@ -83,14 +83,11 @@ def check_classes(parsed: jsonargparse.Namespace) -> None:
     Raises:
         UserError: told with the guides that there are.
     """
-    prior, guide = find(parsed.prior.class_path, SpeechPrior, "prior"), _guide(parsed.guide.class_path)
+    prior: type[SpeechPrior] = find(parsed.prior.class_path, SpeechPrior, "prior")  # type: ignore[type-abstract]
+    guide: type[TrainingGuide] = find(parsed.guide.class_path, TrainingGuide, "guide")  # type: ignore[type-abstract]
     if not _takes(guide, prior):
         asked = _asked(guide).__name__
         raise UserError(f"{guide.__name__} is a guide for {asked}, which {prior.__name__} is not. {guides_for(prior)}")
-
-
-def _guide(path: str) -> type[TrainingGuide]:
-    return find(path, TrainingGuide, "guide")  # type: ignore[type-abstract]
 
 
 def guides_for(prior: type, besides: type | None = None) -> str:
@@ -208,6 +205,8 @@ def _made(
 ) -> tuple[T, dict[str, Any]]:
     if isinstance(described, str):
         described = {"class_path": described}
+    if not isinstance(described, Mapping) or not isinstance(described.get("class_path"), str):
+        raise UserError(f"the {what} is described by a name, or by class_path and perhaps init_args.")
     found = find(described["class_path"], base, what, short)
     arguments = dict(described.get("init_args") or {})
     try:

@@ -7,15 +7,11 @@ import re
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from os import PathLike
 from typing import Any, Union, get_args, get_origin, get_type_hints
-
-import yaml
 
 from minvae_pyro.errors import UserError
 from minvae_pyro.registry.names import choice, find, needed, offered_names, parameters, unfit
-
-_PLAIN = (str, int, float, Mapping, list, tuple, types.NoneType, PathLike)
+from minvae_pyro.registry.words import loaded
 
 
 @dataclass(frozen=True)
@@ -49,10 +45,10 @@ class Place:
 
 
 def bases(hint: Any) -> tuple[type, ...]:
-    """The classes in a type hint that have subclasses to choose from."""
+    """The classes in a type hint that have subclasses to choose from, those of this package and of torch."""
     if get_origin(hint) in (Union, types.UnionType):
         return tuple(base for part in get_args(hint) for base in bases(part))
-    return (hint,) if inspect.isclass(hint) and not issubclass(hint, _PLAIN) and hint is not object else ()
+    return (hint,) if inspect.isclass(hint) and hint.__module__.startswith(("minvae_pyro.", "torch.nn.")) else ()
 
 
 def check(described: Any, place: Place) -> Any:
@@ -69,8 +65,8 @@ def check(described: Any, place: Place) -> Any:
         UserError: no such class, one of another base or one that leaves its work to others, or arguments that it does
             not have or that are missing.
     """
-    if isinstance(described, str) and described.startswith("{"):
-        described = yaml.safe_load(described)
+    if isinstance(described, str):
+        described = loaded(described)
     if not place.bases or described is None or isinstance(described, list):
         return described
     if isinstance(described, str):
@@ -78,12 +74,12 @@ def check(described: Any, place: Place) -> Any:
     if not isinstance(described, Mapping):
         _require_fit(described, place)
         return described
-    if set(described) - {"class_path", "init_args"}:
+    name, arguments = described.get("class_path", ""), described.get("init_args") or {}
+    if set(described) - {"class_path", "init_args"} or not isinstance(name, str) or not isinstance(arguments, Mapping):
         raise UserError(f"{place.key}: a class is described by class_path and init_args, and by nothing else.")
-    arguments = described.get("init_args") or {}
-    if "class_path" not in described:
+    if not name:
         raise UserError(f"{place.key} has no class that could take {', '.join(map(repr, arguments))}. {place.choice()}")
-    return _checked(_class(described["class_path"], place), arguments, place)
+    return _checked(_class(name, place), arguments, place)
 
 
 def plain(text: str) -> str:
@@ -94,7 +90,8 @@ def plain(text: str) -> str:
     reason = " ".join(line for line in lines if line and not line.startswith(noise))
     reason = re.sub(r"<class '(?:[\w.]*\.)?(\w+)'>", r"\1", reason)
     reason = re.sub(r"Expected an? (?:typing\.)?(.+?)\. Got value: (.+)", r"must be \1, not \2", reason)
-    return ": ".join([".".join(parts[1::2]), reason][not parts[1::2] :])[:500]
+    key = ".".join(parts[1::2])
+    return (f"{key}: {reason}" if key else reason)[:500]
 
 
 def _class(name: str, place: Place) -> Any:
@@ -106,7 +103,8 @@ def _class(name: str, place: Place) -> Any:
             reasons.append(error)
     if len(reasons) > 1 and "." not in name:
         raise UserError(f"there is no {place.key} '{name}'. {place.choice()}") from reasons[0]
-    advice = f"; several are a list, '[{name}, ...]'" if list in map(get_origin, get_args(place.hint)) else ""
+    lists = list in [get_origin(part) for part in get_args(place.hint)]
+    advice = f"; several are a list, '[{name}, ...]'" if lists else ""
     raise UserError(str(reasons[0]).removesuffix(".") + advice + ".") from reasons[0]
 
 
@@ -141,7 +139,7 @@ def _hints(found: type) -> dict[str, Any]:
     hints: dict[str, Any] = {}
     for one in reversed(found.__mro__):
         try:
-            hints.update(get_type_hints(one.__init__))
-        except (NameError, TypeError, AttributeError):
+            hints.update(get_type_hints(vars(one)["__init__"]))
+        except (NameError, TypeError, KeyError):
             continue
     return hints

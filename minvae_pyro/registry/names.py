@@ -40,7 +40,7 @@ def parameters(found: type) -> dict[str, inspect.Parameter]:
     for one in found.__mro__:
         if "__init__" not in vars(one) or one is object:
             continue
-        signature = inspect.signature(one.__init__).parameters.values()
+        signature = inspect.signature(vars(one)["__init__"]).parameters.values()
         for parameter in list(signature)[1:]:
             if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
                 own.setdefault(parameter.name, parameter)
@@ -64,7 +64,8 @@ def unfit(found: Any, base: type) -> str:
     if inspect.isclass(found) and issubclass(found, base):
         if not inspect.isabstract(found):
             return ""
-        return f"{found.__name__} is a base class, which leaves {', '.join(sorted(found.__abstractmethods__))} open"
+        left = ", ".join(sorted(vars(found)["__abstractmethods__"]))
+        return f"{found.__name__} is a base class, which leaves {left} open"
     if lacks is not None and callable(found):
         return lacks(found)
     if not inspect.isclass(found):
@@ -114,16 +115,17 @@ def find(name: str, base: type[T], what: str, short: Mapping[str, type[T]] | Non
     found = open_ones[name] if name in open_ones else imported(name, what, names)
     if reason := unfit(found, base):
         raise UserError(f"'{name}' is no {what}: {reason}. {choice(names)}")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def offered_names(
     base: type, short: Mapping[str, Any] | None = None, fits: Callable[[Any], bool] | None = None
 ) -> list[str]:
     """Names to choose from: the short ones, and of the others those that have none; none for a base of others."""
-    brief = {target: name for name, target in (short or {}).items()}
-    rest = {one: name for name, one in offered(base).items() if one not in brief} if is_of_package(base) else {}
-    return [name for one, name in {**brief, **rest}.items() if fits is None or fits(one)]
+    brief = {**(short or {})}
+    rest: Mapping[str, Any] = offered(base) if is_of_package(base) else {}
+    found = {**brief, **{name: one for name, one in rest.items() if one not in brief.values()}}
+    return [name for name, one in found.items() if fits is None or fits(one)]
 
 
 def choice(names: Iterable[str]) -> str:

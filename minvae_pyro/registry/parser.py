@@ -22,13 +22,13 @@ _MISTAKES = (jsonargparse.ArgumentError, TypeError, ValueError)
 class Help(jsonargparse.DefaultHelpFormatter):
     """Help that lists the classes of this package where a class is asked for."""
 
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        names = Place(action.dest, action._typehint).names() if hasattr(action, "extra_help") else []
-        if not names and action.default is None and action.metavar and not action.required:
-            return action.help
-        if not names:
-            return super()._get_help_string(action)
-        return f"{action.help} ({', '.join(names)})" if action.help else None
+    def _get_help_string(self, action: argparse.Action) -> str:
+        hint = getattr(action, "_typehint", None) if hasattr(action, "extra_help") else None
+        if names := Place(action.dest, hint).names():
+            return f"{action.help or ''} ({', '.join(names)})".strip()
+        if action.help and action.metavar and action.default is None:
+            return action.help  # the metavar says what is asked for
+        return super()._get_help_string(action)
 
 
 class Parser(jsonargparse.ArgumentParser):

@@ -33,6 +33,14 @@ def descriptions(words: Sequence[str], keys: Iterable[str]) -> dict[str, Any]:
     return found
 
 
+def loaded(value: str) -> Any:
+    """What is typed for a class: a name as it is, a description or a list in YAML as what it says."""
+    try:
+        return yaml.safe_load(value) if value.startswith(("{", "[")) else value
+    except yaml.YAMLError:
+        return value  # no name of anything, and told so
+
+
 def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
     for number, word in enumerate(words):
         if word.startswith("--"):
@@ -59,11 +67,12 @@ def _in_file(path: str, keys: Iterable[str]) -> dict[str, Any]:
 def _put(described: Any, path: list[str], value: str) -> Any:
     path = [part for part in path if part not in ("", "init_args")]
     if not path or path == ["help"]:
-        return yaml.safe_load(value) if value.startswith(("{", "[")) else value
-    node = {"class_path": described} if isinstance(described, str) else dict(described or {})
+        return loaded(value)
+    node: dict[str, Any] = {"class_path": described} if isinstance(described, str) else {}
+    node |= described if isinstance(described, Mapping) else {}
     if path == ["class_path"]:
         return {**node, "class_path": value}
     first, *rest = path
-    arguments = dict(node.get("init_args") or {})
+    arguments = {**(node.get("init_args") or {})}
     arguments[first] = _put(arguments.get(first), rest, value)
     return {**node, "init_args": arguments}

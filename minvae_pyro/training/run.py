@@ -154,7 +154,7 @@ class _Batches(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Utterances]:
         # Lightning sets the epoch only after the first batches of a continued run have been drawn
         assert self.trainer is not None
-        return self.data.train_dataloader(self.trainer.fit_loop.epoch_progress.current.processed)
+        return self.data.train_dataloader(self.trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
 
     def val_dataloader(self) -> DataLoader[Utterances]:
         return self.data.val_dataloader()
