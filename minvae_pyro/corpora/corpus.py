@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,12 +13,13 @@ from torch import Tensor
 
 from minvae_pyro.audio.stft import STFT, stft_settings
 from minvae_pyro.corpora.manifest import Entry, read_manifest, read_stft
+from minvae_pyro.corpora.structural import Structural
 from minvae_pyro.errors import UserError
 from minvae_pyro.utterances import Utterances
 
 
-class Corpus(Protocol):
-    """Utterances by number.
+class Corpus(Structural):
+    """Utterances by number. Whatever has these methods will do; what derives from it has a short name.
 
     Attributes:
         stft: the STFT that its power comes from.
@@ -28,18 +29,20 @@ class Corpus(Protocol):
     stft: STFT
     lengths: list[int]
 
+    @abstractmethod
     def load(self, row: int, start: int = 0, stop: int | None = None) -> Utterances:
         """Frames ``start`` to ``stop`` of one utterance; its ``index`` is ``row``."""
-        ...
 
+    @abstractmethod
     def load_power(self, row: int, start: int, stop: int) -> Tensor:
         """Power of frames ``start`` to ``stop`` alone, (stop - start, F)."""
         return self.load(row, start, stop).power[0]
 
 
-class Transform(Protocol):
+class Transform(Structural):
     """Changes a batch for training. Any callable with this signature will do; a subclass also has a short name."""
 
+    @abstractmethod
     def __call__(self, utterances: Utterances, generator: torch.Generator, corpus: Corpus) -> Utterances:
         """Change a batch.
 
@@ -48,7 +51,6 @@ class Transform(Protocol):
             generator: source of randomness.
             corpus: the corpus of the batch, from which other clips may be taken.
         """
-        ...
 
 
 def common_stft(stfts: Mapping[str, STFT]) -> STFT:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
 from minvae_pyro.corpora.corpus import Corpus, PreparedCorpus, Transform, common_stft
@@ -70,7 +69,7 @@ def _join(utterances: list[Utterances]) -> Utterances:
     return joined.replace(mouth=joined.mouth.expand(*joined.mask.shape, *utterances[0].mouth.shape[2:]))
 
 
-class CorpusData(LightningDataModule):
+class CorpusData:
     """Training and validation batches.
 
     Args:
@@ -103,7 +102,6 @@ class CorpusData(LightningDataModule):
         workers: int = 0,
         seed: int = 0,
     ) -> None:
-        super().__init__()
         self.train, self.validation = (
             PreparedCorpus(source, mouth) if isinstance(source, list) else source for source in (train, validation)
         )
@@ -117,20 +115,20 @@ class CorpusData(LightningDataModule):
         self.workers = workers
         self.seed = seed
 
-    def train_dataloader(self) -> DataLoader[Utterances]:
-        """Batches of the current epoch."""
-        return self._loader(self.train, self.noise, self.augmentation, shuffle=True)
+    def train_dataloader(self, epoch: int = 0) -> DataLoader[Utterances]:
+        """Batches of an epoch; ``sampler.set_epoch`` goes on to another."""
+        return self._loader(self.train, self.noise, self.augmentation, shuffle=True, epoch=epoch)
 
     def val_dataloader(self) -> DataLoader[Utterances]:
         """The same batches in every epoch."""
         return self._loader(self.validation, self.noise, shuffle=False)
 
-    def _loader(self, corpus: Corpus, *transforms: Transform | None, shuffle: bool) -> DataLoader[Utterances]:
+    def _loader(
+        self, corpus: Corpus, *transforms: Transform | None, shuffle: bool, epoch: int = 0
+    ) -> DataLoader[Utterances]:
         crop = self.crop_frames if shuffle else None
         order = BatchOrder(corpus.lengths, self.batch_size, crop, shuffle, self.seed if shuffle else 0)
-        if self.trainer is not None:
-            # Lightning sets the epoch only after the first batches of a continued run have been drawn
-            order.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
+        order.set_epoch(epoch)
         return LoadingAhead(
             BatchDataset(corpus, [transform for transform in transforms if transform is not None]),
             batch_size=None,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from minvae_pyro.nn.audio import FREQUENCIES, GaussianHead, log_power, precise
+from minvae_pyro.nn.audio import FREQUENCIES, POWER_TRANSFORMS, GaussianHead, PowerTransform, precise
 from minvae_pyro.nn.base import AudioVisualDecoder, Decoder, LatentTransition, SequenceEncoder
 from minvae_pyro.probability.normals import Gaussian
 from minvae_pyro.probability.parameters import AbstractModule
@@ -112,11 +112,9 @@ class DeepDecoder(Decoder, AudioVisualDecoder):
 class _NoisyFrames(AbstractModule):
     """A tanh layer on the power of each frame, perhaps fused with the mouth: what the encoders below begin with."""
 
-    def __init__(
-        self, frequencies: int, hidden: int, transform: Callable[[Tensor], Tensor], fusion: Fusion | None
-    ) -> None:
+    def __init__(self, frequencies: int, hidden: int, transform: PowerTransform, fusion: Fusion | None) -> None:
         super().__init__()
-        self.transform = transform
+        self.transform = POWER_TRANSFORMS[transform]
         self.hidden = nn.Linear(frequencies, hidden)
         self.fusion = fusion
         self.size = hidden if fusion is None else fusion.output
@@ -145,7 +143,7 @@ class RecurrentEncoder(_NoisyFrames, SequenceEncoder):
         hidden: int = 128,
         units: int = 64,
         latent_dim: int = 32,
-        transform: Callable[[Tensor], Tensor] = log_power,
+        transform: PowerTransform = "log_power",
         fusion: Fusion | None = None,
     ) -> None:
         super().__init__(frequencies, hidden, transform, fusion)
@@ -190,7 +188,7 @@ class StructuredEncoder(_NoisyFrames):
         state: int = 32,
         narrow: int = 32,
         latent_dim: int = 32,
-        transform: Callable[[Tensor], Tensor] = log_power,
+        transform: PowerTransform = "log_power",
         fusion: Fusion | None = None,
     ) -> None:
         super().__init__(frequencies, hidden, transform, fusion)

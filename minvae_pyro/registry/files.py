@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 
-import minvae_pyro.synthetic.corpus  # noqa: F401
-
 
 def first_comment(text: str) -> str:
     """The comment at the top of a YAML file."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pyro
@@ -21,25 +20,9 @@ from minvae_pyro.nn.cached import CachedUtterances
 from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.probability.parameters import local_parameters
 from minvae_pyro.registry.build import submodule, together
+from minvae_pyro.training.configuration import Optimisation
 from minvae_pyro.training.metrics import collapsed_when_unknown, mixture_measures
 from minvae_pyro.utterances import Utterances
-
-
-@dataclass
-class Optimisation:
-    """How the bound is climbed.
-
-    Attributes:
-        lr: learning rate of Adam; with ``one_cycle`` the highest.
-        one_cycle: raise and lower the rate over the whole run (Smith & Topin, arXiv 1708.07120).
-        clip: largest norm of the gradient of the loss per frame.
-        weight_decay: of Adam's decoupled kind.
-    """
-
-    lr: float = 1e-3
-    one_cycle: bool = False
-    clip: float = 500.0
-    weight_decay: float = 0.0
 
 
 class TrainingPlan(LightningModule):

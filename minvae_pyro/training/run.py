@@ -15,9 +15,10 @@ from typing import Any
 
 import jsonargparse
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch.utils.data import DataLoader
 
 from minvae_pyro.checkpoints.checkpoint import save_checkpoint
 from minvae_pyro.corpora.loader import CorpusData
@@ -28,6 +29,7 @@ from minvae_pyro.registry.build import tie
 from minvae_pyro.registry.match import check_sites
 from minvae_pyro.training.configuration import as_plain, changes, for_checkpoint, make_parser, read_configuration
 from minvae_pyro.training.plan import TrainingPlan, resize_table
+from minvae_pyro.utterances import Utterances
 
 _MONITOR = "validation/loss"  # what early stopping and the best checkpoint go by
 
@@ -49,7 +51,11 @@ def train(arguments: Sequence[str]) -> Path:
         UserError: configuration, data or folder cannot be used, or training diverged.
         KeyboardInterrupt: interrupted; the state is that of the last complete epoch.
     """
-    settings = read_configuration(arguments)
+    return train_as(read_configuration(arguments))
+
+
+def train_as(settings: jsonargparse.Namespace) -> Path:
+    """As :func:`train`, the arguments read already."""
     plain = as_plain(settings)
     output = Path(settings.output)
     if _finished(output, plain):
@@ -133,7 +139,7 @@ def _fit(plan: TrainingPlan, data: CorpusData, settings: jsonargparse.Namespace)
     try:
         if settings.precision == "tf32":
             torch.set_float32_matmul_precision("high")
-        trainer.fit(plan, datamodule=data, ckpt_path=last if last.is_file() else None, weights_only=True)
+        trainer.fit(plan, datamodule=_Batches(data), ckpt_path=last if last.is_file() else None, weights_only=True)
     except SystemExit:
         if not trainer.interrupted:
             raise
@@ -147,6 +153,22 @@ def _fit(plan: TrainingPlan, data: CorpusData, settings: jsonargparse.Namespace)
     plan.load_state_dict(best["state_dict"])
     if table is not None and size is not None:
         resize_table(table, *size)
+
+
+class _Batches(LightningDataModule):
+    """The batches of the data, as Lightning asks for them."""
+
+    def __init__(self, data: CorpusData) -> None:
+        super().__init__()
+        self.data = data
+
+    def train_dataloader(self) -> DataLoader[Utterances]:
+        # Lightning sets the epoch only after the first batches of a continued run have been drawn
+        assert self.trainer is not None
+        return self.data.train_dataloader(self.trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
+
+    def val_dataloader(self) -> DataLoader[Utterances]:
+        return self.data.val_dataloader()
 
 
 def _finished(output: Path, plain: dict[str, Any]) -> bool:

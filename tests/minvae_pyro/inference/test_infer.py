@@ -258,13 +258,29 @@ def test_noise_that_is_held(noisy: Any) -> None:
         ("engine", "Tensor", "there is no engine 'Tensor'. "),
         ("engine", "no.such.Engine", "there is no engine 'no.such.Engine' (No module named 'no')"),
         ("engine", "minvae_pyro.inference.Nothing", "has no attribute 'Nothing'). Choose fast, svi, vem"),
-        ("engine", "torch.Tensor", "'torch.Tensor' is no engine. Choose fast, svi, vem"),
-        ("engine", "torch.nn", "'torch.nn' is no engine. "),
-        ("engine", "minvae_pyro.inference.InferenceEngine", "is no engine. Choose fast, svi, vem"),
-        ("noise", "PinkNoise", "there is no noise model 'PinkNoise'. Choose NMFNoise, "),
-        ("noise", "minvae_pyro.models.MinVAE", "'minvae_pyro.models.MinVAE' is no noise model. "),
+        (
+            "engine",
+            "torch.Tensor",
+            "is no engine: it does not derive from InferenceEngine. Choose fast",
+        ),
+        ("engine", "torch.nn", "'torch.nn' is no engine: it is of type module, not a class. "),
+        (
+            "engine",
+            "minvae_pyro.inference.InferenceEngine",
+            "is a base class, which leaves __call__ open. Choose fast",
+        ),
+        ("noise", "PinkNoise", "there is no noise model 'PinkNoise'. Choose BayesianNMFNoise, NMFNoise, "),
+        (
+            "noise",
+            "minvae_pyro.models.MinVAE",
+            "is no noise model: it does not derive from NoiseModel. ",
+        ),
         ("guide", "AudioGuide", "there is no guide 'AudioGuide'. Choose AmortisedGuide, "),
-        ("guide", "minvae_pyro.guides.UtteranceGuide", "is no guide. Choose AmortisedGuide, "),
+        (
+            "guide",
+            "minvae_pyro.guides.UtteranceGuide",
+            "is a base class, which leaves z_posterior open. Choose Amor",
+        ),
     ],
 )
 def test_what_is_no_part_is_refused(noisy: Any, part: str, name: str, message: str) -> None:

@@ -95,7 +95,7 @@ def test_seeds_decide(run):
 
 @pytest.mark.parametrize("one_cycle", [False, True])
 def test_an_interrupted_run_continues_as_if_it_had_not_been(run, monkeypatch, one_cycle):
-    options = {"epochs": 4, "optimisation.one_cycle": one_cycle, "data.noise": "minvae_pyro.training.UniformNoise"}
+    options = {"epochs": 4, "optimisation.one_cycle": one_cycle, "data.noise": "UniformNoise"}
     straight = run("straight", **options).read_bytes()
     original = TrainingPlan.training_step
 
