@@ -10,7 +10,7 @@ import pandas as pd
 from minvae_pyro.ablation.design import Ablation
 from minvae_pyro.ablation.effects import SHOWN, averaged, by_level, decide_claims, main_effects, verdict
 from minvae_pyro.evaluation.metrics import column, quantity
-from minvae_pyro.evaluation.report.figures import factor_figure, figure_name
+from minvae_pyro.evaluation.report.figures import figure_name, level_figure
 from minvae_pyro.evaluation.report.markup import markdown, to_markdown, value_text
 from minvae_pyro.evaluation.tables import summary
 from minvae_pyro.files import make_folder, write_atomic
@@ -42,7 +42,7 @@ def write_report(table: pd.DataFrame, ablation: Ablation, output: Path, command:
     make_folder(output / "figures")
     comparable = _comparable(means, ablation)
     for factor, rows in comparable.items():
-        figure = factor_figure(rows, factor, by="talker")
+        figure = level_figure(rows, column(factor), of="talker")
         save_figure(figure, output / "figures" / f"{figure_name(factor)}.png", overwrite=True)
     page = _page(means, ablation, comparable, effects, claims, command)
     contents = page, effects.to_csv(index=False), claims.to_csv(index=False)
