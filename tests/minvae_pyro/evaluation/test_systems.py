@@ -1,7 +1,7 @@
 import pytest
 
 from minvae_pyro.errors import UserError
-from minvae_pyro.evaluation.systems import System, check_distinct, parse_system, read_systems
+from minvae_pyro.evaluation.systems import System, parse_system, read_systems
 
 FULL = """
 ours: {checkpoint: min-vae}
@@ -91,9 +91,3 @@ def test_a_bad_file_of_systems_is_one_clear_line(tmp_path, text):
     assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match=r"none\.yaml"):
         read_systems(tmp_path / "none.yaml")
-
-
-def test_two_systems_of_one_name_are_refused():
-    check_distinct(["a", "b"])
-    with pytest.raises(UserError, match="two systems a"):
-        check_distinct(["a", "b", "a"])
