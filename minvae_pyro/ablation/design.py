@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from minvae_pyro.ablation.claims import Claim, read_claim
-from minvae_pyro.ablation.training import Training
+from minvae_pyro.ablation.training import Training, filled
 from minvae_pyro.errors import UserError
 from minvae_pyro.evaluation.descriptions import parse, read_yaml
 from minvae_pyro.evaluation.systems import System
@@ -130,8 +130,7 @@ class Ablation:
             merged.update(layer)
         pairs = zip(replicate, values, strict=True)
         texts = {f"{{{name}}}": str(value) for name, value in pairs if not isinstance(value, Mapping)}
-        filled: dict[str, Any] = _filled(merged, texts)
-        return filled
+        return dict(filled(merged, texts))
 
 
 def read_ablation(name_or_path: str | os.PathLike[str]) -> Ablation:
@@ -242,17 +241,6 @@ def _combinations(entry: Mapping[Any, Any]) -> list[dict[str, str]]:
 
 def _product(choices: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
     return [dict(zip(choices, chosen, strict=True)) for chosen in itertools.product(*choices.values())]
-
-
-def _filled(value: Any, texts: Mapping[str, str]) -> Any:
-    """The value with texts put into its strings, however deep."""
-    if isinstance(value, str):
-        for place, text in texts.items():
-            value = value.replace(place, text)
-        return value
-    if isinstance(value, Mapping):
-        return {key: _filled(part, texts) for key, part in value.items()}
-    return [_filled(part, texts) for part in value] if isinstance(value, list) else value
 
 
 def label(combination: Combination) -> str:
