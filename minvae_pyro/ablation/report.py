@@ -65,9 +65,9 @@ def write_report(table: pd.DataFrame, ablation: Ablation, output: Path, command:
     if ablation.design != "one-at-a-time":
         combinations = summary(means, ["talker", *map(column, ablation.factors)], SHOWN)
         blocks += ["## All combinations", to_markdown(combinations)]
-    for name in ablation.by:
-        if name != "talker":
-            blocks += [f"## By {_PROPERTIES[name]}", _wide(means, ablation, name)]
+    for by in ablation.by:
+        if by != "talker":
+            blocks += [f"## By {_PROPERTIES[by]}", _wide(means, ablation, by)]
     page = "\n\n".join(block.rstrip() for block in blocks if block) + "\n"
     contents = page, effects.to_csv(index=False), claims.to_csv(index=False)
     for name, content in zip(FILES, contents, strict=True):

@@ -118,7 +118,7 @@ def _check(
     if workers < 1:
         raise UserError(f"there must be at least 1 worker, not {workers}.")
     check_device(device)
-    names = [one.name for one in (*systems, *others)]
+    names = [system.name for system in systems] + [other.name for other in others]
     if twice := [name for name in names if names.count(name) > 1]:
         raise UserError(f"there are two systems {twice[0]}: give each a name of its own, NAME=...")
     for mixture in mixtures:

@@ -43,7 +43,7 @@ def listening_rows(table: pd.DataFrame, output: Path) -> list[dict[str, Any]]:
     for name, rows in table.groupby("id", sort=False):
         first = rows.iloc[0]
         records: dict[str, dict[Any, Any]] = {CLEAN: {}, **{row["system"]: row for row in rows.to_dict("records")}}
-        sounds = []
+        sounds: list[dict[str, Any]] = []
         for system in sorted(records, key=lambda one: (one != INPUT, one != CLEAN)):
             file = sound_file(output, system, str(name))
             if file.is_file() or system != CLEAN:
@@ -52,10 +52,9 @@ def listening_rows(table: pd.DataFrame, output: Path) -> list[dict[str, Any]]:
                 known = [metric for metric in LISTENED if not math.isnan(row.get(metric, math.nan))]
                 scores = [quantity(metric).phrase(row[metric]) for metric in known]
                 sounds.append({"system": system, "link": link, "scores": scores, "spectrogram": _spectrogram(file)})
-        # all on the scale of the loudest
-        loudest = max((sound["spectrogram"].max() for sound in sounds if sound["spectrogram"] is not None), default=0.0)
-        for sound in sounds:
-            spectrogram = sound.pop("spectrogram")
+        spectrograms = [sound.pop("spectrogram") for sound in sounds]
+        loudest = max((float(one.max()) for one in spectrograms if one is not None), default=0.0)
+        for sound, spectrogram in zip(sounds, spectrograms, strict=True):
             sound["picture"] = "" if spectrogram is None else _picture(spectrogram, loudest)
         found.append(
             {
@@ -83,7 +82,16 @@ def _spectrogram(file: Path) -> np.ndarray | None:
 
 
 def _picture(spectrogram: np.ndarray, loudest: float) -> str:
-    picture, floor = io.BytesIO(), loudest - _DYNAMIC_RANGE
-    look = {"cmap": "magma", "origin": "lower", "pil_kwargs": {"quality": 75}}
-    imsave(picture, spectrogram, format="jpg", vmin=floor, vmax=loudest, **look)
+    """As a data URI, on the scale of the loudest sound of its mixture."""
+    picture = io.BytesIO()
+    imsave(
+        picture,
+        spectrogram,
+        format="jpg",
+        vmin=loudest - _DYNAMIC_RANGE,
+        vmax=loudest,
+        cmap="magma",
+        origin="lower",
+        pil_kwargs={"quality": 75},
+    )
     return f"data:image/jpeg;base64,{base64.b64encode(picture.getvalue()).decode()}"
