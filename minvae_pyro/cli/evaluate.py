@@ -144,18 +144,14 @@ def run(
             text = write(table)
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt(f"what is finished is in {given.output}, the same command goes on there") from interrupt
-    for line in failures(table):
+    for line in _failures(table):
         print(line, file=sys.stderr)
     print(f"{text.rstrip()}\n\nreport: {given.output / 'report.html'}")
     return 0
 
 
-def failures(table: pd.DataFrame) -> list[str]:
-    """A line for each mixture that could not be enhanced or read, as far as they are few.
-
-    Args:
-        table: of the experiment.
-    """
+def _failures(table: pd.DataFrame) -> list[str]:
+    """A line for each mixture that could not be enhanced or read, as far as they are few."""
     failed = table[table["si_sdr"].isna()].drop_duplicates(["id", "note"])
     lines = [f"note: {row['id']} ({row['system']}): {row['note']}" for row in failed.head(_NOTES).to_dict("records")]
     return lines + ([f"note: and {len(failed) - _NOTES} more, see scores.csv"] if len(failed) > _NOTES else [])

@@ -4,10 +4,8 @@ All take the table of an experiment (see :func:`minvae_pyro.evaluation.experimen
 mixtures, bars their 95 % bootstrap intervals. The mixtures as they are, system ``input``, are left out: what is gained
 over them is shown.
 
-Matplotlib draws them by itself. Seaborn's ``catplot`` makes its figures in pyplot, whose state all threads share; its
-``boxplot`` (0.13) passes an argument that Matplotlib deprecates since 3.11 and drops in 3.13; and its ``pointplot`` on
-axes of our own, with the intervals of the tables, takes as many lines as the error bars here. What is long here it does
-not spare: names of ticks, the legend above the panels, a line for each mixture.
+Matplotlib draws them by itself: Seaborn's ``catplot`` uses pyplot, whose state all threads share, its ``boxplot``
+(0.13) an argument that Matplotlib drops in 3.13, and its ``pointplot`` with our intervals takes as many lines.
 """
 
 from __future__ import annotations
