@@ -1,54 +1,30 @@
 """Pyro guides: posteriors for training and for test time."""
 
-from minvae_pyro.guides.audio_visual import AudioVisualGuide
-from minvae_pyro.guides.deep_kalman_filter import RecurrentGuide, StructuredGuide
-from minvae_pyro.guides.encoders import CleanAudioEncoder, MouthEncoder, NoisyAudioEncoder
-from minvae_pyro.guides.min_vae import MixtureGuide, SharedGuide
-from minvae_pyro.guides.mixture_of_vaes import TwoVAEsGuide
+from minvae_pyro.guides.audio_visual import AudioVisualGuide as AudioVisualGuide
+from minvae_pyro.guides.deep_kalman_filter import RecurrentGuide as RecurrentGuide, StructuredGuide as StructuredGuide
+from minvae_pyro.guides.encoders import (
+    CleanAudioEncoder as CleanAudioEncoder,
+    MouthEncoder as MouthEncoder,
+    NoisyAudioEncoder as NoisyAudioEncoder,
+)
+from minvae_pyro.guides.min_vae import MixtureGuide as MixtureGuide, SharedGuide as SharedGuide
+from minvae_pyro.guides.mixture_of_vaes import TwoVAEsGuide as TwoVAEsGuide
 from minvae_pyro.guides.responsibility import (
-    CollapsedResponsibility,
-    Evidence,
-    FixedResponsibility,
-    GatedResponsibility,
-    Responsibility,
-    TableResponsibility,
+    CollapsedResponsibility as CollapsedResponsibility,
+    Evidence as Evidence,
+    FixedResponsibility as FixedResponsibility,
+    GatedResponsibility as GatedResponsibility,
+    Responsibility as Responsibility,
+    TableResponsibility as TableResponsibility,
 )
-from minvae_pyro.guides.test_time.amortised import AmortisedGuide
-from minvae_pyro.guides.test_time.base import UtteranceGuide
+from minvae_pyro.guides.test_time.amortised import AmortisedGuide as AmortisedGuide
+from minvae_pyro.guides.test_time.base import UtteranceGuide as UtteranceGuide
 from minvae_pyro.guides.test_time.mean_field import (
-    MeanFieldGuide,
-    MixtureUtteranceGuide,
-    PatientMixtureGuide,
-    PointGuide,
+    MeanFieldGuide as MeanFieldGuide,
+    MixtureUtteranceGuide as MixtureUtteranceGuide,
+    PatientMixtureGuide as PatientMixtureGuide,
+    PointGuide as PointGuide,
 )
-from minvae_pyro.guides.test_time.particles import ParticleGuide
-from minvae_pyro.guides.test_time.smoothed import SmoothedGuide
-from minvae_pyro.guides.vae import AudioGuide, VisualGuide
-
-__all__ = [
-    "AmortisedGuide",
-    "AudioGuide",
-    "AudioVisualGuide",
-    "CleanAudioEncoder",
-    "CollapsedResponsibility",
-    "Evidence",
-    "FixedResponsibility",
-    "GatedResponsibility",
-    "MeanFieldGuide",
-    "MixtureGuide",
-    "MixtureUtteranceGuide",
-    "MouthEncoder",
-    "NoisyAudioEncoder",
-    "ParticleGuide",
-    "PatientMixtureGuide",
-    "PointGuide",
-    "RecurrentGuide",
-    "Responsibility",
-    "SharedGuide",
-    "SmoothedGuide",
-    "StructuredGuide",
-    "TableResponsibility",
-    "TwoVAEsGuide",
-    "UtteranceGuide",
-    "VisualGuide",
-]
+from minvae_pyro.guides.test_time.particles import ParticleGuide as ParticleGuide
+from minvae_pyro.guides.test_time.smoothed import SmoothedGuide as SmoothedGuide
+from minvae_pyro.guides.vae import AudioGuide as AudioGuide, VisualGuide as VisualGuide

@@ -20,7 +20,7 @@ from minvae_pyro.utterances import Plates, Utterances
 
 
 class Story(Protocol):
-    """A speech prior, or the mixture that it is heard in."""
+    """A speech prior, or a noisy mixture."""
 
     def latent(self, utterances: Utterances, plates: Plates) -> Latent:
         """Sample the latent sites."""
@@ -45,6 +45,11 @@ class Branches:
     divergence: Tensor
     latent: Latent
 
+    @property
+    def likelihood_differs(self) -> bool:
+        """Whether the likelihood depends on alpha, by itself or through z: it cancels otherwise."""
+        return self.latent.alpha is not None or self.latent.z.dim() > self.divergence.dim()
+
 
 def both_alphas(like: Tensor) -> Tensor:
     """Alpha at both of its values, (2, 1, 1), visual first, with dtype and device of ``like``."""
@@ -52,7 +57,13 @@ def both_alphas(like: Tensor) -> Tensor:
 
 
 def latent_trace(story: Story, utterances: Utterances, **sites: Tensor) -> Any:
-    """The trace of the latent part of a story at known values of its sites; arguments as of :func:`latent_at`.
+    """The trace of the latent part of a story at known values of its sites.
+
+    Args:
+        story: any speech prior, or a noisy mixture.
+        utterances: the batch.
+        **sites: a value for each site, batch shape (B, N) or what broadcasts to it. Names that the story lacks are
+            passed over.
 
     Returns:
         Trace: its ``_RETURN`` has the :class:`minvae_pyro.models.speech_prior.Latent`.
@@ -65,16 +76,8 @@ def latent_trace(story: Story, utterances: Utterances, **sites: Tensor) -> Any:
 
 
 def latent_at(story: Story, utterances: Utterances, **sites: Tensor) -> Latent:
-    """What a story makes of known values of its latent sites.
-
-    Args:
-        story: any speech prior, or a noisy mixture.
-        utterances: the batch.
-        **sites: a value for each site, batch shape (B, N) or what broadcasts to it. Names that the story lacks are
-            passed over.
-    """
-    with hidden_block(), pyro.validation_enabled(False), poutine.condition(data=sites):
-        return story.latent(utterances, utterances.plates())
+    """What sets the variance at known values of the latent sites; arguments as of :func:`latent_trace`."""
+    return latent_trace(story, utterances, **sites).nodes["_RETURN"]["value"]
 
 
 def branches(story: Story, posterior: dist.Distribution, draw: Tensor, utterances: Utterances) -> Branches | None:

@@ -1,9 +1,6 @@
-"""The guide of the priors whose decoder sees the mouth: one posterior that hears and sees (arXiv 1908.02590)."""
+"""The guide of the priors with an audio-visual decoder: one posterior from sound and mouth (arXiv 1908.02590)."""
 
 from __future__ import annotations
-
-import pyro
-import pyro.distributions as dist
 
 from minvae_pyro.guides.base import TrainingGuide
 from minvae_pyro.models.audio_visual import AudioVisualVAE, ConditionalVAE
@@ -14,35 +11,25 @@ from minvae_pyro.utterances import Utterances
 
 
 class AudioVisualGuide(TrainingGuide):
-    """q(z) = N(encoder(heard, v)), v the features of the mouth that the prior sees too.
+    """q(z) = N(encoder(power, v)), v the features of the mouth that the prior has too.
 
     Args:
-        prior: the prior that is trained; it knows the features and, perhaps, what the mouth says of z.
+        prior: the prior that is trained; gives the features and, if it is conditional, p(z | mouth).
         encoder: maps power (B, N, F) and features (B, N, V) to mean and scale, each (B, N, L).
     """
 
     def __init__(self, prior: AudioVisualVAE, encoder: AudioVisualEncoder | None = None) -> None:
         super().__init__()
-        # in a list, so that the prior's weights are not the guide's as well
         self._prior = [prior]
         self.encoder = ConcatenatingEncoder(latent_dim=prior.latent_dim) if encoder is None else encoder
 
-    def posterior(self, utterances: Utterances) -> Gaussian:
-        """Mean and scale of q(z), each (B, N, L)."""
-        return self.encoder(utterances.noisy_power, self._prior[0].visual_features(utterances))
-
     def encode_audio(self, utterances: Utterances) -> Gaussian:
-        """Where z may start at test time, from the sound: the one posterior there is, which sees the mouth as well."""
-        return self.posterior(utterances)
+        """Mean and scale of q(z), each (B, N, L): from the mouth as well, for there is no other posterior."""
+        return self.encoder(utterances.noisy_power, self._prior[0].visual_features(utterances))
 
     def encode_visual(self, utterances: Utterances) -> Gaussian:
         """Where z may start at test time, from the mouth alone: the conditional prior, else the one posterior."""
         prior = self._prior[0]
-        if isinstance(prior, ConditionalVAE):
-            return prior.visual_component(utterances)
-        return self.posterior(utterances)
-
-    def forward(self, utterances: Utterances) -> None:
-        """Sample ``z``."""
-        with utterances.plates().every_frame():
-            pyro.sample("z", dist.Normal(*self.posterior(utterances)).to_event(1))
+        return (
+            prior.visual_component(utterances) if isinstance(prior, ConditionalVAE) else self.encode_audio(utterances)
+        )

@@ -6,6 +6,8 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Self
 
+import pyro
+import pyro.distributions as dist
 from torch import Tensor
 
 from minvae_pyro.models.speech_prior import SpeechPrior, conditioned_parts, shallow_copy
@@ -25,10 +27,6 @@ class TrainingGuide(AbstractPyroModule):
     """The prior that the guide asks, if any; in a list, so that its weights are not the guide's as well."""
 
     @abstractmethod
-    def forward(self, utterances: Utterances) -> None:
-        """Sample the latent sites of the prior."""
-
-    @abstractmethod
     def encode_audio(self, utterances: Utterances) -> Gaussian:
         """Where z may start at test time, from the sound: mean and scale, each (B, N, L)."""
 
@@ -37,8 +35,13 @@ class TrainingGuide(AbstractPyroModule):
         return self.encode_audio(utterances)
 
     def gate_logits(self, utterances: Utterances) -> Tensor | None:
-        """Log-odds of alpha = 1 that can be told from a noisy recording, (B, N); None, the default, where none can."""
+        """Log-odds of alpha = 1 by the noisy recording alone, (B, N); None, the default, without a gate."""
         return None
+
+    def forward(self, utterances: Utterances) -> None:
+        """Sample the latent sites of the prior: ``z`` by :meth:`encode_audio`, unless a guide does otherwise."""
+        with utterances.plates().every_frame():
+            pyro.sample("z", dist.Normal(*self.encode_audio(utterances)).to_event(1))
 
     def condition_on(self, utterances: Utterances) -> Self:
         """The same guide for these recordings, with its prior conditioned on them."""

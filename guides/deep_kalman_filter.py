@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pyro
-import pyro.distributions as dist
 from torch import Tensor
 
 from minvae_pyro.guides.base import TrainingGuide
@@ -18,12 +17,12 @@ from minvae_pyro.utterances import Utterances
 
 
 class RecurrentGuide(TrainingGuide):
-    """Frames are independent given the sound, but each is told all of it (arXiv 1609.09869, MF-LR).
+    """Frames are independent given the sound, but each depends on all of it (arXiv 1609.09869, MF-LR).
 
     ::
 
         for n in frames:
-            z[n] ~ N(encoder(heard)[n])
+            z[n] ~ N(encoder(power)[n])
 
     Args:
         prior: the prior that is trained; with visual features, its dynamics say what the mouth lets expect.
@@ -33,16 +32,11 @@ class RecurrentGuide(TrainingGuide):
 
     def __init__(self, prior: DeepKalmanFilter, encoder: SequenceEncoder | None = None) -> None:
         super().__init__()
-        # in a list, so that the prior's weights are not the guide's as well
         self._prior = [prior]
         self.encoder = RecurrentEncoder(latent_dim=prior.latent_dim) if encoder is None else encoder
 
-    def z_posterior(self, utterances: Utterances) -> dist.Distribution:
-        """q(z), batch shape (B, N), event shape (L,)."""
-        return dist.Normal(*self.encode_audio(utterances)).to_event(1)
-
     def encode_audio(self, utterances: Utterances) -> Gaussian:
-        """Where z may start at test time, from the sound, each (B, N, L)."""
+        """Mean and scale of q(z), each (B, N, L)."""
         return self.encoded(utterances)
 
     def encoded(self, utterances: Utterances) -> Any:
@@ -52,39 +46,33 @@ class RecurrentGuide(TrainingGuide):
         return self.encoder(utterances.noisy_power, utterances.mask, *features)
 
     def encode_visual(self, utterances: Utterances) -> Gaussian:
-        """Where z may start at test time, from the mouth: along the mean of the prior; without visual features, the sound."""
+        """Where z may start at test time: along the mean of a prior with visual features; else from the sound."""
         prior = self._prior[0]
-        return (
-            self.encode_audio(utterances)
-            if prior.visual_features is None
-            else prior.condition_on(utterances).z_prior(utterances).mean_path()
-        )
-
-    def forward(self, utterances: Utterances) -> None:
-        """Sample ``z``."""
-        with utterances.plates().every_frame():
-            pyro.sample("z", self.z_posterior(utterances))
+        if prior.visual_features is None:
+            return self.encode_audio(utterances)
+        return prior.condition_on(utterances).z_prior(utterances).mean_path()
 
 
 class StructuredGuide(RecurrentGuide):
-    """Each frame follows from the one before and from all that is yet to be heard (arXiv 1609.09869, DKS).
+    """Each frame depends on the one before and on the sound from here on (arXiv 1609.09869, DKS).
 
     The posterior of the published A-DKF (arXiv 2211.00988)::
 
         z[0] = 0
         for n in frames:
-            z[n] ~ N(encoder.step(z[n-1], encoder(heard)[n]))
+            z[n] ~ N(encoder.step(z[n-1], encoder(power)[n]))
 
     Its divergence from the prior is equation :eq:`kalman-divergence`.
 
     Args:
         prior: the prior that is trained; with visual features, its dynamics say what the mouth lets expect.
-        encoder: maps power (B, N, F), mask (B, N) and, with visual features, features (B, N, V) to what lies ahead of each frame,
-            (B, N, H); its method ``step`` makes mean and scale of that and of z of the frame before.
+        encoder: maps power (B, N, F), mask (B, N) and, with visual features, features (B, N, V) to what lies ahead of
+            each frame, (B, N, H); its method ``step`` makes mean and scale of that and of z of the frame before.
     """
 
     def __init__(self, prior: DeepKalmanFilter, encoder: StructuredEncoder | None = None) -> None:
-        super().__init__(prior, StructuredEncoder(latent_dim=prior.latent_dim) if encoder is None else encoder)
+        chosen: Any = StructuredEncoder(latent_dim=prior.latent_dim) if encoder is None else encoder
+        super().__init__(prior, chosen)
 
     def z_posterior(self, utterances: Utterances) -> MarkovNormal:
         """q(z), batch shape (B, N), event shape (L,)."""
@@ -101,3 +89,8 @@ class StructuredGuide(RecurrentGuide):
     def encode_audio(self, utterances: Utterances) -> Gaussian:
         """Where z may start at test time, from the sound: along the mean of the posterior, each (B, N, L)."""
         return self.z_posterior(utterances).mean_path()
+
+    def forward(self, utterances: Utterances) -> None:
+        """Sample ``z``."""
+        with utterances.plates().every_frame():
+            pyro.sample("z", self.z_posterior(utterances))

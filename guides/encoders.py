@@ -21,7 +21,7 @@ class ZPosterior(AbstractModule):
 
 
 class NoisyAudioEncoder(ZPosterior):
-    """q(z | alpha = 1): the audio encoder on what is heard (in training possibly with noise injected).
+    """q(z | alpha = 1): the audio encoder on the noisy power (in training, noise is injected if it is asked for).
 
     Args:
         encoder: maps power (B, N, F) to mean and scale, each (B, N, L).
@@ -36,7 +36,7 @@ class NoisyAudioEncoder(ZPosterior):
         return self.encoder(utterances.noisy_power)
 
 
-class CleanAudioEncoder(ZPosterior):
+class CleanAudioEncoder(NoisyAudioEncoder):
     """The audio encoder on the clean power that the likelihood scores.
 
     In training it is the posterior that a component conditioned on the mouth is fitted to: the divergence
@@ -45,10 +45,6 @@ class CleanAudioEncoder(ZPosterior):
     Args:
         encoder: maps power (B, N, F) to mean and scale, each (B, N, L).
     """
-
-    def __init__(self, encoder: AudioEncoder | None = None) -> None:
-        super().__init__()
-        self.encoder = SpectrumEncoder() if encoder is None else encoder
 
     def forward(self, utterances: Utterances) -> Gaussian:
         """Mean and scale, each (B, N, L)."""

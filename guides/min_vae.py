@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import pyro
 import pyro.distributions as dist
 import torch
@@ -25,7 +28,7 @@ class MixtureGuide(TrainingGuide):
 
         for n in frames:
             alpha[n] ~ Bernoulli(r[n])                          # responsibility; enumerated, never sampled
-            z[n] | alpha[n] = 1 ~ N(audio encoder(heard[n]))
+            z[n] | alpha[n] = 1 ~ N(audio encoder(power[n]))
             z[n] | alpha[n] = 0 ~ N(visual encoder(mouth))
 
     Equation :eq:`mixture-posterior`; the bound that it is trained by is equation :eq:`mixture-bound`.
@@ -45,7 +48,6 @@ class MixtureGuide(TrainingGuide):
         responsibility: Responsibility | None = None,
     ) -> None:
         super().__init__()
-        # in a list, so that the prior's weights are not the guide's as well
         self._prior = [prior]
         self.audio = NoisyAudioEncoder() if audio is None else audio
         self.visual = MouthEncoder() if visual is None else visual
@@ -53,10 +55,9 @@ class MixtureGuide(TrainingGuide):
 
     def posteriors(self, utterances: Utterances) -> Gaussian:
         """Mean and scale of q(z | alpha), each (2, B, N, L); axis 0 is alpha, so visual comes first."""
-        audio_mean, audio_scale = self.audio(utterances)
-        visual_mean, visual_scale = self.visual(utterances)
-        mean = torch.stack(torch.broadcast_tensors(visual_mean, audio_mean))
-        return mean, torch.stack(torch.broadcast_tensors(visual_scale, audio_scale))
+        both = zip(self.encode_visual(utterances), self.encode_audio(utterances), strict=True)
+        mean, scale = (torch.stack(torch.broadcast_tensors(*parts)) for parts in both)
+        return mean, scale
 
     def encode_audio(self, utterances: Utterances) -> Gaussian:
         """Where z may start at test time, from the sound, each (B, N, L)."""
@@ -67,7 +68,7 @@ class MixtureGuide(TrainingGuide):
         return self.visual(utterances)
 
     def gate_logits(self, utterances: Utterances) -> Tensor | None:
-        """Log-odds of alpha = 1 that can be told from a noisy recording, (B, N), or None."""
+        """Log-odds of alpha = 1 by the noisy recording alone, (B, N), or None; the rule says."""
         return self.responsibility.noisy(utterances, self.evidence(utterances))
 
     def draw(self, posterior: dist.Normal) -> Tensor:
@@ -84,39 +85,26 @@ class MixtureGuide(TrainingGuide):
             pyro.sample("z", self.z_posterior(alpha, posterior, draw).to_event(1))
 
     def z_posterior(self, alpha: Tensor, posterior: dist.Normal, draw: Tensor) -> PresampledNormal:
-        """q(z | alpha) at the draw made.
-
-        Args:
-            alpha: what broadcasts to (..., B, N); the component is picked by broadcasting, so it may be enumerated.
-            posterior: q(z | alpha), parameters (2, B, N, L).
-            draw: z drawn from it, (2, B, N, L).
-        """
+        """q(z | alpha) at the draw made, for alpha (..., B, N) or what broadcasts to it: it may be enumerated."""
         audio = (alpha == 1)[..., None]
-        parts = (torch.where(audio, part[1], part[0]) for part in (posterior.loc, posterior.scale, draw))
-        return PresampledNormal(*parts)
+        loc, scale, picked = (torch.where(audio, part[1], part[0]) for part in (posterior.loc, posterior.scale, draw))
+        return PresampledNormal(loc, scale, picked)
 
-    def evidence(
-        self, utterances: Utterances, posterior: dist.Normal | None = None, draw: Tensor | None = None
-    ) -> Evidence:
-        """What the rule for r may ask for; bounds need a posterior and a draw of it.
+    def evidence(self, utterances: Utterances, *draw: Any) -> Evidence:
+        """What the rule for r may ask for.
 
         Args:
             utterances: the batch.
-            posterior: q(z | alpha), parameters (2, B, N, L).
-            draw: z drawn from it, (2, B, N, L).
+            *draw: q(z | alpha) and z drawn from it, see :meth:`bounds`; none on a noisy recording, which has no bounds.
         """
+        bounds = partial(self.bounds, utterances, *draw) if draw else _no_bounds
+        return Evidence(bounds, partial(self.visual_prediction, utterances))
 
-        def bounds() -> tuple[dist.Distribution, Tensor, Tensor]:
-            if posterior is None or draw is None:
-                raise ValueError("bounds can be told of clean speech only")
-            return self.bounds(utterances, posterior, draw)
-
-        def visual() -> tuple[Gaussian, Tensor]:
-            seen, prior = self.encode_visual(utterances), self._prior[0]
-            latent = latent_at(prior, utterances, alpha=seen[0].new_zeros(()), z=seen[0])
-            return seen, prior.speech_variance(latent, utterances)
-
-        return Evidence(bounds, visual)
+    def visual_prediction(self, utterances: Utterances) -> tuple[Gaussian, Tensor]:
+        """Mean and scale of z by the mouth, each (B, N, L), and the variance of speech at that mean, (B, N, F)."""
+        predicted, prior = self.encode_visual(utterances), self._prior[0]
+        latent = latent_at(prior, utterances, alpha=predicted[0].new_zeros(()), z=predicted[0])
+        return predicted, prior.speech_variance(latent, utterances)
 
     def bounds(
         self, utterances: Utterances, posterior: dist.Normal, draw: Tensor
@@ -147,10 +135,14 @@ class MixtureGuide(TrainingGuide):
         return found.prior, bound[1], bound[0]
 
 
+def _no_bounds() -> Any:
+    raise ValueError("bounds can be had of clean speech only")
+
+
 class SharedGuide(MixtureGuide):
     """One posterior of z whatever alpha, q(alpha) q(z), for a prior whose visual component depends on the mouth.
 
-    Clean speech tells z by itself; what is learnt is how well the mouth predicts it (the divergence
+    Clean speech determines z by itself; what is learnt is how well the mouth predicts it (the divergence
     ``KL(q(z | s) || p(z | alpha = 0, mouth))``, arXiv 1908.02590) and when it can be trusted. Both alphas
     share one draw, so the likelihood cancels from ``L_a - L_v`` to the last digit: equation :eq:`shared-evidence`.
 

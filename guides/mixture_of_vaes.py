@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from minvae_pyro.guides.audio_visual import AudioVisualGuide
 from minvae_pyro.guides.encoders import ZPosterior
 from minvae_pyro.guides.min_vae import MixtureGuide
@@ -21,11 +19,11 @@ class TwoVAEsGuide(MixtureGuide):
 
         for n in frames:
             alpha[n] ~ q(alpha[n])                              # responsibility; enumerated, never sampled
-            z[n] | alpha[n] = 1 ~ N(audio encoder(heard[n]))
-            z[n] | alpha[n] = 0 ~ N(encoder(heard[n], v[n]))    # v: what the visual VAE sees of the mouth
+            z[n] | alpha[n] = 1 ~ N(audio encoder(power[n]))
+            z[n] | alpha[n] = 0 ~ N(encoder(power[n], v[n]))    # v: features of the mouth, the visual VAE's
 
     Args:
-        prior: the prior that is trained; its visual VAE has a decoder that sees the mouth.
+        prior: the prior that is trained; its visual VAE has an audio-visual decoder.
         audio: maps utterances to mean and scale under alpha = 1.
         encoder: maps power (B, N, F) and features of the mouth (B, N, V) to mean and scale under alpha = 0.
         responsibility: the rule for q(alpha); collapsed when omitted.
@@ -42,11 +40,6 @@ class TwoVAEsGuide(MixtureGuide):
     ) -> None:
         super().__init__(prior, audio, AudioVisualGuide(prior.visual, encoder), responsibility)
 
-    def posteriors(self, utterances: Utterances) -> Gaussian:
-        """Mean and scale of q(z | alpha), each (2, B, N, L); axis 0 is alpha, so visual comes first."""
-        visual, audio = self.visual.posterior(utterances), self.audio(utterances)
-        return torch.stack([visual[0], audio[0]]), torch.stack([visual[1], audio[1]])
-
     def encode_visual(self, utterances: Utterances) -> Gaussian:
-        """Where z may start at test time under alpha = 0, from sound and mouth, each (B, N, L)."""
-        return self.visual.posterior(utterances)
+        """Mean and scale of q(z | alpha = 0), from sound and mouth, each (B, N, L)."""
+        return self.visual.encode_audio(utterances)

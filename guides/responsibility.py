@@ -136,11 +136,11 @@ class FixedResponsibility(Responsibility):
 class GatedResponsibility(Responsibility):
     """An amortised r(power, mouth), trained by the gradient that enumeration gives it.
 
-    Unlike the other rules it can be asked on a noisy recording, where no clean speech tells L_a and L_v: equation
+    Unlike the other rules it can be asked on a noisy recording, where there are no L_a and L_v: equation
     :eq:`gate-log-odds`.
 
     Args:
-        gate: log-odds from heard power, predicted variance, what the mouth suggests and a mask.
+        gate: log-odds from noisy power, predicted variance, p(z | mouth) and a mask.
     """
 
     def __init__(self, gate: Gate | None = None) -> None:
@@ -148,11 +148,11 @@ class GatedResponsibility(Responsibility):
         self.gate = AgreementGate() if gate is None else gate
 
     def forward(self, utterances: Utterances, evidence: Evidence) -> Tensor:
-        """Log-odds of alpha = 1, (B, N); the gradient trains the gate and not what it looks at."""
+        """Log-odds of alpha = 1, (B, N); the gradient trains the gate and not its inputs."""
         with torch.no_grad():
-            seen, predicted = evidence.visual()
+            visual, predicted = evidence.visual()
         mask = utterances.mask & utterances.mouth_seen
-        return audio_where_unseen(self.gate(utterances.noisy_power, predicted, seen, mask), utterances)
+        return audio_where_unseen(self.gate(utterances.noisy_power, predicted, visual, mask), utterances)
 
     def noisy(self, utterances: Utterances, evidence: Evidence) -> Tensor:
         """The same as on clean speech."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import pyro
-import pyro.distributions as dist
-
 from minvae_pyro.guides.base import TrainingGuide
 from minvae_pyro.guides.encoders import MouthEncoder, NoisyAudioEncoder, ZPosterior
 from minvae_pyro.probability.normals import Gaussian
@@ -12,7 +9,7 @@ from minvae_pyro.utterances import Utterances
 
 
 class AudioGuide(TrainingGuide):
-    """q(z) = N(audio encoder(heard)): the posterior of A-VAE (arXiv 1902.01605).
+    """q(z) = N(audio encoder(power)): the posterior of A-VAE (arXiv 1902.01605).
 
     The bound that it is trained by is equation :eq:`vae-bound`.
 
@@ -24,18 +21,9 @@ class AudioGuide(TrainingGuide):
         super().__init__()
         self.audio = NoisyAudioEncoder() if audio is None else audio
 
-    def posterior(self, utterances: Utterances) -> Gaussian:
+    def encode_audio(self, utterances: Utterances) -> Gaussian:
         """Mean and scale of q(z), each (B, N, L)."""
         return self.audio(utterances)
-
-    def encode_audio(self, utterances: Utterances) -> Gaussian:
-        """Where z may start at test time, from the sound; here the one posterior there is."""
-        return self.posterior(utterances)
-
-    def forward(self, utterances: Utterances) -> None:
-        """Sample ``z``."""
-        with utterances.plates().every_frame():
-            pyro.sample("z", dist.Normal(*self.posterior(utterances)).to_event(1))
 
 
 class VisualGuide(AudioGuide):
@@ -49,6 +37,6 @@ class VisualGuide(AudioGuide):
         TrainingGuide.__init__(self)
         self.visual = MouthEncoder() if visual is None else visual
 
-    def posterior(self, utterances: Utterances) -> Gaussian:
-        """Mean and scale of q(z), each (B, N, L)."""
+    def encode_audio(self, utterances: Utterances) -> Gaussian:
+        """Mean and scale of q(z), each (B, N, L): from the mouth, for there is no other posterior."""
         return self.visual(utterances)

@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, found before long work, told apart by their content."""
+"""Files: written whole or not at all, checked before long work, told apart by their content."""
 
 from __future__ import annotations
 
@@ -16,26 +16,21 @@ def write_atomic(path: str | os.PathLike[str], content: bytes, *, overwrite: boo
     """Write a file in one piece: an interrupted program leaves the old file, or none.
 
     Args:
-        path: Where; its folder exists.
-        content: What.
-        overwrite: Replace a file that exists.
+        path: where; its folder exists.
+        content: what.
+        overwrite: replace a file that exists.
 
     Returns:
         The path.
 
     Raises:
-        UserError: The file exists and is to be kept, its folder is missing, or it cannot be written.
+        UserError: the file exists and is to be kept, its folder is missing, or it cannot be written.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise UserError(f"cannot write {path}: it is a folder; choose a file name")
-    if path.exists() and not overwrite:
-        raise UserError(f"{path} exists and is kept: choose another name, or ask to overwrite")
+    path = _check_name(path, overwrite)
     # In the same folder: only there does a rename happen in one step.
     part = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
-        with open(part, "xb") as file:
-            file.write(content)
+        part.write_bytes(content)
         os.replace(part, path)
     except OSError as error:
         raise UserError(f"cannot write {path} ({error.strerror}): choose another folder") from error
@@ -51,14 +46,21 @@ def check_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path
     Raises:
         UserError: it is a folder, it exists and is to be kept, or its folder is missing or not writable.
     """
+    path = _check_name(path, overwrite)
+    if not path.parent.is_dir():
+        raise UserError(f"cannot write {path}: the folder {path.parent} does not exist; make it first.")
+    _try_writing(path.parent)
+    return path
+
+
+def _check_name(path: str | os.PathLike[str], overwrite: bool) -> Path:
     path = Path(path)
     if path.is_dir():
         raise UserError(f"cannot write {path}: it is a folder; choose a file name.")
     if path.exists() and not overwrite:
-        raise UserError(f"{path} exists and is kept: choose another name, or overwrite it by --overwrite.")
-    if not path.parent.is_dir():
-        raise UserError(f"cannot write {path}: the folder {path.parent} does not exist; make it first.")
-    _try_writing(path.parent)
+        raise UserError(
+            f"{path} exists and is kept: choose another name, or overwrite by --overwrite (overwrite=True)."
+        )
     return path
 
 
@@ -77,9 +79,7 @@ def check_folder(path: str | os.PathLike[str], names: tuple[str, ...], *, overwr
     taken = [name for name in names if (path / name).exists()]
     if taken and not overwrite:
         raise UserError(f"{path} has {', '.join(taken)}, which is kept: choose another, or overwrite by --overwrite.")
-    there = path
-    while not there.exists() and there != there.parent:
-        there = there.parent
+    there = next((folder for folder in (path, *path.parents) if folder.exists()), path)
     if not there.is_dir():
         raise UserError(f"cannot write into {path}: {there} is no folder; choose another.")
     _try_writing(there)
@@ -108,7 +108,7 @@ def _try_writing(folder: Path) -> None:
 
 
 def digest_of(file: Path) -> str:
-    """Letters that change with the content of a file; one that has not changed is read once in a process.
+    """SHA-256 of the content of a file, in hexadecimal; one that has not changed is read once in a process.
 
     Raises:
         OSError: it cannot be read.

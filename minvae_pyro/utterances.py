@@ -11,6 +11,7 @@ import pyro
 import torch
 from pyro import poutine
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 MOUTH_SIZE = 67
 """Side of a mouth crop in pixels, as in NTCD-TIMIT."""
@@ -43,7 +44,7 @@ class Utterances:
 
     Attributes:
         spectrum: (B, N, F) what the likelihood scores: power (real) or STFT coefficients (complex).
-        noisy_power: (B, N, F) power that the audio encoder hears; equals the power of ``spectrum`` unless noise
+        noisy_power: (B, N, F) power that the audio encoder reads; equals the power of ``spectrum`` unless noise
             was injected in training.
         mouth: (B, N, 67, 67) grey crops in [0, 1], zeros where unseen.
         mouth_seen: (B, N) bool, False where no mouth was found.
@@ -154,17 +155,9 @@ def concatenate(batches: Sequence[Utterances]) -> Utterances:
     Args:
         batches: at least one batch; all of the same F, dtype and device.
     """
-    frames = max(batch.frames for batch in batches)
 
-    def padded(tensor: Tensor, axis: int = 1) -> Tensor:
-        missing = frames - tensor.shape[axis]
-        if missing == 0:
-            return tensor
-        return torch.nn.functional.pad(tensor, (0, 0) * (tensor.dim() - 1 - axis) + (0, missing))
+    def joined(name: str) -> Tensor:
+        return pad_sequence([row for batch in batches for row in getattr(batch, name)], batch_first=True)
 
-    joined = {
-        f.name: torch.cat([padded(getattr(batch, f.name)) for batch in batches])
-        for f in fields(Utterances)
-        if f.name != "index"
-    }
-    return Utterances(**joined, index=torch.cat([batch.index for batch in batches]))
+    names = [f.name for f in fields(Utterances) if f.name != "index"]
+    return Utterances(**{name: joined(name) for name in names}, index=torch.cat([batch.index for batch in batches]))

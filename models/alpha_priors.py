@@ -106,11 +106,7 @@ class UtteranceAlphaPrior(IndependentAlphaPrior):
     def m_step(self, alpha: dist.Distribution, utterances: Utterances) -> None:
         """Set pi of each utterance to the mean responsibility of its frames with a mouth (arXiv 1912.10647, M-step).
 
-        Equation :eq:`mixing-update`.
-
-        Args:
-            alpha: q(alpha), batch shape (B, N).
-            utterances: the batch.
+        Equation :eq:`mixing-update`; arguments as of :meth:`AlphaPrior.m_step`.
 
         Example:
             >>> seen = Utterances.from_spectrum(torch.ones(4, 3), torch.zeros(4, 67, 67))
@@ -141,7 +137,7 @@ def reweigh(prior: SpeechPrior, weight: float | None) -> SpeechPrior:
 class MarkovAlphaPrior(AlphaPrior):
     """A chain by three log-odds of alpha = 1, each broadcasting to (B, N); a subclass says how they come about.
 
-    Frames without a mouth are the sound's, and so is padding: they do not look back.
+    Frames without a mouth are the sound's, and so is padding: they do not depend on the frame before.
 
     Attributes:
         start: in the first frame.
@@ -211,27 +207,21 @@ class UtteranceMarkovAlphaPrior(MarkovAlphaPrior):
 
     def __init__(self, chain: MarkovAlphaPrior, size: int) -> None:
         super().__init__()
-        self.register_buffer("start", chain.start.detach().expand(size, 1))
-        self.register_buffer("after_visual", chain.after_visual.detach().expand(size, 1))
-        self.register_buffer("after_audio", chain.after_audio.detach().expand(size, 1))
+        for name in ("start", "after_visual", "after_audio"):
+            self.register_buffer(name, getattr(chain, name).detach().expand(size, 1))
 
     def m_step(self, alpha: dist.Distribution, utterances: Utterances) -> None:
         """Set the transitions of each recording to the mean of what q(alpha) makes of them (arXiv 2102.04144).
 
-        Equation :eq:`switching-update`.
-
-        Neighbours that both show a mouth count. The start stays: one frame a recording tells nothing of it.
-
-        Args:
-            alpha: q(alpha), a chain or independent over frames, (B, N).
-            utterances: the batch.
+        Equation :eq:`switching-update`. Neighbours that both show a mouth count; q(alpha) may be a chain or independent
+        over frames. The start stays: it has only one frame a recording.
         """
         chain = alpha if isinstance(alpha, BinaryMarkovChain) else independent_frames(alpha.logits)
         shown = utterances.mouth_seen & utterances.mask
         counts = (chain.pairs * (shown[:, 1:] & shown[:, :-1])).sum(-1, keepdim=True)  # (2, 2, B, 1)
         total = counts.sum(1)
         after = (counts[:, 1] / total.clamp_min(1e-12)).clamp(1e-6, 1 - 1e-6).logit()
-        # a state that was never left cannot tell where it leads
+        # a state that was never left says nothing of its transitions
         self.after_visual = torch.where(total[0] > 1e-6, after[0], self.after_visual)
         self.after_audio = torch.where(total[1] > 1e-6, after[1], self.after_audio)
 

@@ -1,21 +1,21 @@
-"""Priors whose decoder sees the mouth (Sadeghi et al., arXiv 1908.02590)."""
+"""Priors with an audio-visual decoder (Sadeghi et al., arXiv 1908.02590)."""
 
 from __future__ import annotations
 
-import pyro
 import pyro.distributions as dist
 from torch import Tensor
 
-from minvae_pyro.models.speech_prior import Latent, SpeechPrior, standard_normal
+from minvae_pyro.models.speech_prior import Latent, SpeechPrior
+from minvae_pyro.models.vae import AudioVAE
 from minvae_pyro.models.visual_features import FeatureComponent, MouthFeatures
 from minvae_pyro.models.z_priors import ZPrior
-from minvae_pyro.nn.audio_visual import ConcatenatingDecoder, FeatureEncoder, FeaturePerceptron
-from minvae_pyro.nn.base import AudioVisualDecoder, VisualFeatures
-from minvae_pyro.utterances import Plates, Utterances
+from minvae_pyro.nn.audio_visual import ConcatenatingDecoder, FeaturePerceptron
+from minvae_pyro.nn.base import AudioVisualDecoder, FeatureEncoder, VisualFeatures
+from minvae_pyro.utterances import Utterances
 
 
-class AudioVisualVAE(SpeechPrior):
-    """AV-VAE: a standard normal code, and a decoder that sees the mouth (arXiv 1908.02590).
+class AudioVisualVAE(AudioVAE):
+    """AV-VAE: the z of A-VAE, and a decoder of z and the mouth (arXiv 1908.02590).
 
     ::
 
@@ -26,7 +26,7 @@ class AudioVisualVAE(SpeechPrior):
 
     Args:
         latent_dim: L.
-        visual_features: maps utterances to features of the mouth (B, N, V); the 32 of a convolutional network when omitted.
+        visual_features: maps utterances to features of the mouth (B, N, V); a convolutional network's 32 when omitted.
         decoder: maps z (..., L) and features (..., V) to variance (..., F); layers of 128 tanh units when omitted.
     """
 
@@ -36,20 +36,10 @@ class AudioVisualVAE(SpeechPrior):
         visual_features: VisualFeatures | None = None,
         decoder: AudioVisualDecoder | None = None,
     ) -> None:
-        super().__init__()
+        SpeechPrior.__init__(self)
         self.latent_dim = latent_dim
         self.visual_features = MouthFeatures() if visual_features is None else visual_features
         self.decoder = ConcatenatingDecoder(latent_dim) if decoder is None else decoder
-
-    def z_prior(self, utterances: Utterances) -> dist.Distribution:
-        """p(z), event shape (L,)."""
-        loc, scale = standard_normal(utterances.spectrum, self.latent_dim)
-        return dist.Normal(loc, scale).to_event(1)
-
-    def latent(self, utterances: Utterances, plates: Plates) -> Latent:
-        """Sample ``z``, (B, N, L)."""
-        with plates.every_frame():
-            return Latent(pyro.sample("z", self.z_prior(utterances)))
 
     def speech_variance(self, latent: Latent, utterances: Utterances) -> Tensor:
         """Variance of speech (..., B, N, F) from z (..., B, N, L) and the mouth."""
@@ -57,7 +47,7 @@ class AudioVisualVAE(SpeechPrior):
 
 
 class ConditionalVAE(AudioVisualVAE):
-    """AV-CVAE: the code, too, is predicted from the mouth (arXiv 1908.02590).
+    """AV-CVAE: the prior of z, too, depends on the mouth (arXiv 1908.02590).
 
     ::
 
@@ -70,7 +60,7 @@ class ConditionalVAE(AudioVisualVAE):
 
     Args:
         latent_dim: L.
-        visual_features: maps utterances to features of the mouth (B, N, V); the 32 of a convolutional network when omitted.
+        visual_features: maps utterances to features of the mouth (B, N, V); a convolutional network's 32 when omitted.
         decoder: maps z (..., L) and features (..., V) to variance (..., F); layers of 128 tanh units when omitted.
         network: maps features (..., V) to mean and scale of z; one layer of 128 tanh units when omitted.
     """

@@ -1,4 +1,4 @@
-"""Speech whose latent code moves: the deep Kalman filter (arXiv 1609.09869), also with the mouth (arXiv 2211.00988)."""
+"""Speech with latent dynamics: the deep Kalman filter (arXiv 1609.09869), also with the mouth (arXiv 2211.00988)."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyro
 import pyro.distributions as dist
 import torch
@@ -9,12 +11,7 @@ from torch import Tensor
 
 from minvae_pyro.models.alpha_priors import AlphaPrior, LearntAlphaPrior
 from minvae_pyro.models.speech_prior import Latent, SpeechPrior
-from minvae_pyro.models.z_priors import (
-    ConditionalComponent,
-    ConstantComponent,
-    StandardComponent,
-    ZPrior,
-)
+from minvae_pyro.models.z_priors import ConditionalComponent, ConstantComponent, StandardComponent, ZPrior
 from minvae_pyro.nn.audio import SpectrumDecoder
 from minvae_pyro.nn.audio_visual import ConcatenatingDecoder
 from minvae_pyro.nn.base import AudioVisualDecoder, Decoder, VisualEncoder, VisualFeatures
@@ -66,12 +63,7 @@ class MinVAE(SpeechPrior):
         self.alpha_prior = LearntAlphaPrior() if alpha_prior is None else alpha_prior
 
     def z_prior(self, alpha: Tensor, utterances: Utterances) -> dist.Distribution:
-        """p(z | alpha), event shape (L,); the component is picked by broadcasting, so alpha may be enumerated.
-
-        Args:
-            alpha: (..., B, N), or anything that broadcasts to it.
-            utterances: the batch.
-        """
+        """p(z | alpha), event shape (L,), for alpha (..., B, N) or what broadcasts to it: it may be enumerated."""
         audio = alpha[..., None] == 1
         audio_mean, audio_scale = self.audio_component(utterances)
         visual_mean, visual_scale = self.visual_component(utterances)
@@ -88,10 +80,6 @@ class MinVAE(SpeechPrior):
         """Variance of speech (..., B, N, F) from z (..., B, N, L)."""
         return self.decoder(latent.z)
 
-    def m_step(self, alpha: dist.Distribution, utterances: Utterances) -> None:
-        """Re-estimate p(alpha); does nothing before :meth:`condition_on` has given every recording one of its own."""
-        self.alpha_prior.m_step(alpha, utterances)
-
 
 class ConditionalMinVAE(MinVAE):
     """MIN-VAE (arXiv 1912.10647) whose visual component depends on the mouth.
@@ -105,7 +93,7 @@ class ConditionalMinVAE(MinVAE):
             s[n] | z[n] ~ N_c(0, diag variance(z[n]))
 
     With constant components that nearly coincide the mixture variable decides almost nothing at test time;
-    here alpha says, frame by frame, whether the eyes can be trusted: equation :eq:`conditional-component`.
+    here alpha says, frame by frame, whether the mouth can be trusted: equation :eq:`conditional-component`.
 
     Args:
         latent_dim: L.
@@ -116,18 +104,13 @@ class ConditionalMinVAE(MinVAE):
     def __init__(
         self, latent_dim: int = 32, network: VisualEncoder | None = None, alpha_prior: AlphaPrior | None = None
     ) -> None:
-        super().__init__(
-            latent_dim,
-            audio_component=StandardComponent(latent_dim),
-            visual_component=ConditionalComponent(
-                MouthConvolution(latent_dim=latent_dim) if network is None else network
-            ),
-            alpha_prior=alpha_prior,
-        )
+        network = MouthConvolution(latent_dim=latent_dim) if network is None else network
+        audio, visual = StandardComponent(latent_dim), ConditionalComponent(network)
+        super().__init__(latent_dim, audio_component=audio, visual_component=visual, alpha_prior=alpha_prior)
 
 
 class MinVAEv2(MinVAE):
-    """MIN-VAE v2: a mixture of an audio and a visual component, a decoder that sees the mouth (arXiv 1912.10647).
+    """MIN-VAE v2: a mixture of an audio and a visual component, an audio-visual decoder (arXiv 1912.10647).
 
     ::
 
@@ -145,7 +128,7 @@ class MinVAEv2(MinVAE):
         decoder: maps z (..., L) and features (..., V) to variance (..., F); layers of 128 tanh units when omitted.
         audio_component: prior of z under alpha = 1, the standard normal when omitted.
         visual_component: prior of z under alpha = 0, conditional on the mouth when omitted.
-        visual_features: maps utterances to features of the mouth (B, N, V); the mean of the visual component when omitted.
+        visual_features: maps utterances to features of the mouth (B, N, V); the visual component's mean when omitted.
         alpha_prior: p(alpha); one learnt pi when omitted.
     """
 
@@ -158,22 +141,19 @@ class MinVAEv2(MinVAE):
         visual_features: VisualFeatures | None = None,
         alpha_prior: AlphaPrior | None = None,
     ) -> None:
-        super().__init__(
-            latent_dim,
-            ConcatenatingDecoder(latent_dim, latent_dim) if decoder is None else decoder,
-            StandardComponent(latent_dim) if audio_component is None else audio_component,
-            ConditionalComponent(MouthConvolution(latent_dim=latent_dim))
-            if visual_component is None
-            else visual_component,
-            alpha_prior,
-        )
+        chosen: Any = ConcatenatingDecoder(latent_dim, latent_dim) if decoder is None else decoder
+        if audio_component is None:
+            audio_component = StandardComponent(latent_dim)
+        if visual_component is None:
+            visual_component = ConditionalComponent(MouthConvolution(latent_dim=latent_dim))
+        super().__init__(latent_dim, chosen, audio_component, visual_component, alpha_prior)
         self.visual_features = visual_features
 
     def features(self, utterances: Utterances) -> Tensor:
-        """What the decoder sees of the mouth, (B, N, V)."""
-        return (
-            self.visual_component(utterances)[0] if self.visual_features is None else self.visual_features(utterances)
-        )
+        """What the decoder gets of the mouth, (B, N, V)."""
+        if self.visual_features is None:
+            return self.visual_component(utterances)[0]
+        return self.visual_features(utterances)
 
     def speech_variance(self, latent: Latent, utterances: Utterances) -> Tensor:
         """Variance of speech (..., B, N, F) from z (..., B, N, L) and the mouth."""

@@ -32,9 +32,9 @@ class NoisyMixture(PyroModule):
 
     Example:
         >>> from minvae_pyro.models import AudioVAE, Latent, StationaryNoise
-        >>> heard = Utterances.from_spectrum(torch.ones(7, 513, dtype=torch.complex64))
-        >>> mixture = NoisyMixture(AudioVAE(), StationaryNoise().start(heard), torch.ones(1, 1, 1))
-        >>> gain = mixture.wiener_gain(Latent(torch.zeros(1, 7, 32)), heard)
+        >>> noisy = Utterances.from_spectrum(torch.ones(7, 513, dtype=torch.complex64))
+        >>> mixture = NoisyMixture(AudioVAE(), StationaryNoise().start(noisy), torch.ones(1, 1, 1))
+        >>> gain = mixture.wiener_gain(Latent(torch.zeros(1, 7, 32)), noisy)
         >>> gain.shape, bool(((gain > 0) & (gain < 1)).all())
         (torch.Size([1, 7, 513]), True)
     """

@@ -83,12 +83,15 @@ class SpeechPrior(AbstractPyroModule):
         return conditioned_parts(self, utterances)
 
     def m_step(self, alpha: dist.Distribution, utterances: Utterances) -> None:
-        """Re-estimate what is not learnt in training but on each recording; nothing by default.
+        """Re-estimate p(alpha), the part ``alpha_prior``, once :meth:`condition_on` has given each recording its own.
 
         Args:
             alpha: q(alpha), batch shape (B, N); its mean is the responsibility of the sound.
             utterances: the noisy batch.
         """
+        alpha_prior = getattr(self, "alpha_prior", None)
+        if alpha_prior is not None:
+            alpha_prior.m_step(alpha, utterances)
 
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -103,18 +106,12 @@ def shallow_copy(module: Module) -> Module:
 
 def conditioned_parts(module: Module, utterances: Utterances) -> Module:
     """A copy whose parts are those for these utterances, where they have a ``condition_on``; itself if none changes."""
-    parts: dict[str, Any] = {name: part for name, part in module._modules.items() if hasattr(part, "condition_on")}
+    modules: dict[str, Any] = module._modules
     with torch.no_grad():
         utterances = CachedUtterances.of(utterances)
-        parts = {name: part.condition_on(utterances) for name, part in parts.items()}
-    if all(part is module._modules[name] for name, part in parts.items()):
+        parts = {name: part.condition_on(utterances) for name, part in modules.items() if hasattr(part, "condition_on")}
+    if all(part is modules[name] for name, part in parts.items()):
         return module
     twin = shallow_copy(module)
     twin._modules.update(parts)
     return twin
-
-
-def standard_normal(like: Tensor, latent_dim: int) -> tuple[Tensor, Tensor]:
-    """Mean zeros and scale ones, (L,), with dtype and device of ``like``."""
-    real = like.real if like.is_complex() else like
-    return real.new_zeros(latent_dim), torch.ones_like(real.new_zeros(latent_dim))

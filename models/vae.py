@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import pyro
 import pyro.distributions as dist
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from minvae_pyro.models.speech_prior import Latent, SpeechPrior, standard_normal
+from minvae_pyro.models.speech_prior import Latent, SpeechPrior
 from minvae_pyro.nn.audio import SpectrumDecoder
 from minvae_pyro.nn.base import Decoder
 from minvae_pyro.utterances import Plates, Utterances
 
 
 class AudioVAE(SpeechPrior):
-    """A-VAE: speech from a standard normal code (Leglaive et al., MLSP 2018, arXiv 1902.01605).
+    """A-VAE: speech from a standard normal z (Leglaive et al., MLSP 2018, arXiv 1902.01605).
 
     ::
 
@@ -31,12 +32,12 @@ class AudioVAE(SpeechPrior):
     def __init__(self, latent_dim: int = 32, decoder: Decoder | None = None) -> None:
         super().__init__()
         self.latent_dim = latent_dim
-        self.decoder = SpectrumDecoder(latent_dim) if decoder is None else decoder
+        self.decoder: nn.Module = SpectrumDecoder(latent_dim) if decoder is None else decoder
 
     def z_prior(self, utterances: Utterances) -> dist.Distribution:
         """p(z), event shape (L,)."""
-        loc, scale = standard_normal(utterances.spectrum, self.latent_dim)
-        return dist.Normal(loc, scale).to_event(1)
+        zeros = utterances.power.new_zeros(self.latent_dim)
+        return dist.Normal(zeros, torch.ones_like(zeros)).to_event(1)
 
     def latent(self, utterances: Utterances, plates: Plates) -> Latent:
         """Sample ``z``, (B, N, L)."""
@@ -49,8 +50,8 @@ class AudioVAE(SpeechPrior):
 
 
 class VisualVAE(AudioVAE):
-    """V-VAE: the same generative story as :class:`AudioVAE`, trained with a guide that sees only the mouth.
+    """V-VAE: the same generative story as :class:`AudioVAE`, trained with a guide that reads only the mouth.
 
-    What tells the two apart is the posterior (arXiv 1908.02590, where V-VAE is introduced): see
+    The two differ in the posterior (arXiv 1908.02590, where V-VAE is introduced): see
     :class:`minvae_pyro.guides.VisualGuide`.
     """

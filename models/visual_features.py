@@ -1,4 +1,4 @@
-"""Features of the mouth, and the prior of z that is told them."""
+"""Features of the mouth, and the prior of z that is conditional on them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from minvae_pyro.utterances import Utterances
 class MouthFeatures(VisualFeatures):
     """Features of the mouth: the mean that a mouth network gives, zero where no mouth was seen.
 
-    A network trained to predict z from the mouth has in that mean what the mouth says of the sound.
+    The mean of a network trained to predict z from the mouth has what the mouth says of the sound.
 
     Args:
         network: maps crops (B, N, 67, 67) and ``mouth_seen`` (B, N) to mean and scale, each (B, N, V).
@@ -48,7 +48,7 @@ class MissingFeatures(VisualFeatures):
 
 
 class FeatureComponent(ZPrior):
-    """A component of the prior of z that is told the features of the mouth: the prior of AV-CVAE (arXiv 1908.02590).
+    """A component of the prior of z that depends on features of the mouth: the prior of AV-CVAE (arXiv 1908.02590).
 
     Frames without features, which are all zero, fall back to the standard normal.
 

@@ -23,7 +23,7 @@ from minvae_pyro.probability.parameters import local_parameters
 from minvae_pyro.registry.build import build, make
 from minvae_pyro.registry.names import subclasses
 from minvae_pyro.synthetic.corpus import SyntheticCorpus
-from minvae_pyro.training import TrainingPlan
+from minvae_pyro.training.plan import TrainingPlan
 from minvae_pyro.utterances import Utterances, concatenate
 
 MOUTH = {"class_path": "MouthConvolution", "init_args": {"channels": [4, 4, 4], "features": 8}}

@@ -10,10 +10,8 @@ from torch.distributions import constraints
 from torch.func import functional_call
 
 from minvae_pyro.errors import UserError
-from minvae_pyro.guides.alpha_posterior import branches
 from minvae_pyro.guides.base import TrainingGuide
 from minvae_pyro.guides.test_time.base import UtteranceGuide
-from minvae_pyro.models.speech_prior import SpeechPrior
 from minvae_pyro.probability.normals import CommonRandomNormal, Gaussian
 from minvae_pyro.utterances import Utterances
 
@@ -25,12 +23,12 @@ class AmortisedGuide(UtteranceGuide):
 
         for n in frames:
             alpha[n] ~ q(alpha[n])                                          # enumerated
-            z[n] | alpha[n] = 1 ~ N(audio encoder(heard[n]; trained weights + rate * change))
+            z[n] | alpha[n] = 1 ~ N(audio encoder(power[n]; trained weights + rate * change))
             z[n] | alpha[n] = 0 ~ N(mean[n], diag scale[n]^2)               # from the visual encoder, fitted freely
 
-    Without alpha in the prior there is the first of the two alone. Frames that sound alike get codes that are alike:
-    noise in one frame cannot pull its code about as it does where each frame has a code of its own. The network that
-    reads the mouth is large and runs once: its answer is where that posterior starts, as in
+    Without alpha in the prior there is the first of the two alone. Frames that sound alike get similar z: noise in one
+    frame cannot pull its z about as it does where each frame has parameters of its own. The network that reads the
+    mouth is large and runs once: its answer is where that posterior starts, as in
     :class:`minvae_pyro.guides.MixtureUtteranceGuide`. The trained guide itself stays as it is.
 
     Args:
@@ -43,9 +41,7 @@ class AmortisedGuide(UtteranceGuide):
             raise ValueError(f"fine-tuning needs a rate above 0, not {rate}")
         self.rate = rate
 
-    def initialise(
-        self, prior: SpeechPrior, utterances: Utterances, begin: Gaussian, encoders: TrainingGuide | None
-    ) -> None:
+    def initialise(self, utterances: Utterances, begin: Gaussian, encoders: TrainingGuide | None, mixed: bool) -> None:
         """Start where the encoders say.
 
         Raises:
@@ -56,15 +52,13 @@ class AmortisedGuide(UtteranceGuide):
         self._encodings = [_AudioEncoding(encoders, one) for one in utterances.one_by_one()]
         self._trained = self._encodings[0].weights()
         for number, value in enumerate(self._trained.values()):
-            setattr(
-                self, f"change{number}", PyroParam(torch.zeros_like(value).repeat(len(utterances), *[1] * value.dim()))
-            )
-        with torch.no_grad():
-            self._mixed = branches(prior, dist.Normal(*begin).to_event(1), begin[0], utterances) is not None
-            if self._mixed:
+            setattr(self, f"change{number}", PyroParam(value.new_zeros(len(utterances), *value.shape)))
+        self._mixed = mixed
+        if mixed:
+            with torch.no_grad():
                 mean, scale = encoders.encode_visual(utterances)
-                self.mean = PyroParam(mean.clone())
-                self.scale = PyroParam(scale.clone(), constraint=constraints.positive)
+            self.mean = PyroParam(mean.clone())
+            self.scale = PyroParam(scale.clone(), constraint=constraints.positive)
 
     def z_posterior(self) -> dist.Distribution:
         """q(z | alpha), batch shape (2, B, N); q(z), batch shape (B, N), for a prior without alpha."""

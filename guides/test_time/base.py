@@ -11,7 +11,7 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor
 
-from minvae_pyro.guides.alpha_posterior import Story, alpha_posterior, branches
+from minvae_pyro.guides.alpha_posterior import Story, alpha_posterior, both_alphas, branches, latent_trace
 from minvae_pyro.guides.base import TrainingGuide
 from minvae_pyro.models.speech_prior import SpeechPrior
 from minvae_pyro.probability.handlers import in_force
@@ -24,7 +24,7 @@ DRAWS = 4
 
 
 class UtteranceGuide(AbstractPyroModule):
-    """What every guide at test time is; a subclass holds q(z) and says how it starts (:meth:`initialise`).
+    """A posterior of recordings; a subclass holds q(z) and says how it starts (:meth:`initialise`).
 
     The constructor takes settings alone, so that a guide can be named on the command line; :meth:`start` gives the
     one that belongs to a batch of recordings.
@@ -62,19 +62,24 @@ class UtteranceGuide(AbstractPyroModule):
                 it has its closed form, see :meth:`update_alpha`.
         """
         twin = copy.deepcopy(self)
-        twin.initialise(prior, utterances, begin, encoders)
         with torch.no_grad():
-            posterior = twin.z_posterior()
-            found = branches(prior, posterior, posterior.mean, utterances)
-        if found is not None:
+            alpha = latent_trace(prior, utterances, alpha=both_alphas(begin[0]), z=begin[0]).nodes.get("alpha")
+        twin.initialise(utterances, begin, encoders, alpha is not None)
+        if alpha is not None:
             twin._given = log_odds is not None
-            twin.alpha = in_force(found.prior if log_odds is None else dist.Bernoulli(logits=log_odds))
+            twin.alpha = in_force(alpha["fn"] if log_odds is None else dist.Bernoulli(logits=log_odds))
         return twin
 
-    def initialise(
-        self, prior: SpeechPrior, utterances: Utterances, begin: Gaussian, encoders: TrainingGuide | None
-    ) -> None:
-        """Set the parameters of q(z) to where they start; arguments as of :meth:`start`."""
+    @abstractmethod
+    def initialise(self, utterances: Utterances, begin: Gaussian, encoders: TrainingGuide | None, mixed: bool) -> None:
+        """Set the parameters of q(z) to where they start.
+
+        Args:
+            utterances: the noisy batch.
+            begin: mean and scale of q(z), each (B, N, L).
+            encoders: the trained guide, if there is one.
+            mixed: whether the prior has a mixture variable alpha.
+        """
 
     @torch.no_grad()
     def warm_start(self, earlier: Self, dropped: int) -> None:
@@ -136,7 +141,7 @@ class UtteranceGuide(AbstractPyroModule):
             done: share of the engine's run that is behind, 0 to 1.
 
         Returns:
-            bool: False where q(alpha) stays as it is, for there is none, it was given or it is too early.
+            bool: False where q(alpha) stays as it is: there is none, it was given or it is too early.
         """
         if self.alpha is None or self._given or done < self.patience:
             return False
@@ -149,7 +154,7 @@ class UtteranceGuide(AbstractPyroModule):
         found = branches(story, posterior, posterior.mean, utterances)
         assert found is not None
         evidence = found.divergence[0] - found.divergence[1]
-        if found.latent.alpha is not None:
+        if found.likelihood_differs:
             drawn = branches(story, posterior, with_branches(posterior.sample((DRAWS,))), utterances)
             assert drawn is not None
             with pyro.validation_enabled(False):

@@ -80,11 +80,7 @@ class Joint:
         return torch.logaddexp(self.terms[:, 0] + logsigmoid(-logits), self.terms[:, 1] + logsigmoid(logits))
 
     def total(self, held: Distribution | None = None) -> Tensor:
-        """Each recording's log p(x, z), alpha summed out, over all paths where it is a chain, (S, B).
-
-        Args:
-            held: see :meth:`frames`.
-        """
+        """Each recording's log p(x, z), alpha summed out, over all paths of a chain, (S, B); see :meth:`frames`."""
         if not self.chained or held is not None:
             return self.frames(held).sum(-1)
         evidence = self.evidence

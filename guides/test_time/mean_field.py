@@ -8,10 +8,8 @@ from pyro.nn import PyroParam
 from torch import Tensor
 from torch.distributions import constraints
 
-from minvae_pyro.guides.alpha_posterior import branches
 from minvae_pyro.guides.base import TrainingGuide
 from minvae_pyro.guides.test_time.base import UtteranceGuide
-from minvae_pyro.models.speech_prior import SpeechPrior
 from minvae_pyro.probability.normals import CommonRandomNormal, Gaussian
 from minvae_pyro.utterances import Utterances
 
@@ -26,16 +24,14 @@ class MeanFieldGuide(UtteranceGuide):
             z[n] ~ N(mean[n], diag scale[n]^2)      # fitted
     """
 
-    def initialise(
-        self, prior: SpeechPrior, utterances: Utterances, begin: Gaussian, encoders: TrainingGuide | None
-    ) -> None:
+    def initialise(self, utterances: Utterances, begin: Gaussian, encoders: TrainingGuide | None, mixed: bool) -> None:
         """Start where ``begin`` says."""
         mean, scale = begin
         self.mean = PyroParam(mean.detach().clone())
         self.scale = PyroParam(scale.detach().clone(), constraint=constraints.positive)
 
     def z_posterior(self) -> dist.Distribution:
-        """q(z), batch shape (B, N), event shape (L,)."""
+        """q(z), batch shape (B, N), or q(z | alpha), (2, B, N), by where it was started; event shape (L,)."""
         return CommonRandomNormal(self.mean, self.scale).to_event(1)
 
 
@@ -55,7 +51,7 @@ class PointGuide(MeanFieldGuide):
         return {"z": self.mean.detach()[None]}
 
 
-class MixtureUtteranceGuide(UtteranceGuide):
+class MixtureUtteranceGuide(MeanFieldGuide):
     """q(alpha) q(z | alpha): a posterior for each modality, each started by its own encoder.
 
     ::
@@ -65,35 +61,26 @@ class MixtureUtteranceGuide(UtteranceGuide):
             z[n] | alpha[n] ~ N(mean[alpha, n], diag scale[alpha, n]^2)
 
     The start that arXiv 1912.10647 argues for, kept for both values of alpha, and the only family in which two
-    priors whose codes mean different things (arXiv 1911.03930) can each be right. For a prior without alpha it is
-    the mean field.
+    priors with different latent spaces (arXiv 1911.03930) can each be right. For a prior without alpha it is the mean
+    field.
     """
 
-    def initialise(
-        self, prior: SpeechPrior, utterances: Utterances, begin: Gaussian, encoders: TrainingGuide | None
-    ) -> None:
+    def initialise(self, utterances: Utterances, begin: Gaussian, encoders: TrainingGuide | None, mixed: bool) -> None:
         """Start from the mouth under alpha = 0, from the sound under alpha = 1; from ``begin`` without encoders."""
-        with torch.no_grad():
-            mixed = branches(prior, dist.Normal(*begin).to_event(1), begin[0], utterances) is not None
-            starts = (
-                [begin, begin]
-                if encoders is None
-                else [encoders.encode_visual(utterances), encoders.encode_audio(utterances)]
-            )
-            parts = zip(*starts, strict=True) if mixed else zip(begin, strict=True)
-            mean, scale = (torch.stack(torch.broadcast_tensors(*part)) if mixed else part[0] for part in parts)
-        self.mean = PyroParam(mean.detach().clone())
-        self.scale = PyroParam(scale.detach().clone(), constraint=constraints.positive)
-
-    def z_posterior(self) -> dist.Distribution:
-        """q(z | alpha), batch shape (2, B, N); q(z), batch shape (B, N), for a prior without alpha."""
-        return CommonRandomNormal(self.mean, self.scale).to_event(1)
+        if mixed:
+            starts = [begin, begin]
+            if encoders is not None:
+                with torch.no_grad():
+                    starts = [encoders.encode_visual(utterances), encoders.encode_audio(utterances)]
+            mean, scale = (torch.stack(torch.broadcast_tensors(*parts)) for parts in zip(*starts, strict=True))
+            begin = mean, scale
+        super().initialise(utterances, begin, encoders, mixed)
 
 
 class PatientMixtureGuide(MixtureUtteranceGuide):
-    """q(alpha) q(z | alpha) whose q(alpha) stays at the prior until both posteriors of z had time to settle.
+    """q(alpha) q(z | alpha) whose q(alpha) stays at the prior until both posteriors of z had time to converge.
 
-    Before the noise is known the evidence tells no more than which encoder started nearer to the mixture; and the
+    Before the noise is known the evidence says no more than which encoder started nearer to the mixture; and the
     posterior that loses a frame there is never fitted again, so that the first choice is the last. No engine stops for
     its tolerance before the choice. Engines that move particles sum alpha out and have no need of patience.
 

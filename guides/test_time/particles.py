@@ -13,7 +13,6 @@ from minvae_pyro.guides.alpha_posterior import Story
 from minvae_pyro.guides.base import TrainingGuide
 from minvae_pyro.guides.test_time.base import UtteranceGuide
 from minvae_pyro.guides.test_time.log_joint import latent_joint
-from minvae_pyro.models.speech_prior import SpeechPrior
 from minvae_pyro.probability.markov import BinaryMarkovChain, mean_log_odds
 from minvae_pyro.probability.normals import Gaussian
 from minvae_pyro.utterances import Utterances
@@ -65,9 +64,7 @@ class ParticleGuide(UtteranceGuide):
         fresh.alpha, fresh._given = guide.alpha, guide._given
         return fresh
 
-    def initialise(
-        self, prior: SpeechPrior, utterances: Utterances, begin: Gaussian, encoders: TrainingGuide | None
-    ) -> None:
+    def initialise(self, utterances: Utterances, begin: Gaussian, encoders: TrainingGuide | None, mixed: bool) -> None:
         """Start every particle at the mean of ``begin``."""
         self.set_particles(begin[0].expand(self.chains, *begin[0].shape))
 

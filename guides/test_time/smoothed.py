@@ -1,27 +1,25 @@
-"""A guide at test time whose frames hang together: neighbouring codes are correlated under the posterior."""
+"""A guide at test time whose frames depend on each other: neighbouring z are correlated under the posterior."""
 
 from __future__ import annotations
 
 import math
 
-import pyro.distributions as dist
 import torch
 from pyro.nn import PyroParam
 from torch import Tensor
 from torch.distributions import constraints
 
 from minvae_pyro.guides.base import TrainingGuide
-from minvae_pyro.guides.test_time.base import UtteranceGuide
-from minvae_pyro.models.speech_prior import SpeechPrior
+from minvae_pyro.guides.test_time.mean_field import MeanFieldGuide
 from minvae_pyro.probability.gauss_markov import CorrelatedNormal
-from minvae_pyro.probability.normals import CommonRandomNormal, Gaussian
+from minvae_pyro.probability.normals import Gaussian
 from minvae_pyro.utterances import Utterances
 
 STRONGEST = 0.99
 """Largest correlation of neighbours, short of one, where the conditional scale would vanish."""
 
 
-class SmoothedGuide(UtteranceGuide):
+class SmoothedGuide(MeanFieldGuide):
     """q(z) q(alpha), q(z) a Gauss-Markov process over the frames; how strongly neighbours agree is fitted.
 
     ::
@@ -43,22 +41,14 @@ class SmoothedGuide(UtteranceGuide):
             raise ValueError(f"a correlation needs a width of at least 0, not {width}")
         self.width = width
 
-    def initialise(
-        self, prior: SpeechPrior, utterances: Utterances, begin: Gaussian, encoders: TrainingGuide | None
-    ) -> None:
+    def initialise(self, utterances: Utterances, begin: Gaussian, encoders: TrainingGuide | None, mixed: bool) -> None:
         """Start where ``begin`` says, correlated by the width."""
-        mean, scale = begin
-        self.mean = PyroParam(mean.detach().clone())
-        self.scale = PyroParam(scale.detach().clone(), constraint=constraints.positive)
+        super().initialise(utterances, begin, encoders, mixed)
         start = min(math.exp(-1 / self.width) if self.width else 0.0, 0.98 * STRONGEST)
         self.correlation = PyroParam(
-            torch.full_like(mean[..., :1, :], start), constraint=constraints.interval(-STRONGEST, STRONGEST)
+            torch.full_like(begin[0][..., :1, :], start), constraint=constraints.interval(-STRONGEST, STRONGEST)
         )
 
-    def z_posterior(self) -> dist.Distribution:
-        """Marginals of q(z), batch shape (B, N), event shape (L,): their parameters know nothing of the neighbours."""
-        return CommonRandomNormal(self.mean, self.scale).to_event(1)
-
     def z_given(self, alpha: Tensor | None) -> CorrelatedNormal:
-        """q(z), batch shape (B, N), event shape (L,)."""
+        """q(z), batch shape (B, N), event shape (L,); :meth:`z_posterior` has its marginals."""
         return CorrelatedNormal(self.mean, self.scale, self.correlation)

@@ -32,13 +32,11 @@ class Start(Protocol):
         ...
 
 
-def _seen_or_heard(encoders: TrainingGuide, utterances: Utterances, trust: Tensor) -> Gaussian:
+def _blend(encoders: TrainingGuide, utterances: Utterances, trust: Tensor) -> Gaussian:
     """Blend of both posteriors; the mouth's share is ``trust``, and zero where no mouth was seen."""
     share = (trust * utterances.mouth_seen)[..., None]
-    heard_mean, heard_scale = encoders.encode_audio(utterances)
-    seen_mean, seen_scale = encoders.encode_visual(utterances)
-    mean = share * seen_mean + (1 - share) * heard_mean
-    return mean, share * seen_scale + (1 - share) * heard_scale
+    (mean, scale), (visual_mean, visual_scale) = encoders.encode_audio(utterances), encoders.encode_visual(utterances)
+    return share * visual_mean + (1 - share) * mean, share * visual_scale + (1 - share) * scale
 
 
 def audio(prior: SpeechPrior, encoders: TrainingGuide, utterances: Utterances, trust: Tensor, seed: int) -> Gaussian:
@@ -48,7 +46,7 @@ def audio(prior: SpeechPrior, encoders: TrainingGuide, utterances: Utterances, t
 
 def visual(prior: SpeechPrior, encoders: TrainingGuide, utterances: Utterances, trust: Tensor, seed: int) -> Gaussian:
     """The visual encoder's posterior, which no noise can reach (arXiv 1912.10647); audio where unseen."""
-    return _seen_or_heard(encoders, utterances, torch.ones_like(trust))
+    return _blend(encoders, utterances, torch.ones_like(trust))
 
 
 def both(prior: SpeechPrior, encoders: TrainingGuide, utterances: Utterances, trust: Tensor, seed: int) -> Gaussian:
@@ -56,11 +54,11 @@ def both(prior: SpeechPrior, encoders: TrainingGuide, utterances: Utterances, tr
 
     Equation :eq:`blended-start`.
     """
-    return _seen_or_heard(encoders, utterances, trust)
+    return _blend(encoders, utterances, trust)
 
 
 def prior(prior: SpeechPrior, encoders: TrainingGuide, utterances: Utterances, trust: Tensor, seed: int) -> Gaussian:
-    """The mean of the standard normal: no frame knows anything yet."""
+    """The mean of the standard normal."""
     mean, scale = encoders.encode_audio(utterances)
     return torch.zeros_like(mean), torch.ones_like(scale)
 

@@ -11,7 +11,6 @@ import soxr  # type: ignore[import-untyped]
 import torch
 from torch import Tensor
 
-from minvae_pyro.audio.tracks import read_track
 from minvae_pyro.errors import UserError
 from minvae_pyro.files import write_atomic
 
@@ -87,6 +86,8 @@ def read_sound(path: str | os.PathLike[str]) -> Sound:
         raise UserError(f"{path} is empty (0 bytes): give a sound or video file.")
     sound = None if path.suffix.lower() in _MEDIA else _read_plain(path)
     if sound is None:
+        from minvae_pyro.audio.tracks import read_track  # loads FFmpeg, 0.1 s that other sounds do not wait
+
         samples, rate = read_track(path)
         sound = Sound(torch.from_numpy(samples), rate)
     if sound.waveform.shape[-1] == 0:

@@ -94,20 +94,18 @@ class StreamingSTFT:
     def __init__(self, stft: STFT) -> None:
         self.samples = 0
         self._stft = stft
-        # from the first frame on that shares samples with the next one; what is before the sound is silent
-        self._kept = torch.zeros(_reach(stft) * stft.hop)
+        self._kept = torch.zeros(stft.n_fft // 2)  # from the next frame on; what is before the sound is silent
 
     def push(self, samples: Tensor) -> Tensor:
         """Take in the samples that come next, and give the frames that they complete, (N, F) on the CPU."""
-        hop, half, reach = self._stft.hop, self._stft.n_fft // 2, _reach(self._stft)
+        stft = self._stft
         self._kept = torch.cat([self._kept, samples])
         self.samples += len(samples)
-        count = (len(self._kept) - half) // hop - reach + 1
-        if count < 1:
-            return torch.zeros(0, self._stft.frequencies, dtype=torch.complex64)
-        part = self._kept[: (reach + count - 1) * hop + half].to(self._stft.window.device)
-        self._kept = self._kept[count * hop :]
-        return self._stft(part)[reach : reach + count].cpu()
+        if len(self._kept) < stft.n_fft:
+            return torch.zeros(0, stft.frequencies, dtype=torch.complex64)
+        pieces = self._kept.to(stft.window.device).unfold(0, stft.n_fft, stft.hop)
+        self._kept = self._kept[len(pieces) * stft.hop :]
+        return torch.fft.rfft(pieces * stft.window).cpu()
 
 
 class OverlapAdd:
@@ -135,18 +133,13 @@ class OverlapAdd:
         hop = self._stft.hop
         self._kept = torch.cat([self._kept, frames])
         self.frames += len(frames)
-        first, span = self.frames - len(self._kept), (len(self._kept) - 1) * hop
         settled = self.frames * hop - self.delay if total is None else total
-        if span <= 0 or settled <= self._given:
+        if settled <= self._given:
             return torch.zeros(0)
-        waveform = self._stft.inverse(self._kept.to(self._stft.window.device), span).cpu()
-        samples = waveform[self._given - first * hop : settled - first * hop]
+        waveform = self._stft.inverse(self._kept.to(self._stft.window.device), (len(self._kept) - 1) * hop).cpu()
+        begin = (self.frames - len(self._kept)) * hop
+        samples = waveform[self._given - begin : settled - begin]
         self._given = settled
-        # the next samples lie under frames from here on
-        self._kept = self._kept[max(0, settled // hop - _reach(self._stft) - first) :]
+        # the next samples lie under half of these, and the other half shares samples with those
+        self._kept = self._kept[-2 * math.ceil(self.delay / hop) :]
         return samples
-
-
-def _reach(stft: STFT) -> int:
-    """Frames on one side that share samples with a frame."""
-    return math.ceil(stft.n_fft // 2 / stft.hop)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torchaudio.functional
@@ -71,15 +72,7 @@ class STFT(torch.nn.Module):
             raise ValueError("a waveform without samples has no spectrum")
         padded = torch.nn.functional.pad(waveform, (0, self._covered(self.frames(samples)) - samples))
         spectrum = torchaudio.functional.spectrogram(
-            padded,
-            pad=0,
-            window=self.window.to(waveform.dtype),
-            n_fft=self.n_fft,
-            hop_length=self.hop,
-            win_length=self.n_fft,
-            power=None,
-            normalized=False,
-            pad_mode="constant",
+            padded, power=None, pad_mode="constant", **self._settings(waveform.dtype)
         )
         return spectrum.mT
 
@@ -96,14 +89,7 @@ class STFT(torch.nn.Module):
         if spectrum.shape[-2] != self.frames(samples):
             raise ValueError(f"{samples} samples have {self.frames(samples)} frames, not {spectrum.shape[-2]}")
         waveform = torchaudio.functional.inverse_spectrogram(
-            spectrum.mT,
-            length=self._covered(spectrum.shape[-2]),
-            pad=0,
-            window=self.window.to(spectrum.real.dtype),
-            n_fft=self.n_fft,
-            hop_length=self.hop,
-            win_length=self.n_fft,
-            normalized=False,
+            spectrum.mT, length=self._covered(spectrum.shape[-2]), **self._settings(spectrum.real.dtype)
         )
         return waveform[..., :samples]
 
@@ -111,6 +97,10 @@ class STFT(torch.nn.Module):
         """Centre of each frame in seconds, (frames,) float64."""
         number = torch.arange(frames, dtype=torch.float64, device=self.window.device)
         return number * (self.hop / self.sample_rate)
+
+    def _settings(self, dtype: torch.dtype) -> dict[str, Any]:
+        sizes = {"n_fft": self.n_fft, "hop_length": self.hop, "win_length": self.n_fft}
+        return {"pad": 0, "window": self.window.to(dtype), "normalized": False, **sizes}
 
     def _covered(self, frames: int) -> int:
         """Samples from the centre of the first frame to that of the last."""

@@ -53,13 +53,10 @@ class _Tape:
         # A timestamp beyond the end of the recording is a wrong timestamp: it must not cost gigabytes.
         wild = time is not None and self.longest is not None and time > self.longest
         if leap > tolerance and not wild:
-            self._push(np.zeros((piece.shape[0], leap), np.float32))
-        self._push(piece)
-        self.exact = False
-
-    def _push(self, piece: NDArray[np.float32]) -> None:
+            piece = np.pad(piece, ((0, 0), (leap, 0)))
         self.pieces.append(piece)
         self.samples += piece.shape[1]
+        self.exact = False
 
 
 def read_track(path: Path) -> tuple[NDArray[np.float32], int]:

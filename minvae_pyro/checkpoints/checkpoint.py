@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pyro.nn import PyroModule
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -19,12 +18,14 @@ from torch import Tensor
 from minvae_pyro.audio.stft import STFT, stft_settings
 from minvae_pyro.errors import UserError
 from minvae_pyro.files import write_atomic
+from minvae_pyro.guides.base import TrainingGuide
 from minvae_pyro.models import SpeechPrior
 from minvae_pyro.registry.build import build, complete, together
+from minvae_pyro.registry.names import shortened
 from minvae_pyro.version import __version__
 
-FORMAT = 2
-"""Version of the layout of checkpoints."""
+FORMAT = 3
+"""Version of the layout of checkpoints: classes of this package have short names, so that moving one breaks no file."""
 
 _KEY = "minvae_pyro"
 
@@ -43,7 +44,7 @@ class Checkpoint:
     """
 
     prior: SpeechPrior
-    guide: PyroModule
+    guide: TrainingGuide
     stft: STFT
     enhancement: dict[str, Any]
     metadata: dict[str, Any]
@@ -75,7 +76,7 @@ def check_device(device: str | torch.device) -> None:
 def save_checkpoint(
     path: str | os.PathLike[str],
     prior: SpeechPrior,
-    guide: PyroModule,
+    guide: TrainingGuide,
     description: Mapping[str, Any],
     stft: STFT,
     *,
@@ -109,13 +110,24 @@ def save_checkpoint(
         "stft": stft_settings(stft),
         **complete(description),
         "training": dict(training or {}),
-        "enhancement": dict(enhancement or {}),
+        "enhancement": shortened(enhancement or {}),
         "credits": credits,
     }
     tensors = {name: value.detach().cpu().contiguous() for name, value in _distinct(prior, guide).items()}
     if half:
         tensors = {name: _halve(name, value) for name, value in tensors.items()}
-    return write_atomic(path, save(tensors, metadata={_KEY: json.dumps(metadata)}), overwrite=overwrite)
+    return write(path, tensors, metadata, overwrite=overwrite)
+
+
+def write(
+    path: str | os.PathLike[str], tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], *, overwrite: bool
+) -> Path:
+    """Write weights and what they are for, whole or not at all.
+
+    Raises:
+        UserError: the file exists or cannot be written.
+    """
+    return write_atomic(path, save(dict(tensors), metadata={_KEY: json.dumps(metadata)}), overwrite=overwrite)
 
 
 def load_checkpoint(name_or_path: str | os.PathLike[str]) -> Checkpoint:
@@ -134,7 +146,20 @@ def load_checkpoint(name_or_path: str | os.PathLike[str]) -> Checkpoint:
         ('AudioVAE', 32, 16000)
     """
     path = checkpoint_file(name_or_path)
-    tensors, metadata = _read(path)
+    return restored(path, *_read(path))
+
+
+def restored(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, Any]) -> Checkpoint:
+    """Prior and guide with their weights.
+
+    Args:
+        path: where they come from, for messages.
+        tensors: the weights by name.
+        metadata: see :attr:`Checkpoint.metadata`.
+
+    Raises:
+        UserError: the weights do not fit the classes that are named.
+    """
     try:
         prior, guide = build(metadata)
         stft = STFT(**metadata["stft"])
@@ -197,17 +222,33 @@ def describe(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _read(path: Path, weights: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    tensors, metadata = read(path, weights)
+    found = metadata["format"]
+    if found == FORMAT:
+        return tensors, metadata
+    if found == FORMAT - 1:
+        advice = f"convert it, `minvae import {path} --format minvae_pyro-{found} --output NEW.safetensors`"
+    else:
+        advice = "install the other version"
+    raise UserError(
+        f"{path} has format {found} (minvae_pyro {metadata.get('version')}); this minvae_pyro {__version__} reads "
+        f"format {FORMAT}: {advice}."
+    )
+
+
+def read(path: Path, weights: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Weights and description of a file, whatever its format; nothing that it names is imported.
+
+    Raises:
+        UserError: it is no checkpoint of this package, or damaged.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(_KEY)
             if text is None:
                 raise UserError(f"{path} is no checkpoint of minvae_pyro: it does not say what its weights are for.")
             metadata = json.loads(text)
-            if metadata["format"] != FORMAT:
-                raise UserError(
-                    f"{path} has format {metadata['format']} (minvae_pyro {metadata.get('version')}); this "
-                    f"minvae_pyro {__version__} reads format {FORMAT}: install the other version."
-                )
+            metadata["format"]
             tensors = {name: file.get_tensor(name) for name in file.keys() if weights}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is no safetensors file, or is damaged ({error}): give a checkpoint.") from error
@@ -216,7 +257,7 @@ def _read(path: Path, weights: bool = True) -> tuple[dict[str, Tensor], dict[str
     return tensors, metadata
 
 
-def _distinct(prior: SpeechPrior, guide: PyroModule) -> dict[str, Tensor]:
+def _distinct(prior: SpeechPrior, guide: TrainingGuide) -> dict[str, Tensor]:
     """Weights and buffers by name, those that several names share under the first one only."""
     tensors: dict[str, Tensor] = {}
     seen: set[tuple[int, torch.Size]] = set()

@@ -14,13 +14,17 @@ import torch
 from torch import Tensor
 
 from minvae_pyro.audio.stft import STFT
-from minvae_pyro.checkpoints.checkpoint import save_checkpoint
+from minvae_pyro.checkpoints import conversion
+from minvae_pyro.checkpoints.checkpoint import FORMAT, describe, save_checkpoint
 from minvae_pyro.checkpoints.published import AV_DKF, LEVEL, MIT_LICENSE, Layout
 from minvae_pyro.errors import UserError
 from minvae_pyro.registry.build import build, together
 
 FORMATS: dict[str, tuple[Layout, ...]] = {"av-dkf": AV_DKF}
 """Families of published weights by name."""
+
+EARLIER = f"minvae_pyro-{conversion.BEFORE}"
+"""The name of checkpoints of this package in the format before this one."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +36,14 @@ class Imported:
         model: what it is, in the words of its configuration.
         prior: class of the prior.
         notes: plain sentences on what its user must know.
+        licence: under which they were published.
     """
 
     path: Path
     model: str
     prior: str
     notes: tuple[str, ...]
+    licence: str
 
 
 def import_weights(
@@ -51,15 +57,19 @@ def import_weights(
     Args:
         path: the ``.pt`` file, or its folder; ``config.ini`` lies beside it.
         output: the checkpoint to write, a ``.safetensors`` file.
-        format: a name of :data:`FORMATS`.
+        format: a name of :data:`FORMATS`, or :data:`EARLIER`.
         overwrite: replace a file that exists.
 
     Raises:
         UserError: there are no such weights, they are something else than tensors, or do not fit what their
             configuration says; the output exists or cannot be written.
     """
+    if format == EARLIER:
+        written = conversion.convert(path, output, overwrite=overwrite)
+        described = describe(written)
+        return Imported(written, f"format {FORMAT}", described["prior"]["class_path"], (), described["credits"])
     if format not in FORMATS:
-        raise UserError(f"there is no format '{format}': choose {', '.join(FORMATS)}.")
+        raise UserError(f"there is no format '{format}': choose {', '.join((*FORMATS, EARLIER))}.")
     weights = _locate(Path(path))
     configuration = _read_configuration(weights.with_name("config.ini"))
     layout = _layout(configuration, FORMATS[format], weights)
@@ -87,7 +97,8 @@ def import_weights(
         credits="\n\n".join([f"{layout.mode} of arXiv 2211.00988, as published.", *notes, MIT_LICENSE]),
         overwrite=overwrite,
     )
-    return Imported(written, layout.mode, type(prior).__name__, notes)
+    licence = "MIT licence, kept in the checkpoint's credits"
+    return Imported(written, layout.mode, type(prior).__name__, notes, licence)
 
 
 def _locate(path: Path) -> Path:

@@ -65,24 +65,24 @@ def _size(tensors: Tensors, layer: str, axis: int = 0) -> int:
     return int(tensors[f"{layer}.weight"].shape[axis])
 
 
-def _part(path: str, **arguments: Any) -> dict[str, Any]:
-    return {"class_path": f"minvae_pyro.{path}", "init_args": arguments}
+def _part(name: str, **arguments: Any) -> dict[str, Any]:
+    return {"class_path": name, "init_args": arguments}
 
 
 def _a_vae(tensors: Tensors) -> dict[str, Any]:
     latent, frequencies = _size(tensors, "inf_mean"), _size(tensors, "gen_logvar")
     hidden = _size(tensors, "mlp_z_x.linear0")
     encoder = _part(
-        "nn.audio.SpectrumEncoder",
+        "SpectrumEncoder",
         frequencies=frequencies,
         hidden=_size(tensors, "mlp_x_z.linear0"),
         latent_dim=latent,
-        transform="minvae_pyro.nn.audio.plain_power",
+        transform="plain_power",
     )
-    decoder = _part("nn.audio.SpectrumDecoder", latent_dim=latent, hidden=hidden, frequencies=frequencies)
+    decoder = _part("SpectrumDecoder", latent_dim=latent, hidden=hidden, frequencies=frequencies)
     return {
-        "prior": _part("models.AudioVAE", latent_dim=latent, decoder=decoder),
-        "guide": _part("guides.AudioGuide", audio=_part("guides.NoisyAudioEncoder", encoder=encoder)),
+        "prior": _part("AudioVAE", latent_dim=latent, decoder=decoder),
+        "guide": _part("AudioGuide", audio=_part("NoisyAudioEncoder", encoder=encoder)),
     }
 
 
@@ -90,53 +90,51 @@ def _av_cvae(tensors: Tensors) -> dict[str, Any]:
     latent, frequencies = _size(tensors, "inf_mean"), _size(tensors, "gen_logvar")
     sizes = {"latent_dim": latent, "feature_dim": _size(tensors, "decoder_layerV", 1)}
     encoder = _part(
-        "nn.audio_visual.ConcatenatingEncoder",
+        "ConcatenatingEncoder",
         frequencies=frequencies,
         hidden=_size(tensors, "mlp_x_z.linear0"),
-        transform="minvae_pyro.nn.audio.plain_power",
+        transform="plain_power",
         **sizes,
     )
     decoder = _part(
-        "nn.audio_visual.ConcatenatingDecoder",
+        "ConcatenatingDecoder",
         frequencies=frequencies,
         hidden=_size(tensors, "mlp_z_x.linear0"),
         **sizes,
     )
-    network = _part("nn.audio_visual.FeaturePerceptron", hidden=_size(tensors, "prior_layerV"), **sizes)
-    features = _part("models.MissingFeatures", feature_dim=sizes["feature_dim"])
-    prior = _part(
-        "models.ConditionalVAE", latent_dim=latent, visual_features=features, decoder=decoder, network=network
-    )
-    return {"prior": prior, "guide": _part("guides.AudioVisualGuide", encoder=encoder)}
+    network = _part("FeaturePerceptron", hidden=_size(tensors, "prior_layerV"), **sizes)
+    features = _part("MissingFeatures", feature_dim=sizes["feature_dim"])
+    prior = _part("ConditionalVAE", latent_dim=latent, visual_features=features, decoder=decoder, network=network)
+    return {"prior": prior, "guide": _part("AudioVisualGuide", encoder=encoder)}
 
 
 def _a_dkf(tensors: Tensors) -> dict[str, Any]:
     latent, frequencies = _size(tensors, "inf_mean"), _size(tensors, "gen_logvar")
     transition = _part(
-        "nn.recurrent.GatedTransition",
+        "GatedTransition",
         latent_dim=latent,
         hidden=_size(tensors, "mlp_gate.linear1"),
         squash={"class_path": "torch.nn.Sigmoid"},
     )
     decoder = _part(
-        "nn.recurrent.DeepDecoder",
+        "DeepDecoder",
         latent_dim=latent,
         hidden=[_size(tensors, f"mlp_z_x.linear{layer}") for layer in range(4)],
         frequencies=frequencies,
     )
     encoder = _part(
-        "nn.recurrent.StructuredEncoder",
+        "StructuredEncoder",
         frequencies=frequencies,
         hidden=_size(tensors, "mlp_x_gx.linear0"),
         units=_size(tensors, "mlp_ztm1_g.linear_last"),
         state=_size(tensors, "mlp_ztm1_g.linear0"),
         narrow=_size(tensors, "mlp_g_z.linear0"),
         latent_dim=latent,
-        transform="minvae_pyro.nn.audio.plain_power",
+        transform="plain_power",
     )
     return {
-        "prior": _part("models.DeepKalmanFilter", latent_dim=latent, transition=transition, decoder=decoder),
-        "guide": _part("guides.StructuredGuide", encoder=encoder),
+        "prior": _part("DeepKalmanFilter", latent_dim=latent, transition=transition, decoder=decoder),
+        "guide": _part("StructuredGuide", encoder=encoder),
     }
 
 
@@ -155,8 +153,8 @@ AV_DKF = (
         # as many M-steps as decoder passes: the noise is what takes longest to fit
         enhancement={
             "start": "audio",
-            "noise": _part("models.NMFNoise", rank=8),
-            "engine": _part("inference.fast.FastVariational", iterations=120, steps=1, learning_rate=0.4),
+            "noise": _part("NMFNoise", rank=8),
+            "engine": _part("FastVariational", iterations=120, steps=1, learning_rate=0.4),
         },
     ),
     Layout(

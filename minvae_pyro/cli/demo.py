@@ -4,9 +4,44 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
+import math
 import sys
+import tempfile
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from minvae_pyro.files import check_folder, make_folder, write_atomic
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from minvae_pyro.enhancement.enhance import Enhancement
+
+FILES = ("clean.wav", "noisy.wav", "enhanced.wav", "figure.png", "scores.json", "weights.safetensors")
+"""What a demonstration leaves in its folder."""
+
+_SECONDS = 4.0
+_NOISE, _SNR = "babble", 0.0
+_FIRST_SEED = 9000  # beyond the sentences that the configuration trains and validates on
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """What came out.
+
+    Attributes:
+        scores: for "noisy", "enhanced" and "enhanced without video", SI-SDR, PESQ, STOI and ESTOI.
+        enhanced: the result with video.
+        training_seconds: time that training took.
+    """
+
+    scores: dict[str, dict[str, float]]
+    enhanced: Enhancement
+    training_seconds: float
 
 
 def parser() -> argparse.ArgumentParser:
@@ -41,8 +76,6 @@ def main(arguments: Sequence[str]) -> int:
         UserError: a file exists and is to be kept, or the folder cannot be written to.
     """
     given = parser().parse_args(arguments)
-    from minvae_pyro.demonstration import demonstrate
-
     print("training on a synthetic talker, a minute or two", file=sys.stderr)
     with contextlib.redirect_stdout(sys.stderr):
         shown = demonstrate(given.output, seed=given.seed, overwrite=given.overwrite)
@@ -53,3 +86,101 @@ def main(arguments: Sequence[str]) -> int:
         print(f"{name:{width}}" + "".join(f"{row[metric]:11.3f}" for metric in columns))
     print(f"training took {shown.training_seconds:.0f} s; sound, figure, scores, weights are in {given.output}")
     return 0
+
+
+def demonstrate(
+    folder: str | Path,
+    *,
+    seed: int = 0,
+    overwrite: bool = False,
+    training: Sequence[str] = (),
+) -> Demonstration:
+    """Train MIN-VAE on a synthetic talking mouth, then enhance a noisy sentence that it has not seen.
+
+    The sentence, in the babble of other synthetic talkers as loud as this one, is enhanced with its video and without.
+
+    Args:
+        folder: gets :data:`FILES` in the end; made when missing.
+        seed: decides training, sentence and noise.
+        overwrite: replace files of those names.
+        training: options of ``minvae train`` that replace those of the configuration ``demo``.
+
+    Raises:
+        UserError: a file exists and is to be kept, or the folder cannot be written to.
+        KeyboardInterrupt: interrupted; nothing was written.
+    """
+    folder = check_folder(folder, FILES, overwrite=overwrite)
+
+    # What can be refused is refused; only now wait for torch and Lightning.
+    import torch
+
+    from minvae_pyro.audio.files import Sound, write_sound
+    from minvae_pyro.audio.mixing import mix_at_snr
+    from minvae_pyro.enhancement.enhance import enhance
+    from minvae_pyro.plots import enhancement_figure, save_figure
+    from minvae_pyro.synthetic.noise import synthetic_noise
+    from minvae_pyro.synthetic.talker import synthesise
+    from minvae_pyro.video.track import MouthTrack
+
+    utterance = synthesise(_SECONDS, _FIRST_SEED + seed)
+    rate = utterance.sample_rate
+    noise = synthetic_noise(_NOISE, len(utterance.waveform), _FIRST_SEED + seed)
+    noisy, clean = mix_at_snr(utterance.waveform, noise, _SNR)
+    film = MouthTrack(utterance.crops, utterance.times, torch.ones(len(utterance.times), dtype=torch.bool))
+
+    with tempfile.TemporaryDirectory() as temporary:
+        began = time.perf_counter()
+        weights = _train(["--config", "demo", "--seed", str(seed), *training, "--output", f"{temporary}/run"])
+        training_seconds = time.perf_counter() - began
+        results = {
+            name: enhance(noisy, sample_rate=rate, video=video, checkpoint=weights, seed=seed)
+            for name, video in {"enhanced": film, "enhanced without video": None}.items()
+        }
+        content = weights.read_bytes()
+    enhanced = results["enhanced"]
+    sounds = {"noisy": noisy} | {name: result.speech[0] for name, result in results.items()}
+    table = {name: _score(clean, sound, rate) for name, sound in sounds.items()}
+
+    make_folder(folder)
+    for name, sound in {"clean": clean, "noisy": noisy, "enhanced": enhanced.speech[0]}.items():
+        write_sound(folder / f"{name}.wav", Sound(sound[None], rate), overwrite=overwrite)
+    figure = enhancement_figure(
+        noisy,
+        enhanced.speech[0],
+        clean,
+        sample_rate=rate,
+        audio_responsibility=enhanced.audio_responsibility,
+        frame_times=enhanced.frame_times,
+        mouth=enhanced.mouth,
+        objective=enhanced.objective,
+        title=f"Synthetic talker in {_NOISE} at {_SNR:g} dB",
+    )
+    save_figure(figure, folder / "figure.png", overwrite=overwrite)
+    write_atomic(folder / "scores.json", _as_json(table), overwrite=overwrite)
+    write_atomic(folder / "weights.safetensors", content, overwrite=overwrite)
+    return Demonstration(table, enhanced, training_seconds)
+
+
+def _train(arguments: Sequence[str]) -> Path:
+    from minvae_pyro.training.run import train
+
+    try:
+        return train(arguments)
+    except KeyboardInterrupt:
+        # the run lies in a temporary folder: its advice on how to continue is of no use
+        raise KeyboardInterrupt from None
+
+
+def _score(clean: Tensor, estimate: Tensor, sample_rate: int) -> dict[str, float]:
+    from minvae_pyro.evaluation.scores import scores
+
+    measured = scores(clean, estimate, sample_rate)
+    return {metric: value for metric, value in measured.items() if isinstance(value, float)}
+
+
+def _as_json(table: dict[str, dict[str, float]]) -> bytes:
+    plain = {
+        name: {metric: value if math.isfinite(value) else None for metric, value in row.items()}
+        for name, row in table.items()
+    }
+    return (json.dumps(plain, indent=2) + "\n").encode()

@@ -2,76 +2,95 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minvae_pyro.cli.parts import read_parts, split, with_configuration
 from minvae_pyro.errors import UserError
 from minvae_pyro.files import check_file, check_folder
+from minvae_pyro.registry.parser import Parser
+from minvae_pyro.registry.words import descriptions
 
 if TYPE_CHECKING:
     from minvae_pyro.enhancement.enhance import Enhancement
 
 _SUFFIXES = (".wav", ".flac")
 _REPORT = ("figure.png", "contact-sheet.png")
+_PARTS = ("engine", "noise", "guide")
 
 
-def parser() -> argparse.ArgumentParser:
-    """The arguments of the command."""
-    parser = argparse.ArgumentParser(
+def parser() -> Parser:
+    """The arguments of the command; classes among them are looked up by :func:`main`, for they need torch."""
+    parser = Parser(
         prog="minvae enhance",
         description="Separate the speech of a visible talker from noise. The result has the length, level, "
         "sample rate and channels of the recording, but nothing above 8 kHz.",
         epilog="`minvae list` shows all names.",
-        allow_abbrev=False,
+        print_config=None,
     )
     parser.add_argument("input", type=Path, metavar="INPUT", help="noisy recording: a video, or a sound file")
     parser.add_argument(
         "--video",
-        type=Path,
+        type=Path | None,
         metavar="FILE",
         help="where the mouth is seen, if not in INPUT: a video, or NTCD-TIMIT lips (.mat, .npy)",
     )
     parser.add_argument(
         "--output",
-        type=Path,
+        type=Path | None,
         metavar="FILE.wav",
         help="clean speech (default: INPUT-enhanced.wav beside INPUT)",
     )
     parser.add_argument(
         "--checkpoint",
+        type=str,
         default="min-vae",
         metavar="NAME_OR_PATH",
         help="model: a shipped name or a .safetensors file (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides everything random (default: 0)")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default: cpu)")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="decides everything random (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default: %(default)s)"
+    )
     parser.add_argument(
         "--report",
-        type=Path,
+        type=Path | None,
         metavar="DIR",
         help="write a figure, and a sheet of the mouths that the model saw",
     )
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    parser.add_argument("--config", metavar="FILE", help="YAML file with any of these options; what is typed wins")
+    parser.add_argument(
+        "--config", action="config", metavar="FILE", help="YAML file with any of these options; what is typed wins"
+    )
     parts = parser.add_argument_group(
         "inference",
         "Classes by their names or import paths. Their arguments are options too, --noise NMFNoise --noise.rank 8; "
         "--noise.help NMFNoise shows them. What is not given is the model's choice.",
     )
     parts.add_argument(
-        "--start", metavar="NAME", help="where inference starts: visual, audio, both, prior, random, or a function"
+        "--start",
+        type=str | None,
+        metavar="NAME",
+        help="where inference starts: visual, audio, both, prior, random, or a function",
+    )
+    described = str | dict[str, Any] | None
+    parts.add_argument(
+        "--engine",
+        type=described,
+        metavar="CLASS",
+        help="fast (default), svi, vem, map, mcem, langevin, or any inference engine",
     )
     parts.add_argument(
-        "--engine", metavar="CLASS", help="fast (default), svi, vem, map, mcem, langevin, or any inference engine"
+        "--noise", type=described, metavar="CLASS", help="noise model, such as NMFNoise or BayesianNMFNoise"
     )
-    parts.add_argument("--noise", metavar="CLASS", help="noise model, such as NMFNoise or BayesianNMFNoise")
-    parts.add_argument("--guide", metavar="CLASS", help="posterior that is fitted, such as MeanFieldGuide")
+    parts.add_argument(
+        "--guide", type=described, metavar="CLASS", help="posterior that is fitted, such as MeanFieldGuide"
+    )
     return parser
 
 
@@ -83,11 +102,12 @@ def main(arguments: Sequence[str]) -> int:
 
     Raises:
         UserError: input, output or an option cannot be used; nothing is written then.
+        SystemExit: after the help of the command or of a class.
     """
-    words, rest = split(with_configuration(arguments))
-    if any(word.partition("=")[0].endswith(".help") for word in words):
-        read_parts(words, "")
-    given = parser().parse_args(rest)
+    described = descriptions(arguments, _PARTS)
+    if asked := [key for key in _PARTS if any(word.partition("=")[0] == f"--{key}.help" for word in arguments)]:
+        return _explain(asked[0], described[asked[0]])
+    given = parser().read(arguments)
     output = _output(given.input, given.output, given.overwrite)
     if given.report is not None:
         check_folder(given.report, _REPORT, overwrite=given.overwrite)
@@ -96,12 +116,11 @@ def main(arguments: Sequence[str]) -> int:
     from minvae_pyro.audio.files import Sound, write_sound
     from minvae_pyro.cli.progress import bar
     from minvae_pyro.enhancement.enhance import enhance
-    from minvae_pyro.guides.test_time.starts import STARTS
-    from minvae_pyro.registry.names import resolve
+    from minvae_pyro.inference.settings import start_named
 
     if given.start is not None:
-        resolve(given.start, STARTS, callable, "start")
-    parts = read_parts(words, given.checkpoint)
+        start_named(given.start)
+    parts = _parts(described, given.checkpoint)
     with bar("loading") as progress:
         result = enhance(
             given.input,
@@ -123,6 +142,40 @@ def main(arguments: Sequence[str]) -> int:
     summary = _summary(result, output)
     print(json.dumps(summary, allow_nan=False) if given.json else _in_words(summary, given.report))
     return 0
+
+
+def _explain(key: str, name: Any) -> int:
+    """Show the arguments of a class."""
+    from minvae_pyro.inference.settings import PARTS
+    from minvae_pyro.registry.names import find
+
+    base, short = PARTS[key]
+    found = find(name["class_path"] if isinstance(name, dict) else name, base, key, short)
+    explained = Parser(prog="minvae enhance")
+    explained.add_class(base, key, key)
+    explained.parse_args([f"--{key}.help={found.__module__}.{found.__qualname__}"])
+    raise SystemExit(0)
+
+
+def _parts(described: dict[str, Any], checkpoint: str) -> dict[str, Any]:
+    """Engine, noise model and guide as far as given, each checked by making it once.
+
+    Raises:
+        UserError: no such class, or arguments that it does not take.
+    """
+    from minvae_pyro.checkpoints.checkpoint import describe
+    from minvae_pyro.inference.settings import PARTS, Settings
+    from minvae_pyro.registry.build import settled
+
+    found = {}
+    for key, part in described.items():
+        base, short = PARTS[key]
+        if isinstance(part, dict) and "class_path" not in part:  # the checkpoint's choice is meant, but for these
+            usual = getattr(Settings.choose(describe(checkpoint)["enhancement"]), key)
+            usual = {"class_path": usual} if isinstance(usual, str) else usual
+            part = {**usual, "init_args": {**usual.get("init_args", {}), **part["init_args"]}}
+        found[key] = settled(base, part, key, short)
+    return found
 
 
 def _output(recording: Path, asked: Path | None, overwrite: bool) -> Path:

@@ -15,17 +15,21 @@ def parser() -> argparse.ArgumentParser:
     """The arguments of the command."""
     parser = argparse.ArgumentParser(
         prog="minvae import",
-        description="Turn published weights into a checkpoint that `minvae enhance` can use. Tensors alone are read: "
-        "no code that a file may hold is run.",
+        description="Turn published weights, or a checkpoint of an earlier version, into a checkpoint that `minvae "
+        "enhance` can use. Tensors alone are read: no code that a file may hold is run.",
     )
     parser.add_argument(
-        "path", type=Path, metavar="PATH", help="the .pt file, or its folder, with config.ini beside it"
+        "path",
+        type=Path,
+        metavar="PATH",
+        help="the .pt file, or its folder, with config.ini beside it; of an earlier version the .safetensors file",
     )
     parser.add_argument(
         "--format",
         default="av-dkf",
         metavar="NAME",
-        help="family of the weights: av-dkf, the A-VAE, AV-CVAE and A-DKF of arXiv 2211.00988 (default: %(default)s)",
+        help="av-dkf, the A-VAE, AV-CVAE and A-DKF of arXiv 2211.00988 (default); minvae_pyro-2, checkpoints of this "
+        "package in format 2",
     )
     parser.add_argument(
         "--output", type=Path, required=True, metavar="FILE.safetensors", help="the checkpoint to write"
@@ -54,5 +58,5 @@ def main(arguments: Sequence[str]) -> int:
     imported = import_weights(given.path, given.output, format=given.format, overwrite=given.overwrite)
     for note in imported.notes:
         print(f"note: {note}", file=sys.stderr)
-    print(f"{imported.path}: {imported.model} as {imported.prior}; MIT licence, kept in the checkpoint's credits")
+    print(f"{imported.path}: {imported.model} as {imported.prior}; {imported.licence}")
     return 0

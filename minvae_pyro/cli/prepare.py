@@ -8,11 +8,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-from minvae_pyro.audio.stft import STFT
-from minvae_pyro.corpora.prepare import prepare
 from minvae_pyro.corpora.sources import KINDS
 from minvae_pyro.errors import UserError
 
@@ -55,6 +50,14 @@ def main(arguments: Sequence[str]) -> int:
         KeyboardInterrupt: interrupted; finished clips are kept.
     """
     given = parser().parse_args(arguments)
+
+    # only now wait for torch: help has come at once
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from minvae_pyro.audio.stft import STFT
+    from minvae_pyro.corpora.prepare import prepare
+
     try:
         stft = STFT(given.n_fft, given.hop)
     except ValueError as error:

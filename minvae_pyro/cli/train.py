@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from minvae_pyro.training.run import train
+from minvae_pyro.training.configuration import read_configuration
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -16,7 +16,9 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         UserError: configuration, data or folder cannot be used, or training diverged.
     """
-    if not arguments:
-        arguments = ["--help"]
-    print(f"weights: {train(arguments)}")
+    settings = read_configuration(arguments or ["--help"])
+    # only now wait for Lightning: help and mistakes have been told
+    from minvae_pyro.training.run import train_as
+
+    print(f"weights: {train_as(settings)}")
     return 0

@@ -1,1 +1,1 @@
-"""Corpora: sources, prepared features, batches, the synthetic talking mouth."""
+"""Corpora: sources, prepared features, batches."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -12,66 +13,74 @@ from torch import Tensor
 
 from minvae_pyro.audio.stft import STFT, stft_settings
 from minvae_pyro.corpora.manifest import Entry, read_manifest, read_stft
+from minvae_pyro.corpora.structural import Structural
 from minvae_pyro.errors import UserError
 from minvae_pyro.utterances import Utterances
 
 
-class Corpus(Protocol):
-    """Utterances by number.
+class Corpus(Structural):
+    """Utterances by number. Whatever has these methods will do; what derives from it has a short name.
 
     Attributes:
-        stft: the transform that its power comes from.
+        stft: the STFT that its power comes from.
         lengths: frames of every utterance.
     """
 
     stft: STFT
     lengths: list[int]
 
+    @abstractmethod
     def load(self, row: int, start: int = 0, stop: int | None = None) -> Utterances:
         """Frames ``start`` to ``stop`` of one utterance; its ``index`` is ``row``."""
-        ...
 
+    @abstractmethod
     def load_power(self, row: int, start: int, stop: int) -> Tensor:
-        """Power (frames, F) alone."""
-        ...
+        """Power of frames ``start`` to ``stop`` alone, (stop - start, F)."""
+        return self.load(row, start, stop).power[0]
 
 
-class Transform(Protocol):
-    """Changes a batch for training. Whatever is called like this will do; what derives from it has a short name."""
+class Transform(Structural):
+    """Changes a batch for training. Any callable with this signature will do; a subclass also has a short name."""
 
+    @abstractmethod
     def __call__(self, utterances: Utterances, generator: torch.Generator, corpus: Corpus) -> Utterances:
         """Change a batch.
 
         Args:
             utterances: the batch.
-            generator: where random numbers come from.
-            corpus: other clips may be taken from it.
+            generator: source of randomness.
+            corpus: the corpus of the batch, from which other clips may be taken.
         """
-        ...
+
+
+def common_stft(stfts: Mapping[str, STFT]) -> STFT:
+    """The one STFT of several sources, given by their names.
+
+    Raises:
+        UserError: two differ.
+    """
+    (first, expected), *others = ((name, stft_settings(stft)) for name, stft in stfts.items())
+    for name, found in others:
+        if found != expected:
+            raise UserError(f"{first} and {name} have different STFTs, {expected} and {found}: prepare them alike.")
+    return stfts[first]
 
 
 class PreparedCorpus(Corpus):
-    """The clips of one or several prepared folders, read when asked for.
+    """The clips of one or several prepared folders, read on demand.
 
     Args:
-        folders: made by ``minvae prepare``, all with the same transform.
-        mouth: read the mouth too; models of sound alone need not wait for it.
+        folders: made by ``minvae prepare``, all with the same STFT.
+        mouth: read the mouth too; audio-only models need not wait for it.
 
     Raises:
-        UserError: a folder is missing or not prepared, or two have different transforms.
+        UserError: a folder is missing or not prepared, or two have different STFTs.
     """
 
     def __init__(self, folders: Sequence[str | Path], mouth: bool = True) -> None:
         if not folders:
             raise UserError("no prepared folder is given: name at least one.")
-        transforms = [read_stft(Path(folder)) for folder in folders]
-        for folder, stft in zip(folders, transforms, strict=True):
-            if stft_settings(stft) != stft_settings(transforms[0]):
-                raise UserError(
-                    f"{folder} was prepared with {stft_settings(stft)}, {folders[0]} with "
-                    f"{stft_settings(transforms[0])}: prepare them alike."
-                )
-        self.stft = transforms[0]
+        self.stft = common_stft({str(folder): read_stft(Path(folder)) for folder in folders})
         self.mouth = mouth
         self.clips: list[tuple[Path, Entry]] = [
             (Path(folder) / entry.file, entry) for folder in folders for entry in read_manifest(Path(folder))
@@ -84,13 +93,12 @@ class PreparedCorpus(Corpus):
         Raises:
             UserError: the features are missing or damaged.
         """
-        both = self.mouth and self.clips[row][1].has_mouth
-        names = ["power", "mouth", "mouth_seen"] if both else ["power"]
+        names = ["power", "mouth", "mouth_seen"] if self.mouth and self.clips[row][1].has_mouth else ["power"]
         tensors = self._read(row, names, start, stop)
         return Utterances.from_spectrum(*tensors).replace(index=torch.tensor([row]))
 
     def load_power(self, row: int, start: int, stop: int) -> Tensor:
-        """Power (frames, F) alone, (N, F)."""
+        """Power of frames ``start`` to ``stop``; the mouth is not read."""
         return self._read(row, ["power"], start, stop)[0]
 
     def _read(self, row: int, names: Sequence[str], start: int, stop: int | None) -> list[Tensor]:
@@ -103,11 +111,11 @@ class PreparedCorpus(Corpus):
 
 
 class MemoryCorpus(Corpus):
-    """Utterances that are in memory already.
+    """Utterances in memory.
 
     Args:
-        utterances: each a batch of one, all of one transform.
-        stft: that transform.
+        utterances: each a batch of one, all of one STFT.
+        stft: that STFT.
     """
 
     def __init__(self, utterances: Sequence[Utterances], stft: STFT) -> None:
@@ -118,15 +126,5 @@ class MemoryCorpus(Corpus):
     def load(self, row: int, start: int = 0, stop: int | None = None) -> Utterances:
         """Frames ``start`` to ``stop`` of utterance ``row``."""
         whole = self.utterances[row]
-        return Utterances(
-            spectrum=whole.spectrum[:, start:stop],
-            noisy_power=whole.noisy_power[:, start:stop],
-            mouth=whole.mouth[:, start:stop],
-            mouth_seen=whole.mouth_seen[:, start:stop],
-            mask=whole.mask[:, start:stop],
-            index=torch.tensor([row]),
-        )
-
-    def load_power(self, row: int, start: int, stop: int) -> Tensor:
-        """Power (frames, F) alone."""
-        return self.utterances[row].power[0, start:stop]
+        cut = {f.name: getattr(whole, f.name)[:, start:stop] for f in fields(whole) if f.name != "index"}
+        return Utterances(**cut, index=torch.tensor([row]))

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import queue
-import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
-from minvae_pyro.audio.stft import STFT, stft_settings
-from minvae_pyro.corpora.corpus import Corpus, PreparedCorpus, Transform
+from minvae_pyro.corpora.corpus import Corpus, PreparedCorpus, Transform, common_stft
 from minvae_pyro.corpora.sampler import Batch, BatchOrder
 from minvae_pyro.errors import UserError
 from minvae_pyro.utterances import Utterances, concatenate
 
-_AHEAD = 2  # batches that may wait
-_END = object()
+_AHEAD = 3  # batches that are loaded before they are asked for
 
 
 class LoadingAhead(DataLoader[Utterances]):
@@ -30,56 +28,29 @@ class LoadingAhead(DataLoader[Utterances]):
     """
 
     def __iter__(self) -> Any:
-        """Batches in their order; what goes wrong in loading is raised where the batch would have come."""
+        """Batches in their order; an error in loading is raised where its batch would have come."""
         batches = super().__iter__()
         return batches if self.num_workers else _ahead(batches)
 
 
 def _ahead(batches: Any) -> Iterator[Utterances]:
-    waiting: queue.Queue[Any] = queue.Queue(_AHEAD)
-    given_up = threading.Event()
-
-    def load() -> None:
-        try:
-            for batch in batches:
-                waiting.put((batch, None))
-                if given_up.is_set():
-                    return
-            waiting.put((_END, None))
-        except BaseException as error:
-            waiting.put((_END, error))
-
-    thread = threading.Thread(target=load, name="loading", daemon=True)
-    thread.start()
+    pool = ThreadPoolExecutor(1)  # one thread: batches stay in order
+    waiting = deque(pool.submit(next, batches, None) for _ in range(_AHEAD))
     try:
-        while True:
-            batch, error = waiting.get()
-            if error is not None:
-                raise error
-            if batch is _END:
-                return
+        while (batch := waiting.popleft().result()) is not None:
+            waiting.append(pool.submit(next, batches, None))
             yield batch
     finally:
-        # whoever stops early leaves no thread behind
-        given_up.set()
-        while thread.is_alive():
-            try:
-                waiting.get(timeout=0.01)
-            except queue.Empty:
-                continue
+        # no thread outlives a loop that stops early
+        pool.shutdown(cancel_futures=True)
 
 
+@dataclass(eq=False)
 class BatchDataset(Dataset[Utterances]):
-    """Loads batches of a corpus and applies transforms.
+    """Loads batches of a corpus and applies transforms in their order."""
 
-    Args:
-        corpus: where the pieces come from.
-        transforms: applied in this order.
-    """
-
-    def __init__(self, corpus: Corpus, transforms: Sequence[Transform] = ()) -> None:
-        self.corpus = corpus
-        self.transforms = list(transforms)
+    corpus: Corpus
+    transforms: Sequence[Transform] = ()
 
     def __getitem__(self, batch: Batch) -> Utterances:
         """Load one batch, padded to its longest piece."""
@@ -98,11 +69,7 @@ def _join(utterances: list[Utterances]) -> Utterances:
     return joined.replace(mouth=joined.mouth.expand(*joined.mask.shape, *utterances[0].mouth.shape[2:]))
 
 
-def _as_it_is(batch: Utterances) -> Utterances:
-    return batch
-
-
-class CorpusData(LightningDataModule):
+class CorpusData:
     """Training and validation batches.
 
     Args:
@@ -111,7 +78,7 @@ class CorpusData(LightningDataModule):
         batch_size: utterances (or pieces of them) in a batch.
         crop_frames: cut training utterances into pieces of so many frames, at a place drawn anew each epoch;
             whole utterances when omitted. Validation takes whole utterances.
-        noise: injects noise into what the audio encoder hears, in training and, drawn once and for all, in
+        noise: injects noise into the input of the audio encoder, in training and, drawn once and for all, in
             validation.
         augmentation: changes the mouth, in training only.
         mouth: read mouths from prepared folders.
@@ -120,7 +87,7 @@ class CorpusData(LightningDataModule):
         seed: decides order and random numbers.
 
     Raises:
-        UserError: folders that cannot be used, or two transforms that differ.
+        UserError: folders that cannot be used, or two STFTs that differ.
     """
 
     def __init__(
@@ -135,14 +102,10 @@ class CorpusData(LightningDataModule):
         workers: int = 0,
         seed: int = 0,
     ) -> None:
-        super().__init__()
-        self.train = _corpus(train, mouth)
-        self.validation = _corpus(validation, mouth)
-        if stft_settings(self.train.stft) != stft_settings(self.validation.stft):
-            raise UserError(
-                f"training data have the transform {stft_settings(self.train.stft)}, validation data "
-                f"{stft_settings(self.validation.stft)}: prepare them alike."
-            )
+        self.train, self.validation = (
+            PreparedCorpus(source, mouth) if isinstance(source, list) else source for source in (train, validation)
+        )
+        common_stft({"training data": self.train.stft, "validation data": self.validation.stft})
         if batch_size < 1 or (crop_frames is not None and crop_frames < 1):
             raise UserError("batch_size and crop_frames must be at least 1.")
         self.batch_size = batch_size
@@ -152,39 +115,27 @@ class CorpusData(LightningDataModule):
         self.workers = workers
         self.seed = seed
 
-    @property
-    def stft(self) -> STFT:
-        """The transform that the power comes from."""
-        return self.train.stft
-
-    def train_dataloader(self) -> DataLoader[Utterances]:
-        """Batches of the current epoch."""
-        transforms = [t for t in (self.noise, self.augmentation) if t is not None]
-        return self._loader(self.train, transforms, shuffle=True)
+    def train_dataloader(self, epoch: int = 0) -> DataLoader[Utterances]:
+        """Batches of an epoch; ``sampler.set_epoch`` goes on to another."""
+        return self._loader(self.train, self.noise, self.augmentation, shuffle=True, epoch=epoch)
 
     def val_dataloader(self) -> DataLoader[Utterances]:
         """The same batches in every epoch."""
-        transforms = [] if self.noise is None else [self.noise]
-        return self._loader(self.validation, transforms, shuffle=False)
+        return self._loader(self.validation, self.noise, shuffle=False)
 
-    def _loader(self, corpus: Corpus, transforms: Sequence[Transform], shuffle: bool) -> DataLoader[Utterances]:
+    def _loader(
+        self, corpus: Corpus, *transforms: Transform | None, shuffle: bool, epoch: int = 0
+    ) -> DataLoader[Utterances]:
         crop = self.crop_frames if shuffle else None
         order = BatchOrder(corpus.lengths, self.batch_size, crop, shuffle, self.seed if shuffle else 0)
-        if self.trainer is not None:
-            # Lightning sets the epoch only after the first batches of a continued run have been drawn
-            order.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
+        order.set_epoch(epoch)
         return LoadingAhead(
-            BatchDataset(corpus, transforms),
+            BatchDataset(corpus, [transform for transform in transforms if transform is not None]),
             batch_size=None,
             sampler=order,
-            collate_fn=_as_it_is,  # type: ignore[arg-type]
             num_workers=self.workers,
             # else every pass would take a number from the generator that training draws from
             generator=torch.Generator(),
             persistent_workers=self.workers > 0,
             multiprocessing_context="spawn" if self.workers else None,
         )
-
-
-def _corpus(source: list[str] | Corpus, mouth: bool) -> Corpus:
-    return PreparedCorpus(source, mouth) if isinstance(source, list) else source

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from minvae_pyro.audio.stft import STFT
 from minvae_pyro.errors import UserError
@@ -15,6 +16,8 @@ from minvae_pyro.files import write_atomic
 
 FORMAT = 1
 """Version of the layout of prepared folders."""
+
+_PARSE: dict[Any, Any] = {"str": str, "int": int, "float": float, "bool": {"True": True, "False": False}.__getitem__}
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Entry:
         file: its features, relative to the prepared folder.
         frames: N, STFT frames.
         seconds: length of the sound.
-        has_mouth: a mouth is seen in at least one frame.
+        has_mouth: a mouth is visible in at least one frame.
         faces_found: fraction of frames with a mouth.
         speaker: who talks.
         source: the recording, relative to the source folder.
@@ -60,30 +63,18 @@ def read_manifest(folder: Path) -> list[Entry]:
     path = folder / "manifest.csv"
     if not path.is_file():
         raise UserError(f"{folder} has no manifest.csv: prepare it with `minvae prepare`, to its end.")
-    with path.open(encoding="utf-8", newline="") as file:
-        try:
-            entries = [_entry(row) for row in csv.DictReader(file)]
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{path} is damaged: remove it and run `minvae prepare` again.") from error
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = csv.DictReader(file)
+            entries = [Entry(**{f.name: _PARSE[f.type](row[f.name]) for f in fields(Entry)}) for row in rows]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is damaged: remove it and run `minvae prepare` again.") from error
     if not entries:
         raise UserError(f"{path} lists no clips: prepare the folder again.")
     return entries
 
 
-def _entry(row: dict[str, str]) -> Entry:
-    return Entry(
-        id=row["id"],
-        file=row["file"],
-        frames=int(row["frames"]),
-        seconds=float(row["seconds"]),
-        has_mouth={"True": True, "False": False}[row["has_mouth"]],
-        faces_found=float(row["faces_found"]),
-        speaker=row["speaker"],
-        source=row["source"],
-    )
-
-
-def read_settings(folder: Path) -> dict[str, object] | None:
+def read_settings(folder: Path) -> dict[str, Any] | None:
     """The content of ``settings.json``; None where a folder has none.
 
     Raises:
@@ -113,4 +104,4 @@ def read_stft(folder: Path) -> STFT:
     settings = read_settings(folder)
     if settings is None:
         raise UserError(f"{folder} has no settings.json: name a folder made by `minvae prepare`.")
-    return STFT(**settings["stft"])  # type: ignore[arg-type]
+    return STFT(**settings["stft"])

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
@@ -24,15 +25,14 @@ from minvae_pyro.audio.stft import STFT, stft_settings
 from minvae_pyro.corpora.manifest import FORMAT, Entry, read_settings, write_manifest
 from minvae_pyro.corpora.sources import Clip, find_clips
 from minvae_pyro.errors import UserError
-from minvae_pyro.files import write_atomic
-from minvae_pyro.utterances import MOUTH_SIZE
+from minvae_pyro.files import make_folder, write_atomic
 from minvae_pyro.version import __version__
 from minvae_pyro.video.align import align_mouth
 from minvae_pyro.video.lips import load_lips
 from minvae_pyro.video.mouth import read_mouth
 
 
-@dataclass
+@dataclass(frozen=True)
 class Prepared:
     """What became of the clips.
 
@@ -42,9 +42,9 @@ class Prepared:
         failed: (clip id, why) of clips that cannot be used.
     """
 
-    entries: list[Entry] = field(default_factory=list)
-    kept: int = 0
-    failed: list[tuple[str, str]] = field(default_factory=list)
+    entries: list[Entry]
+    kept: int
+    failed: list[tuple[str, str]]
 
 
 def prepare(
@@ -62,7 +62,7 @@ def prepare(
         kind: one of :data:`minvae_pyro.corpora.sources.KINDS`.
         source: folder with the recordings.
         destination: folder for features, manifest and settings; made when missing.
-        stft: the transform whose power is stored.
+        stft: the STFT whose power is stored.
         workers: processes; the result does not depend on their number.
         progress: called with the number of clips that are done, and of all.
 
@@ -72,54 +72,38 @@ def prepare(
     """
     clips = find_clips(kind, source)
     _claim(destination, kind, source, stft)
-    result = Prepared()
-    finished: dict[str, Entry] = {}
-    for clip in clips:
-        entry = _stored(destination, clip)
-        if entry is not None:
-            finished[clip.id] = entry
-    result.kept = len(finished)
-    missing = [clip for clip in clips if clip.id not in finished]
-    done = len(finished)
-    for clip, outcome in _outcomes(missing, source, destination, stft, workers):
-        if isinstance(outcome, Entry):
-            finished[clip.id] = outcome
-        else:
-            result.failed.append((clip.id, outcome))
-        done += 1
+    outcomes: dict[str, Entry | str] = {clip.id: entry for clip in clips if (entry := _stored(destination, clip))}
+    kept = len(outcomes)
+    missing = [clip for clip in clips if clip.id not in outcomes]
+    attempt = functools.partial(_attempt, source=source, destination=destination, stft=stft)
+    for clip, outcome in _as_finished(attempt, missing, workers):
+        outcomes[clip.id] = outcome
         if progress is not None:
-            progress(done, len(clips))
-    result.failed.sort()
-    result.entries = [finished[clip.id] for clip in clips if clip.id in finished]
-    if not result.entries:
-        name, reason = result.failed[0]
+            progress(len(outcomes), len(clips))
+    # clips are sorted by id
+    entries = [outcome for clip in clips if isinstance(outcome := outcomes[clip.id], Entry)]
+    failed = [(clip.id, outcome) for clip in clips if isinstance(outcome := outcomes[clip.id], str)]
+    if not entries:
+        name, reason = failed[0]
         raise UserError(f"none of the {len(clips)} clips in {source} can be used; the first, {name}: {reason}")
-    write_manifest(destination, result.entries)
-    return result
+    write_manifest(destination, entries)
+    return Prepared(entries, kept, failed)
 
 
 def _claim(destination: Path, kind: str, source: Path, stft: STFT) -> None:
     """Make the folder and say in it how it is prepared; refuse one that was prepared otherwise."""
-    settings: dict[str, object] = {"format": FORMAT, "kind": kind, "source": str(source.resolve())}
-    settings["stft"] = stft_settings(stft)
+    settings = {"format": FORMAT, "kind": kind, "source": str(source.resolve()), "stft": stft_settings(stft)}
     before = read_settings(destination)
     if before is not None:
-        changed = [name for name in settings if before.get(name) != settings[name]]
+        changed = [f"another {name} ({before.get(name)})" for name in settings if before.get(name) != settings[name]]
         if changed:
-            raise UserError(
-                f"{destination} was prepared with another "
-                + " and another ".join(f"{name} ({before.get(name)})" for name in changed)
-                + ": choose another destination."
-            )
+            raise UserError(f"{destination} was prepared with {' and '.join(changed)}: choose another destination.")
         return
     if destination.is_dir() and any(destination.iterdir()):
         raise UserError(f"{destination} is not empty and was not made by `minvae prepare`: choose another.")
-    try:
-        (destination / "features").mkdir(parents=True, exist_ok=True)
-        text = json.dumps({**settings, "version": __version__}, indent=2) + "\n"
-        write_atomic(destination / "settings.json", text.encode())
-    except OSError as error:
-        raise UserError(f"cannot write to {destination} ({error.strerror}): choose another folder.") from error
+    make_folder(destination / "features")
+    text = json.dumps({**settings, "version": __version__}, indent=2) + "\n"
+    write_atomic(destination / "settings.json", text.encode())
 
 
 def _stored(destination: Path, clip: Clip) -> Entry | None:
@@ -138,27 +122,21 @@ def _file(clip: Clip) -> str:
     return f"features/{clip.id}.safetensors"
 
 
-def _outcomes(
-    clips: list[Clip], source: Path, destination: Path, stft: STFT, workers: int
+def _as_finished(
+    attempt: Callable[[Clip], Entry | str], clips: list[Clip], workers: int
 ) -> Iterator[tuple[Clip, Entry | str]]:
     """Yield each clip with its entry, or with the reason why there is none, as they are finished."""
     if workers <= 1:
-        for clip in clips:
-            yield clip, _attempt(clip, source, destination, stft)
+        yield from zip(clips, map(attempt, clips), strict=True)
         return
     # Started afresh: the threads of torch, FFmpeg and OpenCV do not survive a fork.
     context = multiprocessing.get_context("spawn")
     # Ctrl-C reaches every process of a terminal; this one alone decides what it means.
-    pool = ProcessPoolExecutor(
-        min(workers, max(1, len(clips))), context, signal.signal, (signal.SIGINT, signal.SIG_IGN)
-    )
+    pool = ProcessPoolExecutor(workers, context, signal.signal, (signal.SIGINT, signal.SIG_IGN))
     try:
-        running: dict[Future[Entry | str], Clip] = {
-            pool.submit(_attempt, clip, source, destination, stft): clip for clip in clips
-        }
-        while running:
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                yield running.pop(future), future.result()
+        running = {pool.submit(attempt, clip): clip for clip in clips}
+        for future in as_completed(running):
+            yield running[future], future.result()
     except BrokenProcessPool as error:
         raise UserError(
             "a worker process died, perhaps for want of memory: run the command again with fewer workers; "
@@ -198,24 +176,24 @@ def _prepare_clip(clip: Clip, source: Path, destination: Path, stft: STFT) -> En
     if power is None:
         raise UserError(f"{clip.sound} is silent: there is no speech to learn from.")
     tensors = {"power": power}
-    seen = torch.zeros(len(power), dtype=torch.bool)
-    if clip.lips is not None or clip.video is not None:
-        track = load_lips(clip.lips) if clip.lips is not None else read_mouth(clip.video or clip.sound)
-        mouth, seen = align_mouth(track, stft.frame_times(len(power)))
-        assert mouth.shape[1:] == (MOUTH_SIZE, MOUTH_SIZE)
-    if seen.any():
-        tensors |= {"mouth": mouth, "mouth_seen": seen}
+    found = 0.0
+    track = load_lips(clip.lips) if clip.lips else read_mouth(clip.video) if clip.video else None
+    if track is not None:
+        mouth, mouth_seen = align_mouth(track, stft.frame_times(len(power)))
+        found = float(mouth_seen.float().mean())
+        if found:
+            tensors |= {"mouth": mouth, "mouth_seen": mouth_seen}
     entry = Entry(
         id=clip.id,
         file=_file(clip),
         frames=len(power),
         seconds=round(sound.seconds, 4),
-        has_mouth=bool(seen.any()),
-        faces_found=round(float(seen.float().mean()), 4),
+        has_mouth=found > 0,
+        faces_found=round(found, 4),
         speaker=clip.speaker,
         source=clip.sound.relative_to(source).as_posix(),
     )
-    _write_features(destination / entry.file, tensors, entry)
+    write_atomic(destination / entry.file, save(tensors, metadata={"entry": json.dumps(asdict(entry))}), overwrite=True)
     return entry
 
 
@@ -224,7 +202,7 @@ def unit_power(waveform: Tensor, stft: STFT) -> Tensor | None:
 
     Args:
         waveform: (samples,).
-        stft: the transform.
+        stft: the STFT.
 
     Returns:
         (N, F) float32; None for silence.
@@ -234,7 +212,3 @@ def unit_power(waveform: Tensor, stft: STFT) -> Tensor | None:
     if level < 1e-8:
         return None
     return stft(waveform / level).abs().square().contiguous()
-
-
-def _write_features(path: Path, tensors: dict[str, Tensor], entry: Entry) -> None:
-    write_atomic(path, save(tensors, metadata={"entry": json.dumps(asdict(entry))}), overwrite=True)

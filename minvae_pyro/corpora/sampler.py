@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch.utils.data import Sampler
 
+_POOL = 32  # batches among which pieces are sorted by length
 
-@dataclass(frozen=True)
-class FrameSpan:
+
+class FrameSpan(NamedTuple):
     """Frames ``start`` to ``stop`` of the utterance ``row`` of a corpus."""
 
     row: int
@@ -18,47 +21,42 @@ class FrameSpan:
     stop: int
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """What to load as one batch, and the seed of whatever is random in it."""
 
     pieces: tuple[FrameSpan, ...]
     seed: int
 
 
+@dataclass(eq=False)
 class BatchOrder(Sampler[Batch]):
     """The batches of every epoch: a pure function of seed and epoch, whoever loads them.
 
     Utterances are cut into pieces at a place drawn anew each epoch, all pieces are shuffled, and pieces of
     like length share a batch, so that little is padded.
 
-    Args:
+    Attributes:
         lengths: frames of every utterance.
         batch_size: pieces in a batch.
         crop_frames: length of a piece; whole utterances when None.
         shuffle: False keeps the order of the corpus, and the same batches in every epoch.
         seed: of the run.
+        epoch: of the run.
     """
 
-    _POOL = 32  # batches among which pieces are sorted by length
-
-    def __init__(
-        self, lengths: Sequence[int], batch_size: int, crop_frames: int | None, shuffle: bool, seed: int
-    ) -> None:
-        self.lengths = list(lengths)
-        self.batch_size = batch_size
-        self.crop_frames = crop_frames
-        self.shuffle = shuffle
-        self.seed = seed
-        self.epoch = 0
+    lengths: Sequence[int]
+    batch_size: int
+    crop_frames: int | None
+    shuffle: bool
+    seed: int
+    epoch: int = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch; Lightning calls this."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        pieces = sum(self._count(length) for length in self.lengths)
-        return -(-pieces // self.batch_size)
+        return math.ceil(sum(map(self._count, self.lengths)) / self.batch_size)
 
     def _count(self, length: int) -> int:
         return 1 if self.crop_frames is None else max(1, length // self.crop_frames)
@@ -69,15 +67,13 @@ class BatchOrder(Sampler[Batch]):
         pieces = self._pieces(generator)
         if self.shuffle:
             order = torch.randperm(len(pieces), generator=generator).tolist()
-            pool = self._POOL * self.batch_size
-            pools = [order[i : i + pool] for i in range(0, len(order), pool)]
-            order = [p for some in pools for p in sorted(some, key=lambda p: pieces[p].stop - pieces[p].start)]
-            pieces = [pieces[p] for p in order]
-        batches = [tuple(pieces[i : i + self.batch_size]) for i in range(0, len(pieces), self.batch_size)]
+            pools = _chunks([pieces[i] for i in order], _POOL * self.batch_size)
+            pieces = [p for pool in pools for p in sorted(pool, key=lambda p: p.stop - p.start)]
+        batches = _chunks(pieces, self.batch_size)
         if self.shuffle:
             batches = [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
         for number, batch in enumerate(batches):
-            yield Batch(batch, _mix(self.seed, epoch, number))
+            yield Batch(tuple(batch), _mix(self.seed, epoch, number))
 
     def _pieces(self, generator: torch.Generator) -> list[FrameSpan]:
         pieces = []
@@ -88,6 +84,10 @@ class BatchOrder(Sampler[Batch]):
             first = int(torch.randint(slack + 1, (), generator=generator)) if self.shuffle and slack else slack // 2
             pieces += [FrameSpan(row, first + k * size, first + (k + 1) * size) for k in range(count)]
         return pieces
+
+
+def _chunks(pieces: list[FrameSpan], size: int) -> list[list[FrameSpan]]:
+    return [pieces[i : i + size] for i in range(0, len(pieces), size)]
 
 
 def _mix(*numbers: int) -> int:

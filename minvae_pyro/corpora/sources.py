@@ -11,8 +11,7 @@ from minvae_pyro.errors import UserError
 
 SOUND_SUFFIXES = {".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aac"}
 VIDEO_SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".avi", ".ts", ".3gp"}
-_SPLITS = {"train", "validation", "test"}
-_CONTENTS = {"audio", "video", "lips"}
+_SPLITS_AND_CONTENTS = {"train", "validation", "test", "audio", "video", "lips"}
 
 
 @dataclass(frozen=True)
@@ -57,8 +56,7 @@ def find_clips(kind: str, source: Path) -> list[Clip]:
 
 
 def _grid(source: Path, files: list[Path]) -> list[Clip]:
-    videos = [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
-    return [Clip(_name(source, path), path, path, None, speaker_of(path)) for path in videos]
+    return [_clip(source, path, path) for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
 
 
 def _ntcd_timit(source: Path, files: list[Path]) -> list[Clip]:
@@ -66,22 +64,23 @@ def _ntcd_timit(source: Path, files: list[Path]) -> list[Clip]:
     for path in files:
         # `_s` is the clean speech; `_n` and `_x` are noise and mixture
         if path.parent.name == "audio" and path.name.endswith("_s.wav"):
-            stem = path.name.removesuffix("_s.wav")
-            lips = path.parent.parent / "lips" / f"{stem}.mat"
-            name = _name(source, path.parent.parent / stem)
-            clips.append(Clip(name, path, None, lips, speaker_of(path)))
+            name = path.name.removesuffix("_s.wav")
+            clip = _clip(source, path.parent.parent / name, None)
+            clips.append(replace(clip, sound=path, lips=path.parent.parent / "lips" / f"{name}.mat"))
     return clips
 
 
 def _folder(source: Path, files: list[Path]) -> list[Clip]:
     sounds = [path for path in files if path.suffix.lower() in SOUND_SUFFIXES]
     videos = {p.with_suffix(""): p for p in files if p.suffix.lower() in VIDEO_SUFFIXES}
-    clips = []
-    for path in sounds:
-        video = videos.pop(path.with_suffix(""), None)
-        clips.append(Clip(_name(source, path), path, video, None, speaker_of(path)))
-    clips += [Clip(_name(source, path), path, path, None, speaker_of(path)) for path in videos.values()]
-    return clips
+    clips = [_clip(source, path, videos.pop(path.with_suffix(""), None)) for path in sounds]
+    return clips + [_clip(source, path, path) for path in videos.values()]
+
+
+def _clip(source: Path, sound: Path, video: Path | None) -> Clip:
+    # a file name that says where below the source the recording is
+    name = "_".join(sound.relative_to(source).with_suffix("").parts)
+    return Clip(name, sound, video, None, speaker_of(sound))
 
 
 _KINDS: dict[str, tuple[Callable[[Path, list[Path]], list[Clip]], str]] = {
@@ -94,25 +93,19 @@ KINDS = tuple(_KINDS)
 """Names of the kinds of corpora."""
 
 
-def _name(source: Path, path: Path) -> str:
-    """A file name that says where below the source a recording is."""
-    return "_".join(path.relative_to(source).with_suffix("").parts)
-
-
 def speaker_of(path: Path) -> str:
     """The nearest folder that is named neither after a split nor after what it holds."""
     names = [parent.name for parent in path.absolute().parents]
-    return next((name for name in names if name not in _SPLITS | _CONTENTS), "")
+    return next((name for name in names if name not in _SPLITS_AND_CONTENTS), "")
 
 
 def _unique(clips: list[Clip]) -> list[Clip]:
     """Add the suffix to ids of recordings that differ by nothing else; a number where even that agrees."""
     count = Counter(clip.id for clip in clips)
     clips = [replace(c, id=c.id + c.sound.suffix.replace(".", "_")) if count[c.id] > 1 else c for c in clips]
-    seen: Counter[str] = Counter()
-    unique = []
-    for clip in clips:
-        seen[clip.id] += 1
-        number = seen[clip.id]
-        unique.append(clip if number == 1 else replace(clip, id=f"{clip.id}-{number}"))
-    return unique
+    taken: Counter[str] = Counter()
+    for number, clip in enumerate(clips):
+        taken[clip.id] += 1
+        if taken[clip.id] > 1:
+            clips[number] = replace(clip, id=f"{clip.id}-{taken[clip.id]}")
+    return clips

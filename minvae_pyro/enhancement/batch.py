@@ -49,49 +49,28 @@ def enhance_batch(
         seed: decides everything random; so does what is in the batch.
         settings: keywords of :func:`minvae_pyro.inference.infer`.
     """
-    rate = checkpoint.stft.sample_rate
-    inference = {**(settings or {}), "seed": seed}
-    aligned = [_align(checkpoint, sound, mouth) for sound, mouth in zip(noisy, mouths, strict=True)]
-    found: dict[int, Estimate] = {}
-    short = [row for row, sound in enumerate(noisy) if len(sound) <= WINDOW_SECONDS * rate]
-    if short:
-        together = _together(checkpoint, [noisy[r] for r in short], [aligned[r] for r in short], inference)
-        found = dict(zip(short, together, strict=True))
-    for row in range(len(noisy)):
-        if row not in found:
-            found[row] = _alone(checkpoint, noisy[row], aligned[row], inference)
-    return [found[row] for row in range(len(noisy))]
-
-
-def _align(checkpoint: Checkpoint, sound: Tensor, mouth: MouthTrack | None) -> MouthTrack | None:
-    if mouth is None:
-        return None
-    times = checkpoint.stft.frame_times(checkpoint.stft.frames(len(sound))).cpu()
-    return on_frames(mouth, times, len(sound) / checkpoint.stft.sample_rate)
-
-
-def _together(
-    checkpoint: Checkpoint,
-    noisy: Sequence[Tensor],
-    mouths: Sequence[MouthTrack | None],
-    inference: Mapping[str, Any],
-) -> list[Estimate]:
-    began = time.perf_counter()
     stft = checkpoint.stft
-    inferred = infer_waveforms(checkpoint, noisy, mouths, **inference)
-    lengths = [stft.frames(len(sound)) for sound in noisy]
-    speech = [apply_gain(stft, inferred.gain[row, :n], noisy[row]) for row, n in enumerate(lengths)]
-    trust = inferred.audio_responsibility
-    trusted = [None if trust is None else trust[row, :n].cpu() for row, n in enumerate(lengths)]
-    share = (time.perf_counter() - began) / sum(map(len, noisy))
-    return [
-        Estimate(speech[row], trusted[row], stft.frame_times(n).cpu(), share * len(noisy[row]))
-        for row, n in enumerate(lengths)
+    inference = {**(settings or {}), "seed": seed}
+    times = [stft.frame_times(stft.frames(len(sound))).cpu() for sound in noisy]
+    aligned = [
+        mouth and on_frames(mouth, centres, len(sound) / stft.sample_rate)
+        for sound, mouth, centres in zip(noisy, mouths, times, strict=True)
     ]
-
-
-def _alone(checkpoint: Checkpoint, sound: Tensor, mouth: MouthTrack | None, inference: Mapping[str, Any]) -> Estimate:
-    began = time.perf_counter()
-    result = separate(checkpoint, sound[None], mouth, progress=lambda done, total: None, **inference)
-    times = checkpoint.stft.frame_times(checkpoint.stft.frames(len(sound))).cpu()
-    return Estimate(result.speech[0], result.audio_responsibility, times, time.perf_counter() - began)
+    short = [row for row, sound in enumerate(noisy) if len(sound) <= WINDOW_SECONDS * stft.sample_rate]
+    found: dict[int, Estimate] = {}
+    if short:
+        began = time.perf_counter()
+        inferred = infer_waveforms(checkpoint, [noisy[r] for r in short], [aligned[r] for r in short], **inference)
+        lengths = [len(times[r]) for r in short]
+        speech = [apply_gain(stft, inferred.gain[i, :n], noisy[short[i]]) for i, n in enumerate(lengths)]
+        trust = inferred.audio_responsibility
+        trusted = [None if trust is None else trust[i, :n].cpu() for i, n in enumerate(lengths)]
+        share = (time.perf_counter() - began) / sum(len(noisy[r]) for r in short)
+        for row, estimate, responsibility in zip(short, speech, trusted, strict=True):
+            found[row] = Estimate(estimate, responsibility, times[row], share * len(noisy[row]))
+    for row in set(range(len(noisy))).difference(short):
+        began = time.perf_counter()
+        alone = separate(checkpoint, noisy[row][None], aligned[row], progress=lambda done, total: None, **inference)
+        elapsed = time.perf_counter() - began
+        found[row] = Estimate(alone.speech[0], alone.audio_responsibility, times[row], elapsed)
+    return [found[row] for row in range(len(noisy))]

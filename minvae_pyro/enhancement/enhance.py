@@ -130,7 +130,8 @@ def enhance(
     report: Progress = progress or (lambda what, done, total: None)
     loaded = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint)
     loaded.to(device)
-    settings = Settings.choose(loaded.enhancement, {"engine": engine, "start": start, "noise": noise, "guide": guide})
+    given = {"engine": engine, "start": start, "noise": noise, "guide": guide}
+    settings = Settings.choose(loaded.enhancement, given)
     report("looking for the mouth", 0, 0)
     recording = read_recording(source, sample_rate=sample_rate, video=video, video_frame_rate=video_frame_rate)
     sound, notes = recording.sound, list(recording.notes)
@@ -139,7 +140,11 @@ def enhance(
     mouth = None
     if recording.mouth is not None:
         mouth = on_frames(recording.mouth, frame_times, sound.seconds)
-        notes += _remarks_on(float(mouth.found.double().mean()))
+        share = float(mouth.found.double().mean())
+        if share == 0:
+            notes.append("no face was found: enhanced from the sound alone")
+        elif share < 1:
+            notes.append(f"a mouth was seen in {share:.0%} of the frames: the others are enhanced by ear")
 
     if level(sound.waveform) <= SILENCE:
         notes.append("the recording is silent and is returned as it is")
@@ -152,12 +157,9 @@ def enhance(
             loaded,
             _resampled(sound, loaded.stft.sample_rate, samples),
             mouth,
-            engine=engine,
-            start=start,
-            noise=noise,
-            guide=guide,
-            seed=seed,
             progress=lambda done, total: report("enhancing", done, total),
+            seed=seed,
+            **given,
         )
         speech = Sound(result.speech, loaded.stft.sample_rate)
         result = replace(result, speech=_resampled(speech, sound.sample_rate, sound.waveform.shape[-1]))
@@ -182,11 +184,3 @@ def _resampled(sound: Sound, sample_rate: int, samples: int) -> Tensor:
     """The waveform at another rate, (channels, samples): resampling may be off by one at the end."""
     waveform = sound.resample(sample_rate).waveform[:, :samples]
     return pad(waveform, (0, samples - waveform.shape[-1]))
-
-
-def _remarks_on(share: float) -> list[str]:
-    if share == 0:
-        return ["no face was found: enhanced from the sound alone"]
-    if share < 1:
-        return [f"a mouth was seen in {share:.0%} of the frames: the others are enhanced by ear"]
-    return []

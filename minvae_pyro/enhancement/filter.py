@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn.functional import pad
-from torch.nn.utils.rnn import pad_sequence
 
 from minvae_pyro.audio.stft import STFT
 from minvae_pyro.checkpoints.checkpoint import Checkpoint
 from minvae_pyro.inference import Inference, infer
-from minvae_pyro.utterances import MOUTH_SIZE, Utterances
+from minvae_pyro.utterances import Utterances, concatenate
 from minvae_pyro.video.track import MouthTrack
 
 SILENCE = 1e-8
@@ -57,15 +55,12 @@ def infer_spectra(
         Inference: padded to the longest; a spectrum of N frames has the first N of its row.
     """
     device = checkpoint.stft.window.device
-    padded = pad_sequence([spectrum.to(device) for spectrum in spectra], batch_first=True)
-    seen = [None if mouth is None or not mouth.found.any() else mouth for mouth in mouths]
-    shown: tuple[Tensor, ...] = ()
-    if any(seen):
-        crops, found = zip(*map(_pictures, seen, map(len, spectra)), strict=True)
-        shown = tuple(pad_sequence(list(part), batch_first=True).to(device) for part in (crops, found))
-    lengths = torch.tensor([len(spectrum) for spectrum in spectra], device=device)
-    mask = torch.arange(padded.shape[1], device=device) < lengths[:, None]
-    return infer(checkpoint, Utterances.from_spectrum(padded, *shown).replace(mask=mask), **inference)
+    alone = []
+    for spectrum, mouth in zip(spectra, mouths, strict=True):
+        pictures = (None, None) if mouth is None else (mouth.crops.to(device), mouth.found.to(device))
+        alone.append(Utterances.from_spectrum(spectrum.to(device), *pictures))
+    together = concatenate(alone)
+    return infer(checkpoint, together if together.mouth_seen.any() else together.without_mouth(), **inference)
 
 
 def apply_gain(stft: STFT, gain: Tensor, waveform: Tensor) -> Tensor:
@@ -86,9 +81,3 @@ def apply_gain(stft: STFT, gain: Tensor, waveform: Tensor) -> Tensor:
 def _whole_hops(stft: STFT, waveform: Tensor) -> Tensor:
     """The waveform up to the centre of its last frame, as the model hears it."""
     return pad(waveform, (0, -waveform.shape[-1] % stft.hop))
-
-
-def _pictures(mouth: MouthTrack | None, frames: int) -> tuple[Tensor, Tensor]:
-    if mouth is None:
-        return torch.zeros(frames, MOUTH_SIZE, MOUTH_SIZE, dtype=torch.uint8), torch.zeros(frames, dtype=torch.bool)
-    return mouth.crops, mouth.found

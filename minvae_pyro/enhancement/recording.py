@@ -15,7 +15,6 @@ from torch import Tensor
 from minvae_pyro.audio.files import Sound, read_sound
 from minvae_pyro.errors import UserError
 from minvae_pyro.video.lips import LIPS_SUFFIXES, load_lips
-from minvae_pyro.video.mouth import read_mouth
 from minvae_pyro.video.track import MOUTH_SIDE, MouthTrack
 
 FilePath: TypeAlias = "str | os.PathLike[str]"
@@ -70,7 +69,7 @@ def read_recording(
     if not isinstance(source, str | os.PathLike):
         return Recording(sound, None, ("no video was given: enhanced from the sound alone",))
     try:
-        return Recording(sound, read_mouth(source))
+        return Recording(sound, _mouth(source))
     except UserError as error:
         return Recording(sound, None, (f"enhanced from the sound alone, for {error}",))
 
@@ -94,15 +93,16 @@ def _sound(source: Source, sample_rate: int | None) -> Sound:
     return Sound(torch.atleast_2d(waveform).float(), sample_rate)
 
 
-def _mouth(video: Video, frame_rate: float | None) -> MouthTrack:
+def _mouth(video: Video, frame_rate: float | None = None) -> MouthTrack:
     if isinstance(video, MouthTrack):
         return video
     if frame_rate is not None and not frame_rate > 0:
         raise UserError(f"a video cannot have {frame_rate} frames per second: give more than 0.")
     if isinstance(video, str | os.PathLike):
-        lips = Path(video).suffix.lower() in LIPS_SUFFIXES
-        if lips and frame_rate is not None:
+        if frame_rate is not None and Path(video).suffix.lower() in LIPS_SUFFIXES:
             return load_lips(video, frame_rate)
+        from minvae_pyro.video.mouth import read_mouth  # loads FFmpeg, 0.1 s that samples do not wait
+
         return read_mouth(video)
     if frame_rate is None:
         raise UserError("crops of the mouth carry no times: give video_frame_rate, in frames per second.")

@@ -63,25 +63,24 @@ def separate(
     hops = stft.frames(samples) - 1
     windows = split(hops, *(round(s * stft.sample_rate / hop) for s in (WINDOW_SECONDS, _OVERLAP_SECONDS)))
     channels = pad(channels, (0, hops * hop - samples))
-    heard = _mix_down(channels)
+    mono = _mix_down(channels)
     speech = torch.zeros_like(channels)
     trust = torch.zeros(hops + 1)  # of the loud windows so far, in the sound
     weights = torch.zeros(hops + 1)
-    objectives: list[Tensor] = []
-    with_alpha = False
+    objectives: list[list[float]] = []
+    responsibility: Tensor | None = None
 
-    loud = [w for w in range(len(windows)) if level(windows.of(heard, w, hop)) > SILENCE]
+    loud = [w for w in range(len(windows)) if level(windows.of(mono, w, hop)) > SILENCE]
     groups = [loud[first : first + _BATCH] for first in range(0, len(loud), _BATCH)]
     count = _Count(progress, len(groups))
     for group in groups:
-        pieces = [windows.of(heard, w, hop) for w in group]
+        pieces = [windows.of(mono, w, hop) for w in group]
         frames = [slice(windows.starts[w], windows.starts[w] + windows.length + 1) for w in group]
         mouths = [mouth and mouth.select(part) for part in frames]
         inferred = infer_waveforms(checkpoint, pieces, mouths, callback=count, **inference)
         count.finish()
-        objectives += [torch.tensor(inferred.objective, dtype=torch.float64)] * len(group)
+        objectives += [inferred.objective] * len(group)
         responsibility = inferred.audio_responsibility
-        with_alpha = responsibility is not None
         for row, w in enumerate(group):
             windows.add(speech, w, apply_gain(stft, inferred.gain[row], windows.of(channels, w, hop)), hop)
             if responsibility is not None:
@@ -89,7 +88,7 @@ def separate(
                 windows.add(weights, w, torch.ones(windows.length + 1))
     return Separation(
         speech[:, :samples],
-        trust + 0.5 * (1 - weights) if with_alpha else None,
+        None if responsibility is None else trust + 0.5 * (1 - weights),
         _mean(objectives),
     )
 
@@ -103,12 +102,13 @@ def _mix_down(channels: Tensor) -> Tensor:
     return channels[power.argmax()]
 
 
-def _mean(objectives: Sequence[Tensor]) -> list[float]:
+def _mean(objectives: Sequence[list[float]]) -> list[float]:
     """Mean of sequences, each going on at its last value until the longest ends."""
     if not objectives:
         return []
     longest = max(map(len, objectives))
-    return torch.stack([torch.cat([one, one[-1:].expand(longest - len(one))]) for one in objectives]).mean(0).tolist()
+    lasting = [one + one[-1:] * (longest - len(one)) for one in objectives]
+    return torch.tensor(lasting, dtype=torch.float64).mean(0).tolist()
 
 
 @dataclass

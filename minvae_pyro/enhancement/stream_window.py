@@ -11,7 +11,7 @@ from minvae_pyro.audio.stft import STFT
 from minvae_pyro.enhancement.filter import SILENCE
 from minvae_pyro.errors import UserError
 from minvae_pyro.video.align import align_mouth
-from minvae_pyro.video.track import MouthTrack
+from minvae_pyro.video.track import MOUTH_SIDE, MouthTrack
 
 _INAUDIBLE = 1e-4  # of the running level: frames that far below, 80 dB, are left as they are
 _PICTURES_KEPT = 0.5  # seconds before the window: the rate of the pictures is told from several of them
@@ -63,14 +63,14 @@ class StreamWindow:
 
 
 class StreamPictures:
-    """The pictures of a stream that a frame may still ask for.
-
-    Attributes:
-        track: those that are kept; None without any.
-    """
+    """The pictures of a stream that a frame may still ask for, in ``track``."""
 
     def __init__(self) -> None:
-        self.track: MouthTrack | None = None
+        self.track = MouthTrack(
+            torch.zeros(0, MOUTH_SIDE, MOUTH_SIDE, dtype=torch.uint8),
+            torch.zeros(0, dtype=torch.float64),
+            torch.zeros(0, dtype=torch.bool),
+        )
 
     def push(self, mouth: MouthTrack) -> None:
         """Take in the pictures that come next.
@@ -78,23 +78,18 @@ class StreamPictures:
         Raises:
             UserError: one is not later than the one before it.
         """
-        tracks = [mouth] if self.track is None else [self.track, mouth]
-        joined = MouthTrack(*(torch.cat([getattr(t, name) for t in tracks]) for name in ("crops", "times", "found")))
+        joined = MouthTrack(*map(torch.cat, zip(vars(self.track).values(), vars(mouth).values(), strict=True)))
         if not (joined.times.diff() > 0).all():
             raise UserError(
                 "the pictures of a stream come in the order of their times, each later than the one before."
             )
         self.track = joined
 
-    def at(self, frame_times: Tensor, now: float) -> MouthTrack | None:
+    def at(self, frame_times: Tensor, now: float) -> MouthTrack:
         """A mouth for each frame, out of the pictures that were taken by ``now``; all times in seconds."""
-        if self.track is None:
-            return None
-        crops, seen = align_mouth(self.track.select(self.track.times <= now), frame_times)
-        return MouthTrack(crops, frame_times, seen)
+        crops, found = align_mouth(self.track.select(self.track.times <= now), frame_times)
+        return MouthTrack(crops, frame_times, found)
 
     def forget(self, seconds: float) -> None:
         """Drop what no frame from this time on asks for."""
-        if self.track is not None:
-            recent = self.track.times >= seconds - _PICTURES_KEPT
-            self.track = self.track.select(recent) if recent.any() else None
+        self.track = self.track.select(self.track.times >= seconds - _PICTURES_KEPT)

@@ -80,7 +80,8 @@ class SpeechStream:
         self._engine = make(InferenceEngine, few if engine is None else engine, "engine", ENGINES)  # type: ignore[type-abstract]
         self._first_engine = replace(few, iterations=12) if engine is None else self._engine
         chosen = Settings.choose(self._checkpoint.enhancement, settings)
-        noise, guide = make(NoiseModel, chosen.noise, "noise model"), make(UtteranceGuide, chosen.guide, "guide")
+        noise = make(NoiseModel, chosen.noise, "noise model")  # type: ignore[type-abstract]
+        guide = make(UtteranceGuide, chosen.guide, "guide")  # type: ignore[type-abstract]
         self._settings = {**settings, "noise": noise, "guide": guide}
         stft = self._stft = self._checkpoint.stft
         lengths = (_GROUP_SECONDS, _LOOKAHEAD_SECONDS, _BEGINNING_SECONDS, CONTEXT_SECONDS)
@@ -125,7 +126,7 @@ class SpeechStream:
         """
         self._check_open()
         block = _checked(samples)
-        if mouth is not None and len(mouth.times):
+        if mouth is not None:
             self._pictures.push(mouth)
         return self._advance(block)
 
@@ -140,43 +141,37 @@ class SpeechStream:
         if samples == 0:
             raise UserError("no sound has come in: give at least one block with samples.")
         self._ended = True
-        frames = self._stft.frames(samples)
-        silence = torch.zeros((frames - 1) * self._stft.hop + self._stft.n_fft // 2 - samples)
-        return self._advance(silence, frames, samples)
+        last_centre = (self._stft.frames(samples) - 1) * self._stft.hop
+        return self._advance(torch.zeros(last_centre + self._stft.n_fft // 2 - samples), samples)
 
     def _check_open(self) -> None:
         if self._ended:
             raise UserError("this stream has ended: begin another one for another recording.")
 
-    def _advance(self, sound: Tensor, frames: int | None = None, samples: int | None = None) -> Tensor:
-        """Decide all groups of frames that the sound allows; at the end, of a recording that long."""
+    def _advance(self, sound: Tensor, total: int | None = None) -> Tensor:
+        """Decide all groups of frames that the sound allows; with its end, in ``total`` samples, all there are."""
         self._undecided = torch.cat([self._undecided, self._sound.push(sound)])
+        ahead = self._group + self._lookahead
         out = [torch.zeros(0)]
-        while frames is None or self._speech.frames < frames:
-            begin = self._speech.frames
-            end, last = begin + self._group, begin + self._group + self._lookahead
-            if frames is not None:
-                end, last = min(end, frames), min(last, frames)
-            elif len(self._undecided) < last - begin:
-                break
-            gain = self._gain(begin, self._undecided[: last - begin])[: end - begin]
-            clean, self._undecided = gain * self._undecided[: end - begin], self._undecided[end - begin :]
-            out.append(self._speech.push(clean, samples if end == frames else None))
-            self._pictures.forget(self._window.oldest(end) * self._stft.hop / self.sample_rate)
+        while len(self._undecided) >= (ahead if total is None else 1):
+            gain = self._gain(self._speech.frames, self._undecided[:ahead])[: self._group]
+            clean, self._undecided = gain * self._undecided[: self._group], self._undecided[self._group :]
+            out.append(self._speech.push(clean, None if len(self._undecided) else total))
+            self._pictures.forget(self._window.oldest(self._speech.frames) * self._stft.hop / self.sample_rate)
         return torch.cat(out)
 
     def _gain(self, begin: int, spectrum: Tensor) -> Tensor:
         """The gain of undecided frames from number ``begin`` on, (N, F); 1 where silent."""
         last = begin + len(spectrum)
-        window, dropped = self._window, 0
-        if window.frames < last:
-            dropped = window.push(spectrum[window.frames - begin :])
+        window = self._window
+        fresh = spectrum[window.frames - begin :]
+        dropped = window.push(fresh) if len(fresh) else 0
         gain = torch.ones(spectrum.shape)
         undecided = window.numbers >= begin
         if not undecided.any():
             return gain
-        heard_until = ((last - 1) * self._stft.hop + self._stft.n_fft // 2) / self.sample_rate
-        mouth = self._pictures.at(window.numbers.double() * (self._stft.hop / self.sample_rate), heard_until)
+        now = ((last - 1) * self._stft.hop + self._stft.n_fft // 2) / self.sample_rate
+        mouth = self._pictures.at(window.numbers.double() * (self._stft.hop / self.sample_rate), now)
         for _ in range(_STARTS if self._inference is None else 1):
             self._inference = infer_spectra(
                 self._checkpoint,

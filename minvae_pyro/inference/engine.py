@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import pyro
 import torch
 from torch import Tensor
 
@@ -14,6 +15,7 @@ from minvae_pyro.guides.alpha_posterior import Story, both_alphas, latent_at
 from minvae_pyro.guides.test_time.base import with_branches
 from minvae_pyro.models import NoisyMixture, SpeechPrior
 from minvae_pyro.models.speech_prior import Latent
+from minvae_pyro.probability.parameters import frozen, local_parameters
 from minvae_pyro.utterances import Utterances
 
 Callback = Callable[[int, int, float], None]
@@ -22,14 +24,16 @@ Callback = Callable[[int, int, float], None]
 
 @dataclass
 class InferenceEngine(ABC):
-    """Fits a guide and the noise of a mixture to noisy recordings, both in place.
+    """Fits a guide and the noise of a mixture to noisy recordings, both in place; a subclass says how (:meth:`run`).
 
     Attributes:
+        iterations: the most there may be.
         tolerance: nats per frame; an engine stops when its objective rises by less, see
-            :func:`minvae_pyro.inference.engine.has_settled`. At zero it runs all of its iterations. Recordings of a
+            :func:`minvae_pyro.inference.engine.has_converged`. At zero it runs all of its iterations. Recordings of a
             batch stop together.
     """
 
+    iterations: int = 100
     tolerance: float = field(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -37,14 +41,17 @@ class InferenceEngine(ABC):
             raise ValueError(f"an engine needs a tolerance of at least 0, not {self}")
 
     def posterior(self, guide: UtteranceGuide) -> UtteranceGuide:
-        """The guide that this engine fits, beginning where another stands; any guide, unless an engine says otherwise.
-
-        Args:
-            guide: a started guide.
-        """
+        """The guide that this engine fits, beginning where a started one stands: that one, unless an engine differs."""
         return guide
 
     @abstractmethod
+    def run(self, mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterances) -> Iterator[float]:
+        """Run one iteration after the other, fitting guide and mixture in place; arguments as of :meth:`__call__`.
+
+        Yields:
+            float: the objective after each iteration, nats; higher is better.
+        """
+
     def __call__(
         self,
         mixture: NoisyMixture,
@@ -53,7 +60,7 @@ class InferenceEngine(ABC):
         *,
         callback: Callback | None = None,
     ) -> list[float]:
-        """Run the engine.
+        """Run the engine until its iterations are done or its objective has converged.
 
         Args:
             mixture: any prior plus any noise model.
@@ -62,21 +69,19 @@ class InferenceEngine(ABC):
             callback: called after each iteration.
 
         Returns:
-            list: the objective after each iteration that was run, nats per frame; higher is better.
+            list: the objective after each iteration that was run, nats per frame.
         """
-
-    def ended(self, guide: UtteranceGuide, objective: Sequence[float], most: int, callback: Callback | None) -> bool:
-        """Report the iteration that has ended, and tell whether the objective has settled: every engine's last line.
-
-        Args:
-            guide: the posterior; nothing has settled before its patience is over.
-            objective: so far.
-            most: iterations that there may be.
-            callback: of :meth:`__call__`.
-        """
-        if callback is not None:
-            callback(len(objective), most, objective[-1])
-        return len(objective) >= guide.patience * most and has_settled(objective, self.tolerance)
+        objective: list[float] = []
+        frames = int(utterances.mask.sum())
+        with pyro.validation_enabled(False), local_parameters(mixture, mixture.speech, guide), frozen(mixture.speech):
+            for value in self.run(mixture, guide, utterances):
+                objective.append(value / frames)
+                if callback is not None:
+                    callback(len(objective), self.iterations, objective[-1])
+                # nothing has converged before the patience of the guide is over
+                if len(objective) >= guide.patience * self.iterations and has_converged(objective, self.tolerance):
+                    break
+        return objective
 
     def gain(self, mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterances, samples: int) -> Tensor:
         """Posterior mean of the Wiener gain, (B, N, F), over draws of z; alpha is summed over.
@@ -87,15 +92,18 @@ class InferenceEngine(ABC):
         total = torch.zeros_like(utterances.power)
         for number, z in enumerate(draws):  # one after the other, for memory's sake
             gain = mixture.wiener_gain(Latent(z, alpha), utterances)
-            for value, share in zip(gain, weight[number], strict=True) if weight is not None else [(gain, None)]:
-                total += value if share is None else share[..., None] * value
+            if weight is None:
+                total += gain
+            else:
+                for value, share in zip(gain, weight[number], strict=True):
+                    total += share[..., None] * value
         return total / len(draws) if weight is None else total
 
 
 def update_alpha(
     mixture: NoisyMixture, guide: UtteranceGuide, story: Story, utterances: Utterances, done: float
 ) -> None:
-    """E-step of alpha and M-step of pi, both closed forms; nothing where q(alpha) is given or the guide waits.
+    """E-step of alpha and M-step of pi, both closed forms; nothing where q(alpha) stays as it is.
 
     Equations :eq:`frame-evidence` and :eq:`mixing-update`.
 
@@ -114,16 +122,16 @@ WINDOW = 5
 """Iterations over which the objective is averaged: one draw of z makes a single value noisy."""
 
 
-def has_settled(objective: Sequence[float], tolerance: float) -> bool:
+def has_converged(objective: Sequence[float], tolerance: float) -> bool:
     """Whether the mean of the last five values has risen by less than the tolerance over that of the five before.
 
     Args:
         objective: after each iteration so far, higher is better.
-        tolerance: in the unit of the objective; zero never settles, not even where the objective falls.
+        tolerance: in the unit of the objective; at zero nothing converges, not even where the objective falls.
 
     Example:
         >>> rising = [float(value) for value in range(20)]
-        >>> has_settled(rising, 2.0), has_settled(rising, 10.0), has_settled(rising, 0.0)
+        >>> has_converged(rising, 2.0), has_converged(rising, 10.0), has_converged(rising, 0.0)
         (False, True, False)
     """
     if tolerance == 0 or len(objective) < 2 * WINDOW:
@@ -145,8 +153,8 @@ def draw_latents(
         samples: S, draws of the continuous sites.
 
     Returns:
-        tuple: z (S, B, N, L) and None when alpha has no say in the variance; otherwise z (S, 2, B, N, L) with alpha at
-        both values, and their probabilities (S, 2, B, N), which sum to one over the first two axes.
+        tuple: z (S, B, N, L) and None when neither z nor the variance depends on alpha; otherwise z (S, 2, B, N, L) and
+        the probabilities of both values of alpha, (S, 2, B, N), which sum to one over the first two axes.
     """
     sites = guide.draw(samples)
     responsibility = guide.draw_responsibility
@@ -154,7 +162,7 @@ def draw_latents(
         return latent_at(prior, utterances, **sites), None
     sites = {name: with_branches(value) for name, value in sites.items()}
     latent = latent_at(prior, utterances, **sites, alpha=both_alphas(responsibility))
-    if latent.alpha is None:
+    if latent.alpha is None and latent.z.shape[1] == 1:
         return Latent(latent.z[:, 0]), None
     z = latent.z.expand(-1, 2, -1, -1, -1)
     weight = torch.stack([1 - responsibility, responsibility], -3) / len(z)

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import pyro
 import pyro.distributions as dist
 import torch
 from torch import Tensor
 from torch.distributions import kl_divergence
 
-from minvae_pyro.guides import MeanFieldGuide, MixtureUtteranceGuide, UtteranceGuide
+from minvae_pyro.guides import MeanFieldGuide, UtteranceGuide
 from minvae_pyro.guides.alpha_posterior import both_alphas, latent_trace
 from minvae_pyro.inference.adam import Adam
-from minvae_pyro.inference.engine import Callback, update_alpha
+from minvae_pyro.inference.engine import update_alpha
 from minvae_pyro.inference.svi import StochasticVariational
 from minvae_pyro.models import NoisyMixture
 from minvae_pyro.models.speech_prior import Latent
 from minvae_pyro.probability.likelihoods import VARIANCE_FLOOR
-from minvae_pyro.probability.parameters import frozen, local_parameters
 from minvae_pyro.utterances import Utterances
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """The latent part of a story whose p(z | alpha) is a normal that z has no say in.
+    """The latent part of a story whose p(z | alpha) is a normal that does not depend on z.
 
     Attributes:
         alpha: p(alpha), batch shape (B, N); None for a story without it.
@@ -38,10 +37,6 @@ class Compiled:
     z: dist.Normal
     dependent: bool
 
-    def latent(self, z: Tensor) -> Latent:
-        """What sets the variance at z, (B, N, L) or (2, B, N, L)."""
-        return Latent(z, both_alphas(z) if self.dependent else None)
-
 
 def compiled(mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterances) -> Compiled | None:
     """Trace a story and see whether the bound has a closed form but for the likelihood.
@@ -52,12 +47,12 @@ def compiled(mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterance
         utterances: the noisy batch.
 
     Returns:
-        Compiled, or None where the prior has other sites, z follows from itself or is no normal, or q(z) is not one of
-        the two plain normals.
+        Compiled, or None where the prior has other sites, z follows from itself or is no normal, or q(z) is not a plain
+        normal.
     """
     own: Any = type(guide)
-    drawn_plainly = own.forward is UtteranceGuide.forward and own.z_given is UtteranceGuide.z_given
-    if not drawn_plainly or own.z_posterior not in (MeanFieldGuide.z_posterior, MixtureUtteranceGuide.z_posterior):
+    as_usual = own.forward is UtteranceGuide.forward and own.z_given is UtteranceGuide.z_given
+    if not as_usual or own.z_posterior is not MeanFieldGuide.z_posterior:
         return None
     with torch.no_grad():
         z: Any = guide.z_posterior().mean
@@ -68,9 +63,8 @@ def compiled(mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterance
     if set(trace.observation_nodes) - {"alpha", "z"} or trace.stochastic_nodes or type(normal) is not dist.Normal:
         return None
     latent = sites["_RETURN"]["value"]
-    if latent.z is not z or not (
-        latent.alpha is None or latent.alpha is alpha
-    ):  # a story that makes something else of its sites
+    # a story that makes something else of its sites
+    if latent.z is not z or (latent.alpha is not None and latent.alpha is not alpha):
         return None
     return Compiled(sites["alpha"]["fn"] if "alpha" in sites else None, normal, latent.alpha is not None)
 
@@ -149,14 +143,10 @@ class CompiledBound:
         return torch.stack([1 - audio, audio]) * mask
 
     def step(self, noise: Tensor, weight: Tensor) -> Step:
-        """Evaluate at one draw of z.
-
-        Args:
-            noise: variance of the noise, (B, N, F).
-            weight: see :attr:`weight`.
-        """
+        """Evaluate at one draw of z, given the variance of the noise, (B, N, F), and :attr:`weight`."""
         posterior: Any = self.guide.z_posterior().base_dist
-        latent = self.parts.latent(posterior.rsample())
+        z = posterior.rsample()
+        latent = Latent(z, both_alphas(z) if self.parts.dependent else None)
         speech = self.mixture.speech.speech_variance(latent, self.utterances)
         score, inverse, ratio = _Score.apply(speech, self.mixture.gain, noise, self.power)
         divergence = kl_divergence(posterior, self.parts.z).sum(-1)
@@ -177,11 +167,7 @@ class CompiledBound:
         mixture.move_gain(rise, fall)
 
     def update_alpha(self, done: float) -> None:
-        """E-step of alpha and M-step of pi; then the story is asked for p(alpha) anew.
-
-        Args:
-            done: share of the run that is behind, 0 to 1.
-        """
+        """E-step of alpha and M-step of pi, see :func:`update_alpha`; then the story is asked for p(alpha) anew."""
         before = self.guide.alpha
         update_alpha(self.mixture, self.guide, self.mixture, self.noisy_power, done)
         if self.guide.alpha is not before:
@@ -225,39 +211,25 @@ class FastVariational(StochasticVariational):
     learning_rate: float = 0.1
     last_rate: float = 0.02
 
-    def __call__(
-        self,
-        mixture: NoisyMixture,
-        guide: UtteranceGuide,
-        utterances: Utterances,
-        *,
-        callback: Callback | None = None,
-    ) -> list[float]:
-        """Fit ``guide`` and ``mixture`` in place; see :class:`InferenceEngine`."""
-        with pyro.validation_enabled(False), local_parameters(mixture, guide), frozen(mixture.speech):
-            parts = compiled(mixture, guide, utterances)
-            if parts is not None:
-                return self._climb(CompiledBound(mixture, guide, utterances, parts), callback)
-        return super().__call__(mixture, guide, utterances, callback=callback)
-
-    def _climb(self, bound: CompiledBound, callback: Callback | None) -> list[float]:
-        mixture, guide, utterances = bound.mixture, bound.guide, bound.noisy_power
-        objective: list[float] = []
-        frames = int(utterances.mask.sum())
+    def run(self, mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterances) -> Iterator[float]:
+        """Climb the bound where it has a closed form, else run ``svi``; see :class:`InferenceEngine`."""
+        parts = compiled(mixture, guide, utterances)
+        if parts is None:
+            yield from super().run(mixture, guide, utterances)
+            return
+        bound = CompiledBound(mixture, guide, utterances, parts)
         parameters = list(guide.parameters())
         # a shorter memory of squared gradients than the usual: the first ones are by far the largest
         adam = Adam(parameters, betas=(0.9, 0.95))
         for iteration in range(1, self.iterations + 1):
-            noise, weight = mixture.noise(utterances), bound.weight
+            noise, weight = mixture.noise(bound.noisy_power), bound.weight
             for _ in range(self.steps):
                 step = bound.step(noise, weight)
                 adam.step(torch.autograd.grad(step.value, parameters), self._rate(iteration))
-            objective.append(float(step.value.detach() + bound.rest()) / frames)
+            value = float(step.value.detach() + bound.rest())
             bound.update_alpha(iteration / self.iterations)
             bound.m_step(step)
-            if self.ended(guide, objective, self.iterations, callback):
-                break
-        return objective
+            yield value
 
     def _rate(self, iteration: int) -> float:
         share = (iteration - 1) / max(1, self.iterations - 1)

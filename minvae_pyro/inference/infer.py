@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,15 +12,15 @@ from torch import Tensor
 from minvae_pyro.checkpoints.checkpoint import Checkpoint
 from minvae_pyro.guides import UtteranceGuide
 from minvae_pyro.guides.base import TrainingGuide
-from minvae_pyro.guides.test_time.starts import STARTS, Start
+from minvae_pyro.guides.test_time.starts import Start
 from minvae_pyro.inference.engine import Callback, InferenceEngine
-from minvae_pyro.inference.settings import ENGINES, Settings
+from minvae_pyro.inference.settings import ENGINES, Settings, start_named
 from minvae_pyro.models import NoiseModel, NoisyMixture, reweigh, sharpen
 from minvae_pyro.models.alpha_priors import audio_where_unseen
 from minvae_pyro.nn.cached import CachedUtterances
 from minvae_pyro.probability.handlers import in_force
 from minvae_pyro.registry.build import make
-from minvae_pyro.registry.names import Description, resolve
+from minvae_pyro.registry.names import Description
 from minvae_pyro.utterances import Utterances
 
 
@@ -89,7 +88,7 @@ def infer(
     """
     chosen = Settings.choose(checkpoint.enhancement, {"engine": engine, **settings})
     fit = make(InferenceEngine, chosen.engine, "engine", ENGINES)  # type: ignore[type-abstract]
-    start: Start = resolve(chosen.start, STARTS, _is_start, "start") if isinstance(chosen.start, str) else chosen.start
+    start: Start = start_named(chosen.start) if isinstance(chosen.start, str) else chosen.start
     noise, guide = make(NoiseModel, chosen.noise, "noise model"), make(UtteranceGuide, chosen.guide, "guide")
     encoders: TrainingGuide = checkpoint.guide
     with torch.random.fork_rng([utterances.power.device] if utterances.power.is_cuda else []):
@@ -119,10 +118,6 @@ def infer(
         responsibility = fitted.responsibility
         gain = fit.gain(mixture, fitted, utterances, chosen.draws)
     return Inference(gain, None if responsibility is None else responsibility.detach(), objective, mixture, fitted)
-
-
-def _is_start(found: Any) -> bool:
-    return callable(found) and not inspect.isclass(found)
 
 
 def _gate_logits(checkpoint: Checkpoint, weighed: Any, utterances: Utterances) -> Tensor | None:

@@ -5,16 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 
-import pyro
 from torch import Tensor
 
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides import ParticleGuide, UtteranceGuide
-from minvae_pyro.inference.engine import Callback, InferenceEngine, draw_latents, update_alpha
+from minvae_pyro.inference.engine import InferenceEngine, draw_latents, update_alpha
 from minvae_pyro.models import NoisyMixture
-from minvae_pyro.probability.parameters import frozen, local_parameters
 from minvae_pyro.utterances import Utterances
 
 
@@ -61,26 +58,14 @@ class ParticleEM(InferenceEngine):
         """Particles that start where the guide stands."""
         return ParticleGuide.around(guide, self.chains)
 
-    def __call__(
-        self,
-        mixture: NoisyMixture,
-        guide: UtteranceGuide,
-        utterances: Utterances,
-        *,
-        callback: Callback | None = None,
-    ) -> list[float]:
-        """Fit ``guide`` and ``mixture`` in place; see :class:`InferenceEngine`. The objective is log p(x, z)."""
+    def run(self, mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterances) -> Iterator[float]:
+        """Alternate E-step and M-step; see :class:`InferenceEngine`. The objective is log p(x, z)."""
         if not isinstance(guide, ParticleGuide):
             raise UserError(f"{type(self).__name__} moves particles, which {type(guide).__name__} has not.")
-        objective: list[float] = []
-        frames = int(utterances.mask.sum())
-        with pyro.validation_enabled(False), local_parameters(mixture, mixture.speech, guide), frozen(mixture.speech):
-            for particles, value in islice(self.e_steps(mixture, guide, utterances), self.iterations):
-                guide.set_particles(particles)
-                update_alpha(mixture, guide, mixture, utterances, (len(objective) + 1) / self.iterations)
-                latent, weight = draw_latents(mixture.speech, guide, utterances, self.chains)
-                mixture.m_step(latent, utterances, weight)
-                objective.append(value.mean(0).sum().item() / frames)
-                if self.ended(guide, objective, self.iterations, callback):
-                    break
-        return objective
+        e_steps = self.e_steps(mixture, guide, utterances)
+        for iteration, (particles, value) in zip(range(1, self.iterations + 1), e_steps, strict=False):
+            guide.set_particles(particles)
+            update_alpha(mixture, guide, mixture, utterances, iteration / self.iterations)
+            latent, weight = draw_latents(mixture.speech, guide, utterances, self.chains)
+            mixture.m_step(latent, utterances, weight)
+            yield value.mean(0).sum().item()

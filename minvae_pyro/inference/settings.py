@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from minvae_pyro.corpora.structural import lacking
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides import UtteranceGuide
-from minvae_pyro.guides.test_time.starts import Start
+from minvae_pyro.guides.test_time.starts import STARTS, Start
 from minvae_pyro.inference.engine import InferenceEngine
 from minvae_pyro.inference.fast import FastVariational
 from minvae_pyro.inference.langevin import LangevinEM
@@ -17,7 +19,7 @@ from minvae_pyro.inference.point import PointEM
 from minvae_pyro.inference.svi import StochasticVariational
 from minvae_pyro.inference.vem import VariationalEM
 from minvae_pyro.models import NoiseModel
-from minvae_pyro.registry.names import Description
+from minvae_pyro.registry.names import Description, needed, resolve
 
 ENGINES: dict[str, type[InferenceEngine]] = {
     "fast": FastVariational,
@@ -28,6 +30,13 @@ ENGINES: dict[str, type[InferenceEngine]] = {
     "langevin": LangevinEM,
 }
 """Engines by their short names; any other engine is named by its class."""
+
+PARTS: dict[str, tuple[type, dict[str, type[InferenceEngine]]]] = {
+    "engine": (InferenceEngine, ENGINES),
+    "noise": (NoiseModel, {}),
+    "guide": (UtteranceGuide, {}),
+}
+"""Settings that are classes: what they derive from, and names besides those of the classes."""
 
 DEFAULT_ENGINE = "fast"
 """The engine that infers when none is named."""
@@ -71,14 +80,42 @@ class Settings:
 
     @classmethod
     def choose(cls, *layers: Mapping[str, Any]) -> Settings:
-        """Settings from mappings, the later ones in front.
+        """Settings from mappings, the later ones in front; in the first one stands what a checkpoint keeps.
 
         Raises:
-            UserError: an unknown name or an impossible value.
+            UserError: an unknown name or an impossible value, or a checkpoint that names a function as the start.
         """
+        kept = layers[0].get("start")
+        if len(layers) > 1 and kept not in (None, *STARTS) and all(layer.get("start") is None for layer in layers[1:]):
+            raise UserError(
+                f"the checkpoint would run {kept} as the start of inference: give that start yourself if you trust it, "
+                f"or one of {', '.join(STARTS)}."
+            )
         chosen = {name: value for layer in layers for name, value in layer.items() if value is not None}
         known = [field.name for field in fields(cls)]
         unknown = ", ".join(sorted(chosen.keys() - set(known)))
         if unknown:
             raise UserError(f"there is no setting {unknown} of enhancement. There are {', '.join(known)}.")
         return cls(**chosen)
+
+
+def start_named(name: str) -> Start:
+    """A start by its name.
+
+    Args:
+        name: of :data:`minvae_pyro.guides.test_time.starts.STARTS`, or the import path of a function that is called
+            as :class:`minvae_pyro.guides.test_time.starts.Start` says, or of a class whose instances are.
+
+    Raises:
+        UserError: there is none of that name, or it cannot be called so.
+    """
+    found: Any = resolve(name, STARTS, _is_start, "start")
+    start: Any = found() if inspect.isclass(found) else found
+    return start
+
+
+def _is_start(found: Any) -> bool | str:
+    if lacks := lacking(Start, ["__call__"], found):
+        return lacks
+    missing = needed(found) if inspect.isclass(found) else []
+    return f"it is made without arguments, and needs {', '.join(missing)}" if missing else True

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import pyro
 from pyro.infer import SVI
 from pyro.optim import Adam
 
 from minvae_pyro.guides import UtteranceGuide
-from minvae_pyro.inference.engine import Callback, InferenceEngine, draw_latents, update_alpha
+from minvae_pyro.inference.engine import InferenceEngine, draw_latents, update_alpha
 from minvae_pyro.models import NoisyMixture
 from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
-from minvae_pyro.probability.parameters import frozen, local_parameters
 from minvae_pyro.utterances import Utterances
 
 
@@ -35,26 +34,13 @@ class StochasticVariational(InferenceEngine):
     learning_rate: float = 0.05
     samples: int = 1
 
-    def __call__(
-        self,
-        mixture: NoisyMixture,
-        guide: UtteranceGuide,
-        utterances: Utterances,
-        *,
-        callback: Callback | None = None,
-    ) -> list[float]:
-        """Fit ``guide`` and ``mixture`` in place; see :class:`InferenceEngine`."""
-        objective: list[float] = []
-        frames = int(utterances.mask.sum())
-        with pyro.validation_enabled(False), local_parameters(mixture, guide), frozen(mixture.speech):
-            svi = SVI(mixture, guide, Adam({"lr": self.learning_rate}), AnalyticTraceEnum_ELBO(max_plate_nesting=2))
-            for iteration in range(1, self.iterations + 1):
-                for _ in range(self.steps):
-                    loss = svi.step(utterances)
-                update_alpha(mixture, guide, mixture, utterances, iteration / self.iterations)
-                latent, weight = draw_latents(mixture.speech, guide, utterances, self.samples)
-                mixture.m_step(latent, utterances, weight)
-                objective.append(-loss / frames)
-                if self.ended(guide, objective, self.iterations, callback):
-                    break
-        return objective
+    def run(self, mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterances) -> Iterator[float]:
+        """Alternate steps of SVI with the M-step; see :class:`InferenceEngine`."""
+        svi = SVI(mixture, guide, Adam({"lr": self.learning_rate}), AnalyticTraceEnum_ELBO(max_plate_nesting=2))
+        for iteration in range(1, self.iterations + 1):
+            for _ in range(self.steps):
+                loss = svi.step(utterances)
+            update_alpha(mixture, guide, mixture, utterances, iteration / self.iterations)
+            latent, weight = draw_latents(mixture.speech, guide, utterances, self.samples)
+            mixture.m_step(latent, utterances, weight)
+            yield -loss

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import pyro
 import torch
 from pyro import poutine
 from pyro.infer import SVI
@@ -14,11 +14,10 @@ from pyro.optim import Adam
 from torch import Tensor
 
 from minvae_pyro.guides import UtteranceGuide
-from minvae_pyro.inference.engine import Callback, InferenceEngine, draw_latents, expectation, update_alpha
+from minvae_pyro.inference.engine import InferenceEngine, draw_latents, expectation, update_alpha
 from minvae_pyro.models import NoisyMixture
 from minvae_pyro.models.noise import FLOOR
 from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
-from minvae_pyro.probability.parameters import frozen, local_parameters
 from minvae_pyro.utterances import Utterances
 
 
@@ -49,36 +48,24 @@ class VariationalEM(InferenceEngine):
     learning_rate: float = 0.05
     samples: int = 4
 
-    def __call__(
-        self,
-        mixture: NoisyMixture,
-        guide: UtteranceGuide,
-        utterances: Utterances,
-        *,
-        callback: Callback | None = None,
-    ) -> list[float]:
-        """Fit ``guide`` and ``mixture`` in place; see :class:`InferenceEngine`."""
+    def run(self, mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterances) -> Iterator[float]:
+        """Alternate the steps E-s, E-z, E-alpha and M; see :class:`InferenceEngine`."""
         # the prior is what training made it: its parameters are hidden from the optimiser
         model: Any = poutine.block(mixture.speech, hide_types=["param"])
-        objective: list[float] = []
-        with pyro.validation_enabled(False), local_parameters(mixture, mixture.speech, guide), frozen(mixture.speech):
-            svi = SVI(model, guide, Adam({"lr": self.learning_rate}), AnalyticTraceEnum_ELBO(max_plate_nesting=2))
-            for iteration in range(1, self.iterations + 1):
-                precision = self._precision(mixture, guide, utterances)
-                mean, variance = posterior_of_speech(mixture, precision, utterances)
-                expected = mean.abs().square() + variance
-                # scaled so that the prior, which knows nothing of the gain, sees speech at its own level
-                clean = utterances.replace(spectrum=expected / mixture.gain)
-                for _ in range(self.steps):
-                    loss = svi.step(clean)
-                # before gain and noise move on: the loss belongs to those that the E-steps have seen
-                objective.append(_bound(loss, mixture, mean, variance, utterances))
-                update_alpha(mixture, guide, mixture.speech, clean, iteration / self.iterations)
-                precision = self._precision(mixture, guide, utterances)
-                self._m_step(mixture, precision, mean, variance, utterances)
-                if self.ended(guide, objective, self.iterations, callback):
-                    break
-        return objective
+        svi = SVI(model, guide, Adam({"lr": self.learning_rate}), AnalyticTraceEnum_ELBO(max_plate_nesting=2))
+        for iteration in range(1, self.iterations + 1):
+            precision = self._precision(mixture, guide, utterances)
+            mean, variance = posterior_of_speech(mixture, precision, utterances)
+            expected = mean.abs().square() + variance
+            # scaled so that the prior, which knows nothing of the gain, gets speech at its own level
+            clean = utterances.replace(spectrum=expected / mixture.gain)
+            for _ in range(self.steps):
+                loss = svi.step(clean)
+            # before gain and noise move on: the loss belongs to those that the E-steps had
+            bound = _bound(loss, mixture, mean, variance, utterances)
+            update_alpha(mixture, guide, mixture.speech, clean, iteration / self.iterations)
+            self._m_step(mixture, self._precision(mixture, guide, utterances), mean, variance, utterances)
+            yield bound
 
     @torch.no_grad()
     def _precision(self, mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterances) -> Tensor:
@@ -120,7 +107,7 @@ def posterior_of_speech(mixture: NoisyMixture, precision: Tensor, utterances: Ut
 
 
 def _bound(loss: float, mixture: NoisyMixture, mean: Tensor, variance: Tensor, utterances: Utterances) -> float:
-    """The bound with s in it, nats per frame, from the loss of the E-z step and the terms that s adds."""
+    """The bound with s in it, nats, from the loss of the E-z step and the terms that s adds."""
     mask = utterances.mask[..., None]
     with torch.no_grad():
         noise = mixture.noise(utterances).clamp_min(FLOOR)
@@ -129,5 +116,4 @@ def _bound(loss: float, mixture: NoisyMixture, mean: Tensor, variance: Tensor, u
         entropy = (math.pi * math.e * variance.clamp_min(FLOOR)).log()
         # the prior scored power at unit gain: log N_c(s) = log Exp(|s|^2 / gain) - log(pi gain)
         level = -(math.pi * mixture.gain).log()
-        total = ((likelihood + entropy + level) * mask).sum().item() - loss
-    return total / int(utterances.mask.sum())
+        return ((likelihood + entropy + level) * mask).sum().item() - loss

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,13 @@ def log_power(power: Tensor) -> Tensor:
 def plain_power(power: Tensor) -> Tensor:
     """Power as it is, what the published encoders read."""
     return power
+
+
+PowerTransform = Literal["log_power", "plain_power"]
+"""What the first layer of an encoder can read of power."""
+
+POWER_TRANSFORMS = {"log_power": log_power, "plain_power": plain_power}
+"""The same as functions."""
 
 
 def precise(parameter: Tensor) -> Tensor:
@@ -64,10 +71,10 @@ class SpectrumEncoder(AudioEncoder):
         frequencies: int = FREQUENCIES,
         hidden: int = 128,
         latent_dim: int = 32,
-        transform: Callable[[Tensor], Tensor] = log_power,
+        transform: PowerTransform = "log_power",
     ) -> None:
         super().__init__()
-        self.transform = transform
+        self.transform = POWER_TRANSFORMS[transform]
         self.hidden = nn.Linear(frequencies, hidden)
         self.head = GaussianHead(hidden, latent_dim)
 

@@ -5,12 +5,10 @@ Each input passes a layer of its own; what both give is concatenated and passes 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
-from minvae_pyro.nn.audio import FREQUENCIES, GaussianHead, log_power, precise
+from minvae_pyro.nn.audio import FREQUENCIES, POWER_TRANSFORMS, GaussianHead, PowerTransform, precise
 from minvae_pyro.nn.base import AudioVisualDecoder, AudioVisualEncoder, FeatureEncoder
 from minvae_pyro.probability.normals import Gaussian
 
@@ -52,10 +50,10 @@ class ConcatenatingEncoder(AudioVisualEncoder):
         feature_dim: int = 32,
         hidden: int = 128,
         latent_dim: int = 32,
-        transform: Callable[[Tensor], Tensor] = log_power,
+        transform: PowerTransform = "log_power",
     ) -> None:
         super().__init__()
-        self.transform = transform
+        self.transform = POWER_TRANSFORMS[transform]
         self.layers = _Concatenation(frequencies, feature_dim, hidden)
         self.head = GaussianHead(hidden, latent_dim)
 
@@ -65,7 +63,7 @@ class ConcatenatingEncoder(AudioVisualEncoder):
 
 
 class ConcatenatingDecoder(AudioVisualDecoder):
-    """Frame-wise decoder that sees the mouth: z and features of the mouth -> variance of every bin.
+    """Frame-wise audio-visual decoder: z and features of the mouth -> variance of every bin.
 
     Args:
         latent_dim: L.

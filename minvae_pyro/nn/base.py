@@ -89,7 +89,7 @@ class VisualFeatures(AbstractModule):
 
 
 class Gate(AbstractModule):
-    """What is heard and what the mouth suggests -> log-odds that a frame is better left to the sound."""
+    """Noisy power and p(z | mouth) -> log-odds that a frame is better left to the sound."""
 
     @abstractmethod
     def forward(self, noisy_power: Tensor, predicted: Tensor, visual: Gaussian, mask: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ class Gate(AbstractModule):
 
         Args:
             noisy_power: (B, N, F).
-            predicted: (B, N, F) variance of speech at the mean that the mouth suggests.
-            visual: mean and scale of z that the mouth suggests, each (B, N, L).
+            predicted: (B, N, F) variance of speech at the mean by the mouth.
+            visual: mean and scale of z by the mouth, each (B, N, L).
             mask: (B, N) bool, frames that exist and whose mouth was seen; others do not count.
         """

@@ -1,4 +1,4 @@
-"""One look at the mouth: what a network makes of it is worked out once, whoever asks."""
+"""What a network makes of the mouth is worked out once, whoever asks."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _State = list[tuple[Tensor, int]]
 class CachedUtterances(Utterances):
     """A batch whose mouths each network encodes once, however many parts of prior and guide ask.
 
-    An answer holds as long as the weights of the network and the mouths are what they were. Made where gradients are on,
-    as in a step of training, answers are differentiable, all who ask share what was dropped out, and statistics of
-    batches are taken once; whoever asks without a gradient gets the same answer, detached. Made where gradients are off,
-    answers are constants: whoever wants a gradient, and a network in training mode, which drops out anew, is asked anew.
-    A copy with other fields (:meth:`replace`) knows of none.
+    An answer holds as long as the weights of the network and the mouths are what they were. Made where gradients are
+    on, as in a step of training, answers are differentiable, all who ask share what was dropped out, and statistics of
+    batches are taken once; whoever asks without a gradient gets the same answer, detached. Made where gradients are
+    off, answers are constants: where a gradient is wanted, or the network is in training mode and drops out anew, it
+    runs anew. A copy with other fields (:meth:`replace`) has no answers.
     """
 
     def __post_init__(self) -> None:
@@ -92,8 +92,10 @@ class Precomputed(nn.Module):
 
     def forward(self, utterances: Utterances) -> Tensor | Gaussian:
         """The answer, whatever is asked about."""
-        parts = tuple(self.buffers())
-        return parts[0] if self.single else parts
+        if self.single:
+            return next(self.buffers())
+        mean, scale = self.buffers()
+        return mean, scale
 
     def condition_on(self, utterances: Utterances) -> Precomputed:
         """Itself: there is nothing left to work out."""

@@ -1,4 +1,4 @@
-"""A learnt gate: does what the mouth shows agree with what is heard?"""
+"""A learnt gate: does the mouth agree with the sound?"""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from minvae_pyro.probability.normals import Gaussian
 
 
 class AgreementGate(Gate):
-    """Log-odds that a frame is better left to the sound, from the agreement of prediction and hearing.
+    """Log-odds that a frame is better left to the sound, from the agreement of mouth and sound.
 
-    Spectra predicted from the mouth and heard spectra are compressed to bands, centred and scaled over the
+    Spectra predicted from the mouth and noisy spectra are compressed to bands, centred and scaled over the
     recording; their product is a correlation in the making, for each frame by itself and for the whole recording.
     Levels, talkers and microphones drop out, so that the gate learns synchrony and not one voice.
 
@@ -45,15 +45,15 @@ class AgreementGate(Gate):
         """Log-odds of alpha = 1, (B, N); arguments as of :meth:`minvae_pyro.nn.base.Gate.forward`."""
         weight = mask[..., None].to(noisy_power.dtype)
         count = weight.sum(1, keepdim=True).clamp_min(1.0)
-        heard, heard_spread = self._standardise(noisy_power, weight, count)
+        noisy, noisy_spread = self._standardise(noisy_power, weight, count)
         predicted, predicted_spread = self._standardise(predicted, weight, count)
-        product = heard * predicted
+        product = noisy * predicted
         correlation = product.sum(1, keepdim=True) / count
         mean, scale = visual
         # what the mouth claims to know of z, in nats; 30 brings it to the size of the others
         claim = (0.5 * (scale.square() + mean.square() - 1) - scale.log()).sum(-1, keepdim=True) / 30
-        spreads = torch.cat([heard_spread, predicted_spread], -1).expand(-1, heard.shape[1], -1)
-        features = torch.cat([heard, predicted, product, (heard - predicted).abs(), claim, spreads], -1)
+        spreads = torch.cat([noisy_spread, predicted_spread], -1).expand(-1, noisy.shape[1], -1)
+        features = torch.cat([noisy, predicted, product, (noisy - predicted).abs(), claim, spreads], -1)
         # the recording ends with the last frame that counts, whatever padding makes of what is behind it
         within = until_last(mask)[:, None]
         hidden = self.enter(self.dropout(features).transpose(1, 2)).relu() * within

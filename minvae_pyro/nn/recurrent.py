@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from minvae_pyro.nn.audio import FREQUENCIES, GaussianHead, log_power, precise
+from minvae_pyro.nn.audio import FREQUENCIES, POWER_TRANSFORMS, GaussianHead, PowerTransform, precise
 from minvae_pyro.nn.base import AudioVisualDecoder, Decoder, LatentTransition, SequenceEncoder
 from minvae_pyro.probability.normals import Gaussian
 from minvae_pyro.probability.parameters import AbstractModule
@@ -31,9 +31,9 @@ class Fusion(nn.Module):
 
     def forward(self, inputs: Tensor, features: Tensor) -> Tensor:
         """Map inputs (..., size) and features (..., V), leading axes broadcasting, to (..., output)."""
-        seen = torch.tanh(self.visual(features))
-        shape = torch.broadcast_shapes(inputs.shape, seen.shape)
-        return torch.tanh(self.mix(torch.cat([inputs.expand(shape), seen.expand(shape)], -1)))
+        visual = torch.tanh(self.visual(features))
+        shape = torch.broadcast_shapes(inputs.shape, visual.shape)
+        return torch.tanh(self.mix(torch.cat([inputs.expand(shape), visual.expand(shape)], -1)))
 
 
 class GatedTransition(LatentTransition):
@@ -110,13 +110,11 @@ class DeepDecoder(Decoder, AudioVisualDecoder):
 
 
 class _NoisyFrames(AbstractModule):
-    """A tanh layer on the power of each frame, and what is seen beside it: what the encoders below begin with."""
+    """A tanh layer on the power of each frame, perhaps fused with the mouth: what the encoders below begin with."""
 
-    def __init__(
-        self, frequencies: int, hidden: int, transform: Callable[[Tensor], Tensor], fusion: Fusion | None
-    ) -> None:
+    def __init__(self, frequencies: int, hidden: int, transform: PowerTransform, fusion: Fusion | None) -> None:
         super().__init__()
-        self.transform = transform
+        self.transform = POWER_TRANSFORMS[transform]
         self.hidden = nn.Linear(frequencies, hidden)
         self.fusion = fusion
         self.size = hidden if fusion is None else fusion.output
@@ -145,7 +143,7 @@ class RecurrentEncoder(_NoisyFrames, SequenceEncoder):
         hidden: int = 128,
         units: int = 64,
         latent_dim: int = 32,
-        transform: Callable[[Tensor], Tensor] = log_power,
+        transform: PowerTransform = "log_power",
         fusion: Fusion | None = None,
     ) -> None:
         super().__init__(frequencies, hidden, transform, fusion)
@@ -154,13 +152,7 @@ class RecurrentEncoder(_NoisyFrames, SequenceEncoder):
         self.head = GaussianHead(self.size + 2 * units, latent_dim)
 
     def forward(self, power: Tensor, mask: Tensor, features: Tensor | None = None) -> Gaussian:
-        """Mean and standard deviation of z, each (B, N, L).
-
-        Args:
-            power: (B, N, F).
-            mask: (B, N) bool, False in padding at the end.
-            features: features of the mouth, (B, N, V).
-        """
+        """Map power (B, N, F), mask (B, N) and features (B, N, V) to mean and standard deviation, each (B, N, L)."""
         frames = self.frames(power, features)
         past, _ = self.forward_in_time(frames)
         future = run_backward(self.backward_in_time, frames, mask)
@@ -196,7 +188,7 @@ class StructuredEncoder(_NoisyFrames):
         state: int = 32,
         narrow: int = 32,
         latent_dim: int = 32,
-        transform: Callable[[Tensor], Tensor] = log_power,
+        transform: PowerTransform = "log_power",
         fusion: Fusion | None = None,
     ) -> None:
         super().__init__(frequencies, hidden, transform, fusion)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -28,12 +30,7 @@ class MouthPerceptron(VisualEncoder):
         self.head = GaussianHead(second, latent_dim)
 
     def forward(self, mouth: Tensor, mouth_seen: Tensor) -> Gaussian:
-        """Map crops (B, N, 67, 67) to mean and standard deviation of z, each (B, N, L).
-
-        Args:
-            mouth: crops in [0, 1].
-            mouth_seen: (B, N) bool; not read, frames are taken one by one.
-        """
+        """Map crops (B, N, 67, 67) to mean and standard deviation of z, each (B, N, L); ``mouth_seen`` is not read."""
         return self.head(self.layers(mouth.flatten(-2)))
 
 
@@ -65,16 +62,12 @@ class MouthConvolution(VisualEncoder):
         super().__init__()
         self.size = size
         layers: list[nn.Module] = []
-        for before, after in zip((1, *channels[:-1]), channels, strict=True):
-            layers += [
-                nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False),
-                nn.BatchNorm2d(after),
-                nn.ReLU(),
-            ]
-        self.picture = nn.Sequential(*layers)
         side = size
-        for _ in channels:
+        for before, after in pairwise((1, *channels)):
+            convolution = nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False)
+            layers += [convolution, nn.BatchNorm2d(after), nn.ReLU()]
             side = (side + 1) // 2
+        self.picture = nn.Sequential(*layers)
         self.squeeze = nn.Linear(channels[-1] * side * side, features)
         self.time = nn.Sequential(
             nn.Dropout(dropout),
@@ -88,11 +81,9 @@ class MouthConvolution(VisualEncoder):
         self.head = GaussianHead(features, latent_dim)
 
     def forward(self, mouth: Tensor, mouth_seen: Tensor) -> Gaussian:
-        """Map crops (B, N, 67, 67) to mean and standard deviation of z, each (B, N, L).
+        """Map crops (B, N, 67, 67) and ``mouth_seen`` (B, N) to mean and standard deviation of z, each (B, N, L).
 
-        Args:
-            mouth: crops in [0, 1].
-            mouth_seen: (B, N) bool; unseen frames enter as the clip's mean picture.
+        Unseen frames enter as the clip's mean picture.
         """
         size, frames = mouth.shape[:2]
         pictures = normalise_clip(shrink(mouth, self.size), mouth_seen)
@@ -100,7 +91,7 @@ class MouthConvolution(VisualEncoder):
         features = self.squeeze(features.flatten(1)).relu().reshape(size, frames, -1)
         features = (features * mouth_seen[..., None]).transpose(1, 2)
         # the clip ends with its last seen frame: what the first convolution makes of frames behind it is not for the
-        # second, or padding would tell
+        # second, or the result would depend on padding
         second = 4
         features = self.time[:second](features) * until_last(mouth_seen)[:, None]
         return self.head(self.time[second:](features).transpose(1, 2))

@@ -1,4 +1,4 @@
-"""What the coordinates of a latent code do to the spectrum of speech."""
+"""What the coordinates of the latent z do to the spectrum of speech."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from pyro import poutine
 from torch import Tensor
 
 from minvae_pyro.errors import UserError
-from minvae_pyro.models import SpeechPrior
+from minvae_pyro.models import Latent, SpeechPrior
 from minvae_pyro.utterances import Utterances
 
 _FREQUENCIES = 513
+_STRONGEST = 6  # coordinates that are drawn when none is named
 
 
 def latent_figure(
@@ -27,7 +28,7 @@ def latent_figure(
     *,
     reach: float = 3.0,
     steps: int = 7,
-    code: Tensor | None = None,
+    z: Tensor | None = None,
     utterances: Utterances | None = None,
     sample_rate: int = 16000,
     title: str | None = None,
@@ -35,31 +36,36 @@ def latent_figure(
     """Draw traversals of the latent space as spectra: one panel a coordinate, all others held where they are.
 
     Args:
-        prior: Any speech prior.
-        dimensions: Coordinates of its code; by default the six that change the spectrum most.
-        reach: How far from the point to go, up and down; standard deviations of a standard normal code.
+        prior: Any speech prior; where its variance depends on alpha, the sound is trusted (alpha = 1).
+        dimensions: Coordinates of z; by default the six that change the spectrum most.
+        reach: How far from the point to go, up and down; standard deviations of a standard normal z.
         steps: Spectra in a panel.
-        code: (C,) the point to pass through; the origin when omitted, with alpha = 1 (sound) where the code has it.
+        z: (L,) the point to pass through; the origin when omitted.
         utterances: One frame, with the mouth that a prior may look at; silent and unseen when omitted.
         sample_rate: Hz.
         title: Above all.
 
-    Returns:
-        The figure, to be saved by `save_figure`.
-
     Raises:
-        UserError: A coordinate that the code does not have.
+        UserError: A coordinate that z does not have.
     """
-    prior = copy.deepcopy(prior).eval()
     if utterances is None:
         utterances = Utterances.from_spectrum(torch.zeros(1, 1, _FREQUENCIES))
-    point = _origin(prior, utterances) if code is None else code.detach()
-    wrong = [d for d in dimensions or () if not 0 <= d < len(point)]
+    prior = copy.deepcopy(prior).eval().condition_on(utterances)
+    with torch.no_grad(), poutine.block():
+        drawn = prior.latent(utterances, utterances.plates())
+    point = Latent(
+        drawn.z.new_zeros(prior.latent_dim) if z is None else z.detach(),
+        None if drawn.alpha is None else torch.ones_like(drawn.alpha),
+    )
+    wrong = [d for d in dimensions or () if not 0 <= d < len(point.z)]
     if wrong:
-        raise UserError(f"there is no coordinate {wrong[0]} in a code of {len(point)}: they count from 0")
+        raise UserError(f"there is no coordinate {wrong[0]} in a z of {len(point.z)}: they count from 0")
+    places = torch.linspace(-reach, reach, steps).to(point.z)
     if dimensions is None:
-        dimensions = _strongest(prior, point, utterances, reach)
-    places = torch.linspace(-reach, reach, steps).to(point)
+        ends = torch.tensor([-reach, reach]).to(point.z)
+        ways = [traverse(prior, point, d, ends, utterances) for d in range(len(point.z))]
+        change = torch.stack([way.diff(dim=0).square().mean() for way in ways])
+        dimensions = change.argsort(descending=True)[:_STRONGEST].tolist()
     across = min(3, len(dimensions))
     down = -(-len(dimensions) // across)
     figure = Figure(figsize=(0.8 + 3.2 * across, 0.6 + 2.3 * down), layout="constrained")
@@ -84,41 +90,20 @@ def latent_figure(
 
 
 @torch.no_grad()
-def traverse(prior: SpeechPrior, code: Tensor, dimension: int, places: Tensor, utterances: Utterances) -> Tensor:
+def traverse(prior: SpeechPrior, point: Latent, dimension: int, places: Tensor, utterances: Utterances) -> Tensor:
     """Spectra in dB along one coordinate.
 
     Args:
         prior: Any speech prior.
-        code: (C,) the point to pass through.
-        dimension: The coordinate that moves.
+        point: z (L,) and alpha to pass through.
+        dimension: The coordinate of z that moves.
         places: (P,) how far from the point.
         utterances: One frame.
 
     Returns:
         (P, F) variance of speech.
     """
-    codes = code.expand(len(places), 1, 1, -1).clone()
-    codes[..., dimension] += places[:, None, None]
-    variance = prior.condition_on(utterances).speech_variance(codes, utterances)
+    z = point.z.expand(len(places), 1, 1, -1).clone()
+    z[..., dimension] += places[:, None, None]
+    variance = prior.speech_variance(Latent(z, point.alpha), utterances)
     return 10 * variance[:, 0, 0].clamp_min(1e-12).log10().cpu()
-
-
-def _origin(prior: SpeechPrior, utterances: Utterances) -> Tensor:
-    """The code zero, with ones in what follows z in it: alpha = 1."""
-    with torch.no_grad(), poutine.block():
-        code = prior.latent(utterances, utterances.plates())
-    point = torch.zeros_like(code[..., 0, 0, :].reshape(-1, code.shape[-1])[0])
-    point[prior.latent_dim :] = 1
-    return point
-
-
-def _strongest(
-    prior: SpeechPrior, point: Tensor, utterances: Utterances, reach: float, count: int = 6
-) -> Sequence[int]:
-    """The coordinates of z that change the spectrum most, in dB, between both ends of the way."""
-    ends = torch.tensor([-reach, reach]).to(point)
-    change = [
-        traverse(prior, point, dimension, ends, utterances).diff(dim=0).square().mean()
-        for dimension in range(min(prior.latent_dim, len(point)))
-    ]
-    return torch.stack(change).argsort(descending=True)[:count].tolist()

@@ -38,9 +38,6 @@ def noise_figure(
         recording: Which of the model's batch.
         title: Above all.
 
-    Returns:
-        The figure, to be saved by `save_figure`.
-
     Raises:
         UserError: A noise model that has no spectra (yet), spectra without activations, or of another rank.
     """

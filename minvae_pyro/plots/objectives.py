@@ -30,9 +30,6 @@ def objective_figure(
         quantity: What the values are, with its unit.
         title: Above all.
 
-    Returns:
-        The figure, to be saved by `save_figure`.
-
     Raises:
         UserError: No traces, seconds of other names, or not as many seconds as values.
     """

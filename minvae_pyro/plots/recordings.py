@@ -45,9 +45,6 @@ def enhancement_figure(
         mouth: Crops on the same clock, of the video or aligned to the frames.
         objective: One value an iteration, in nats.
         title: Above all.
-
-    Returns:
-        The figure, to be saved by `save_figure`.
     """
     sounds = {"noisy": noisy, "enhanced": enhanced} | ({} if clean is None else {"clean": clean})
     heights = [2.0] * len(sounds) + [1.1] * (audio_responsibility is not None)
@@ -57,13 +54,15 @@ def enhancement_figure(
     grid = figure.add_gridspec(len(heights), 2, height_ratios=heights, width_ratios=[1, 0.018])
     rows = iter(range(len(heights)))
 
-    duration = max(len(sound) for sound in sounds.values()) / sample_rate
+    duration = max(map(len, sounds.values())) / sample_rate
     timed: list[Axes] = [figure.add_subplot(grid[next(rows), 0]) for _ in sounds]
     draw_spectrograms(timed, sounds, sample_rate, figure.add_subplot(grid[: len(sounds), 1]))
     if audio_responsibility is not None:
         timed.append(figure.add_subplot(grid[next(rows), 0]))
-        times = _spread(len(audio_responsibility), duration) if frame_times is None else frame_times
-        draw_responsibility(timed[-1], {"": audio_responsibility}, times, mouth)
+        if frame_times is None:
+            frames = len(audio_responsibility)
+            frame_times = (torch.arange(frames) + 0.5) * (duration / max(frames, 1))
+        draw_responsibility(timed[-1], {"": audio_responsibility}, frame_times, mouth)
         if timed[-1].get_legend_handles_labels()[1]:
             timed[-1].legend(loc="upper right", fontsize="small")
     if mouth is not None:
@@ -80,8 +79,3 @@ def enhancement_figure(
         axes.grid(alpha=0.3)
     figure.align_ylabels()
     return figure
-
-
-def _spread(frames: int, duration: float) -> Tensor:
-    """Times of frames of which nothing is known but their number."""
-    return (torch.arange(frames) + 0.5) * (duration / max(frames, 1))

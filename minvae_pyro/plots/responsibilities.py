@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -34,9 +34,6 @@ def responsibility_figure(
         mouth: Crops on the same clock; spans without a mouth are shaded.
         spans: Further spans to mark, from and to in seconds, by name: where something was covered, say.
         title: Above all.
-
-    Returns:
-        The figure, to be saved by `save_figure`.
 
     Raises:
         UserError: Not one value for each time.
@@ -98,10 +95,7 @@ def draw_strip(axes: Axes, mouth: MouthTrack, duration: float) -> None:
 
 def _spans_without_mouth(mouth: MouthTrack) -> list[tuple[float, float]]:
     """Start and end in seconds of each run of frames in which no mouth was found."""
-    missing = (~mouth.found).int().cpu()
-    step = float(mouth.times.diff().median()) if len(missing) > 1 else 0.0
-    turns = torch.diff(missing, prepend=torch.zeros(1), append=torch.zeros(1))
-    starts, ends = (turns > 0).nonzero()[:, 0], (turns < 0).nonzero()[:, 0] - 1
     times = mouth.times.cpu()
-    pairs = zip(times[starts].tolist(), times[ends].tolist(), strict=True)
-    return [(start - step / 2, end + step / 2) for start, end in pairs]
+    step = float(times.diff().median()) if len(times) > 1 else 0.0
+    runs = np.ma.clump_masked(np.ma.array(times.numpy(), mask=~mouth.found.cpu().numpy()))
+    return [(float(times[run.start]) - step / 2, float(times[run.stop - 1]) + step / 2) for run in runs]

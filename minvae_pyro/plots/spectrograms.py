@@ -20,19 +20,13 @@ _WINDOW_SECONDS = 0.032
 _DYNAMIC_RANGE = 70.0  # dB below the loudest spot that are told apart
 
 
-def spectrogram_figure(
-    sounds: Mapping[str, Tensor], sample_rate: int, *, title: str | None = None, dynamic_range: float = _DYNAMIC_RANGE
-) -> Figure:
+def spectrogram_figure(sounds: Mapping[str, Tensor], sample_rate: int, *, title: str | None = None) -> Figure:
     """Draw spectrograms of several sounds one below the other, on one scale of decibels.
 
     Args:
         sounds: (samples,) each, by name; noisy, enhanced and clean make the triptych.
         sample_rate: Hz, of all of them.
         title: Above all.
-        dynamic_range: dB below the loudest spot that are told apart.
-
-    Returns:
-        The figure, to be saved by `save_figure`.
 
     Raises:
         UserError: No sound, or one that is not a row of samples.
@@ -46,9 +40,8 @@ def spectrogram_figure(
     figure.suptitle(title or "")
     grid = figure.add_gridspec(len(sounds), 2, width_ratios=[1, 0.018])
     rows = [figure.add_subplot(grid[row, 0]) for row in range(len(sounds))]
-    draw_spectrograms(rows, sounds, sample_rate, figure.add_subplot(grid[:, 1]), dynamic_range)
-    duration = max(len(sound) for sound in sounds.values()) / sample_rate
-    share_time(rows, duration)
+    draw_spectrograms(rows, sounds, sample_rate, figure.add_subplot(grid[:, 1]))
+    share_time(rows, max(map(len, sounds.values())) / sample_rate)
     figure.align_ylabels()
     return figure
 
@@ -64,9 +57,6 @@ def gain_figure(
         sample_rate: Hz.
         title: Above.
 
-    Returns:
-        The figure, to be saved by `save_figure`.
-
     Raises:
         UserError: The gain has another number of axes.
     """
@@ -74,12 +64,11 @@ def gain_figure(
         raise UserError(f"cannot draw a gain of shape {tuple(gain.shape)}: give (frames, frequencies) of one recording")
     figure = Figure(figsize=(10, 3), layout="constrained")
     axes = figure.add_subplot()
-    times = frame_edges(gain.shape[0], frame_times)
     image = axes.imshow(
         gain.detach().cpu().T.numpy(),
         origin="lower",
         aspect="auto",
-        extent=(times[0], times[1], 0.0, sample_rate / 2000),
+        extent=(*frame_edges(gain.shape[0], frame_times), 0.0, sample_rate / 2000),
         cmap="cividis",
         vmin=0,
         vmax=1,
@@ -90,17 +79,11 @@ def gain_figure(
     return figure
 
 
-def draw_spectrograms(
-    rows: Sequence[Axes],
-    sounds: Mapping[str, Tensor],
-    sample_rate: int,
-    colours: Axes,
-    dynamic_range: float = _DYNAMIC_RANGE,
-) -> None:
+def draw_spectrograms(rows: Sequence[Axes], sounds: Mapping[str, Tensor], sample_rate: int, colours: Axes) -> None:
     """Draw a sound on each of as many axes, on one scale that is shown on axes of its own."""
     spectrograms = {name: power_spectrogram(sound, sample_rate) for name, sound in sounds.items()}
     loudest = max(float(spectrogram.max()) for spectrogram in spectrograms.values())
-    scale = Normalize(loudest - dynamic_range, loudest)
+    scale = Normalize(loudest - _DYNAMIC_RANGE, loudest)
     for axes, (name, spectrogram) in zip(rows, spectrograms.items(), strict=True):
         extent = (0.0, len(sounds[name]) / sample_rate, 0.0, sample_rate / 2000)
         axes.imshow(spectrogram, origin="lower", aspect="auto", extent=extent, cmap="magma", norm=scale)
@@ -135,8 +118,7 @@ def power_spectrogram(sound: Tensor, sample_rate: int, most_columns: int = _COLU
     frames = max(1, -(-len(sound) // hop))
     share = -(-frames // most_columns)  # frames in a column
     columns = -(-frames // share)
-    shape = torch.hann_window(window)
-    shape = shape / shape.norm()
+    shape = torch.nn.functional.normalize(torch.hann_window(window), dim=0)
     power = torch.empty(columns, window // 2 + 1)
     block = max(1, 4096 // share)  # columns at once
     padded = torch.nn.functional.pad(sound, (window // 2, columns * share * hop + window - len(sound)))

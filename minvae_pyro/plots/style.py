@@ -14,7 +14,7 @@ from minvae_pyro.errors import UserError
 from minvae_pyro.files import write_atomic
 
 BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
-ORANGE, SKY, YELLOW, GREY, BLACK = "#E69F00", "#56B4E9", "#F0E442", "#999999", "#000000"
+ORANGE, SKY, GREY, BLACK = "#E69F00", "#56B4E9", "#999999", "#000000"
 """Colours that colour-blind readers can tell apart (Okabe & Ito, 2008)."""
 
 LINES = (
@@ -34,8 +34,7 @@ _SUFFIXES = (".png", ".pdf", ".svg")
 
 def line_style(number: int) -> dict[str, Any]:
     """Look of the n-th line of an axis; from the ninth on colours come again, with other dashes and markers."""
-    colour, other = LINES[number % len(LINES)], LINES[(number + number // len(LINES)) % len(LINES)]
-    return {"color": colour["color"], "linestyle": other["linestyle"], "marker": other["marker"]}
+    return LINES[(number + number // len(LINES)) % len(LINES)] | {"color": LINES[number % len(LINES)]["color"]}
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:

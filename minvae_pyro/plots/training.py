@@ -14,7 +14,6 @@ from minvae_pyro.errors import UserError
 from minvae_pyro.plots.style import line_style, save_figure
 
 _MUCH = 5  # times the reach of the later epochs
-_FILE = "training.png"
 
 
 def training_figure(metrics: pd.DataFrame) -> Figure:
@@ -27,9 +26,6 @@ def training_figure(metrics: pd.DataFrame) -> Figure:
             `validation/elbo`; a name without a slash is a quantity of its own. Empty cells are left out, as
             Lightning's CSV logger writes training and validation in different rows; several values of one
             epoch are averaged.
-
-    Returns:
-        The figure, to be saved by `save_figure`.
 
     Raises:
         UserError: There is no column `epoch`, or nothing beside it.
@@ -83,15 +79,12 @@ def draw_run(output: Path) -> Path:
         UserError: Nothing was logged there.
     """
     metrics = pd.DataFrame()
-    for log in sorted(output.glob("csv/version_*/metrics.csv"), key=_number):
+    logs = output.glob("csv/version_*/metrics.csv")
+    for log in sorted(logs, key=lambda file: int(file.parent.name.removeprefix("version_"))):
         stretch = pd.read_csv(log)
         # it began after the last complete epoch, or over again
         earlier = metrics[metrics["epoch"] < stretch["epoch"].min()] if len(metrics) else metrics
         metrics = pd.concat([earlier, stretch], ignore_index=True)
     if metrics.empty:
         raise UserError(f"{output} has no metrics to draw: give the folder of a run of minvae train.")
-    return save_figure(training_figure(metrics), output / _FILE, overwrite=True)
-
-
-def _number(log: Path) -> int:
-    return int(log.parent.name.removeprefix("version_"))
+    return save_figure(training_figure(metrics), output / "training.png", overwrite=True)

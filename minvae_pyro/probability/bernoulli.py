@@ -1,4 +1,4 @@
-"""Distributions of the mixture variable alpha: known, or in a closed form that waits for its evidence."""
+"""Distributions of the mixture variable alpha: known, or in a closed form whose evidence comes later."""
 
 from __future__ import annotations
 
@@ -80,9 +80,7 @@ class DeferredBernoulli(TorchDistribution):
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """Zero and one, (2, 1, 1), or (2, B, N) when expanded."""
-        values = torch.arange(2, dtype=self.like.dtype, device=self.like.device)
-        values = values.reshape(-1, *(1 for _ in self.batch_shape))
-        return values.expand(2, *self.batch_shape) if expand else values
+        return dist.Bernoulli(logits=self.like).enumerate_support(expand)
 
 
 class KnownAlpha(dist.Bernoulli):

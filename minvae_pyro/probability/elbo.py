@@ -34,9 +34,9 @@ class AnalyticTraceEnum_ELBO(TraceEnum_ELBO):
 
     Takes every argument of :class:`pyro.infer.TraceEnum_ELBO`. A site takes part when its guide distribution
     has ``rsample``, and guide and model distribution have a registered divergence; others are scored as usual. A site
-    whose frames follow from one another (:class:`minvae_pyro.probability.gauss_markov.MarkovNormal`) takes part frame by
-    frame, each divergence given the draw of the frame before. An enumerated site takes part where its prior is a chain
-    (:class:`minvae_pyro.probability.markov.BinaryMarkovChain`). An enumerated site whose posterior is deferred
+    whose frames follow from one another (:class:`minvae_pyro.probability.gauss_markov.MarkovNormal`) takes part frame
+    by frame, each divergence given the draw of the frame before. An enumerated site takes part where its prior is a
+    chain (:class:`minvae_pyro.probability.markov.BinaryMarkovChain`). One whose posterior is deferred
     (:class:`minvae_pyro.probability.bernoulli.DeferredBernoulli`) is resolved by the scores of the model, which are
     worked out once: the closed form of q(alpha) then costs no second pass of the decoder.
     With validation on, forgetting ``infer={"enumerate": "parallel"}`` on a discrete guide site is an error
@@ -91,7 +91,7 @@ def _make_divergences_analytic(model_trace: Trace, guide_trace: Trace, where: Ca
     Args:
         model_trace: of the model.
         guide_trace: of the guide.
-        where: tells of a site of the model and the same one of the guide whether it takes part.
+        where: whether a site takes part, by that of the model and that of the guide.
     """
     for name, guide_site in guide_trace.nodes.items():
         model_site = model_trace.nodes.get(name)

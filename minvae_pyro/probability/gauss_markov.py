@@ -9,6 +9,7 @@ import torch
 from pyro.distributions import Normal, TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints
+from torch.nn.functional import pad
 
 from minvae_pyro.probability.normals import Gaussian
 from minvae_pyro.probability.random_numbers import normal
@@ -54,16 +55,11 @@ class MarkovNormal(TorchDistribution):
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> MarkovNormal:
         """Expand every axis but that of the frames, which the chain has already."""
-        new = self._get_checked_instance(MarkovNormal, _instance)
         *before, frames = batch_shape
         if frames != self.frames:
             raise ValueError(f"a chain of {self.frames} frames cannot become one of {frames}")
         mean, scale = (part.expand(*before, *self.event_shape) for part in self.initial)
-        new.initial = mean, scale
-        new.transition = self.transition
-        super(MarkovNormal, new).__init__(torch.Size(batch_shape), self.event_shape, validate_args=False)
-        new._validate_args = self._validate_args
-        return new
+        return MarkovNormal((mean, scale), self.transition, frames, self._validate_args)
 
     @property
     def frames(self) -> int:
@@ -97,11 +93,8 @@ class MarkovNormal(TorchDistribution):
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """Draw the frames one after the other, sample_shape + (..., B, N, L), differentiable."""
-        noise = torch.randn(
-            torch.Size(sample_shape) + self.batch_shape + self.event_shape,
-            dtype=self.initial[0].dtype,
-            device=self.initial[0].device,
-        )
+        like = self.initial[0]
+        noise = torch.randn(self._extended_shape(sample_shape), dtype=like.dtype, device=like.device)
         return self._follow(lambda mean, scale, frame: mean + scale * noise[..., frame, :])[0]
 
     def mean_path(self) -> Gaussian:
@@ -165,7 +158,7 @@ class CorrelatedNormal(TorchDistribution):
     def conditionals(self, value: Tensor) -> TorchDistribution:
         """The factors at a value (..., B, N, L): independent normals, each frame given the one before."""
         deviation = (value - self.mean) / self.scale
-        before = torch.nn.functional.pad(deviation[..., :-1, :], (0, 0, 1, 0))  # nothing is before the first
+        before = pad(deviation[..., :-1, :], (0, 0, 1, 0))  # nothing is before the first
         width = (1 - self.correlation.square()).sqrt().expand(self.scale.shape)
         width = torch.cat([torch.ones_like(width[..., :1, :]), width[..., 1:, :]], -2)
         return Normal(self.mean + self.scale * self.correlation * before, self.scale * width).to_event(1)
@@ -179,13 +172,13 @@ class CorrelatedNormal(TorchDistribution):
 
         Recordings share their random numbers, see :mod:`minvae_pyro.probability.random_numbers`.
         """
-        shape = torch.Size(sample_shape) + self.batch_shape + self.event_shape
+        shape = self._extended_shape(sample_shape)
         noise = normal(shape, self.mean).expand(shape)
         first, later = noise[..., :1, :], noise[..., 1:, :] * (1 - self.correlation.square()).sqrt()
         deviation, reach, frames = torch.cat([first, later], -2), self.correlation, shape[-2]
         step = 1
         while step < frames:
             # each frame holds what came of the noise of the last ``step`` frames; now of twice as many
-            earlier = torch.nn.functional.pad(deviation[..., :-step, :], (0, 0, step, 0))
+            earlier = pad(deviation[..., :-step, :], (0, 0, step, 0))
             deviation, reach, step = deviation + reach * earlier, reach.square(), 2 * step
         return self.mean + self.scale * deviation

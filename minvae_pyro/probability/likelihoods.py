@@ -81,8 +81,7 @@ class ComplexNormal(_MeanPower):
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """Draw complex values; real and imaginary part each carry half of the variance."""
-        shape = torch.Size(sample_shape) + self.batch_shape
-        scale = (self.mean_power.detach() / 2).sqrt().expand(shape)
+        scale = (self.mean_power.detach() / 2).sqrt().expand(self._extended_shape(sample_shape))
         return torch.complex(torch.randn_like(scale) * scale, torch.randn_like(scale) * scale)
 
 
@@ -106,7 +105,5 @@ class PowerExponential(_MeanPower):
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """Draw power values."""
-        shape = torch.Size(sample_shape) + self.batch_shape
-        return torch.empty(shape, dtype=self.mean_power.dtype, device=self.mean_power.device).exponential_() * (
-            self.mean_power.detach()
-        )
+        mean = self.mean_power.detach()
+        return mean.new_empty(self._extended_shape(sample_shape)).exponential_() * mean

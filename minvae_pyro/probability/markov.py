@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
-from pyro.distributions import TorchDistribution
+from pyro.distributions import Bernoulli, TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints
 from torch.distributions.kl import register_kl
@@ -27,7 +27,7 @@ class BinaryMarkovChain(TorchDistribution):
     marginals: ``log_prob`` of values whose last axis is not N, as enumeration gives them, is the log-probability of
     each frame by itself. Of a whole assignment (..., N) it is ``log p(alpha_n | alpha_{n-1})``, whose sum is the
     joint. Per-frame evidence leads from one chain to another (:meth:`tilted`). Where both log-odds are alike, a
-    frame does not look back, and nothing behind reaches those before it: that is how padding is kept out.
+    frame does not depend on the one before, and nothing behind reaches those before it: so padding is kept out.
 
     Args:
         after_zero: log-odds of alpha_n = 1 given alpha_{n-1} = 0, (..., N).
@@ -60,12 +60,8 @@ class BinaryMarkovChain(TorchDistribution):
         """
         if tuple(batch_shape[-1:]) != self.batch_shape[-1:]:
             raise ValueError(f"a chain of shape {tuple(self.batch_shape)} cannot be expanded to {tuple(batch_shape)}")
-        new = self._get_checked_instance(BinaryMarkovChain, _instance)
-        new.after_zero = self.after_zero.expand(batch_shape)
-        new.after_one = self.after_one.expand(batch_shape)
-        super(BinaryMarkovChain, new).__init__(torch.Size(batch_shape), validate_args=False)
-        new._validate_args = self._validate_args
-        return new
+        after_zero, after_one = (logits.expand(batch_shape) for logits in (self.after_zero, self.after_one))
+        return BinaryMarkovChain(after_zero, after_one, self._validate_args)
 
     @lazy_property
     def log_transitions(self) -> Tensor:
@@ -106,7 +102,7 @@ class BinaryMarkovChain(TorchDistribution):
     @torch.no_grad()
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """Exact draws, sample_shape + (..., N)."""
-        shape = torch.Size(sample_shape) + self.batch_shape
+        shape = self._extended_shape(sample_shape)
         return self.states(torch.rand(shape, dtype=self.after_zero.dtype, device=self.after_zero.device))
 
     def states(self, uniform: Tensor) -> Tensor:
@@ -123,9 +119,7 @@ class BinaryMarkovChain(TorchDistribution):
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """Zero and one, (2, 1, ..., 1), or (2, ..., N) when expanded."""
-        values = torch.arange(2, dtype=self.after_zero.dtype, device=self.after_zero.device)
-        values = values.reshape(-1, *(1 for _ in self.batch_shape))
-        return values.expand(2, *self.batch_shape) if expand else values
+        return Bernoulli(logits=self.after_zero).enumerate_support(expand)
 
     def tilted(self, evidence: Tensor) -> BinaryMarkovChain:
         """The posterior chain, ``q(alpha) = p(alpha) exp(sum_n alpha_n evidence_n) / Z`` (equation :eq:`tilted-chain`).
@@ -158,7 +152,7 @@ class BinaryMarkovChain(TorchDistribution):
         return BinaryMarkovChain(zero, one)
 
     def log_normaliser(self, evidence: Tensor) -> Tensor:
-        """``log Z`` of :meth:`tilted`, (...): any assignment tells it, here all zeros, whose evidence is nothing.
+        """``log Z`` of :meth:`tilted`, (...), by the assignment of all zeros, whose evidence is nothing.
 
         Args:
             evidence: (..., N).
@@ -167,7 +161,7 @@ class BinaryMarkovChain(TorchDistribution):
 
 
 def independent_frames(logits: Tensor) -> BinaryMarkovChain:
-    """The chain whose frames do not look back.
+    """The chain whose frames do not depend on the one before.
 
     Args:
         logits: log-odds of alpha_n = 1, (..., N).

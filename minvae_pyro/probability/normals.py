@@ -17,8 +17,8 @@ Gaussian = tuple[Tensor, Tensor]
 class CommonRandomNormal(Normal):
     """A normal over recordings and frames, batch shape (..., B, N, L), whose draws are those of a recording alone.
 
-    Recordings share their random numbers (:mod:`minvae_pyro.probability.random_numbers`), and so what is inferred of one
-    does not depend on what else is in its batch.
+    Recordings share their random numbers (:mod:`minvae_pyro.probability.random_numbers`), and so what is inferred of
+    one does not depend on what else is in its batch.
     """
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
@@ -41,18 +41,15 @@ class PresampledNormal(Normal):
         loc: mean, any shape.
         scale: standard deviation > 0, any shape.
         draw: the value that ``rsample`` returns, shape of the broadcast parameters.
-        validate_args: as in every torch distribution.
     """
 
-    def __init__(self, loc: Tensor, scale: Tensor, draw: Tensor, validate_args: bool | None = None) -> None:
+    def __init__(self, loc: Tensor, scale: Tensor, draw: Tensor) -> None:
         self.draw = draw
-        super().__init__(loc, scale, validate_args=validate_args)
+        super().__init__(loc, scale)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> PresampledNormal:
         """Expand parameters and draw alike."""
-        return PresampledNormal(
-            self.loc.expand(batch_shape), self.scale.expand(batch_shape), self.draw.expand(batch_shape)
-        )
+        return PresampledNormal(*(part.expand(batch_shape) for part in (self.loc, self.scale, self.draw)))
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """Return the draw made beforehand.

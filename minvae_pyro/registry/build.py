@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
+import functools
 import json
 from collections.abc import Mapping
 from typing import Any, get_type_hints
 
 import jsonargparse
-from pyro.nn import PyroModule
 from torch import nn
 
-import minvae_pyro.nn.audio  # noqa: F401
 from minvae_pyro.errors import UserError
+from minvae_pyro.guides.base import TrainingGuide
 from minvae_pyro.models import SpeechPrior
-from minvae_pyro.registry.messages import Place, explain, imported
-from minvae_pyro.registry.names import Description, T, _is_concrete, resolve, subclasses
+from minvae_pyro.registry.messages import Place, check, plain
+from minvae_pyro.registry.names import Description, T, find, needed, parameters, shortened
 from minvae_pyro.registry.parser import Parser
+
+_MISTAKES = (jsonargparse.ArgumentError, TypeError, ValueError)
 
 
 def add_description(parser: Parser) -> None:
@@ -25,7 +26,7 @@ def add_description(parser: Parser) -> None:
     A guide that takes the prior as an argument named ``prior`` gets it.
     """
     parser.add_class(SpeechPrior, "prior", "speech prior", required=True)
-    parser.add_class(PyroModule, "guide", "its guide for training", required=True)
+    parser.add_class(TrainingGuide, "guide", "its guide for training", required=True)
     parser.add_argument(
         "--tie",
         type=dict[str, str],
@@ -35,14 +36,28 @@ def add_description(parser: Parser) -> None:
     parser.link_arguments("prior", "guide.init_args.prior", apply_on="instantiate")
 
 
+@functools.cache
 def _parser() -> Parser:
     parser = Parser()
     add_description(parser)
     return parser
 
 
+def _parsed(description: Mapping[str, Any]) -> jsonargparse.Namespace:
+    places = _parser().places
+    try:
+        # every class is looked up here first: nothing is imported or called that does not derive from the base class
+        # of its place
+        given = {key: check(description.get(key), places[key]) for key in places}
+        parsed = _parser().read_object({**given, "tie": description.get("tie") or {}})
+        check_classes(parsed)
+        return parsed
+    except UserError as error:
+        raise UserError(f"the description of prior and guide is wrong: {error}") from error
+
+
 def complete(description: Mapping[str, Any]) -> dict[str, Any]:
-    """The description with full class names and every default argument written out.
+    """The description with every default argument written out; classes of this package have their short names.
 
     Args:
         description: ``prior`` and ``guide``, each with ``class_path`` and perhaps ``init_args``, and perhaps
@@ -51,34 +66,28 @@ def complete(description: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: a class that cannot be imported or does not fit its place, or arguments it does not take.
     """
-    parser = _parser()
-    try:
-        parsed = parser.parse_object({key: description[key] for key in ("prior", "guide", "tie") if key in description})
-        check_classes(parsed)
-        return dict(json.loads(parser.dump(parsed, format="json", skip_unset=False)))
-    except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
-        raise UserError(f"the description of prior and guide is wrong: {explain(error)}") from error
+    return as_plain(_parser(), _parsed(description))
+
+
+def as_plain(parser: Parser, parsed: jsonargparse.Namespace) -> dict[str, Any]:
+    """What was parsed as nested dictionaries, with every default; classes of this package have their short names."""
+    return dict(shortened(json.loads(parser.dump(parsed, format="json", skip_unset=False))))
 
 
 def check_classes(parsed: jsonargparse.Namespace) -> None:
-    """Refuse a prior or guide that leaves its work to subclasses, and a guide of another kind or for another prior.
+    """Refuse a guide that is made for other priors.
 
     Args:
         parsed: has ``prior`` and ``guide``, each with ``class_path``.
 
     Raises:
-        UserError: told with the classes that there are.
+        UserError: told with the guides that there are.
     """
-    prior, guide = (imported(parsed[key].class_path) for key in ("prior", "guide"))
-    if prior is SpeechPrior:
-        raise UserError(f"SpeechPrior is what priors derive from: {Place('minvae train', 'prior').choice()}.")
-    lacking = [name for name in ("forward", "encode_audio", "encode_visual", "gate_logits") if not hasattr(guide, name)]
-    if lacking or issubclass(guide, SpeechPrior):
-        why = f"lacks {', '.join(lacking)}" if lacking else "is a prior"
-        raise UserError(f"{guide.__name__} is no guide for training, it {why}: {guides_for(prior)}.")
+    prior: type[SpeechPrior] = find(parsed.prior.class_path, SpeechPrior, "prior")  # type: ignore[type-abstract]
+    guide: type[TrainingGuide] = find(parsed.guide.class_path, TrainingGuide, "guide")  # type: ignore[type-abstract]
     if not _takes(guide, prior):
         asked = _asked(guide).__name__
-        raise UserError(f"{guide.__name__} is a guide for {asked}, which {prior.__name__} is not: {guides_for(prior)}.")
+        raise UserError(f"{guide.__name__} is a guide for {asked}, which {prior.__name__} is not. {guides_for(prior)}")
 
 
 def guides_for(prior: type, besides: type | None = None) -> str:
@@ -93,7 +102,7 @@ def guides_for(prior: type, besides: type | None = None) -> str:
         related = besides is not None and (issubclass(guide, besides) or issubclass(besides, guide))
         return _takes(guide, prior) and not related
 
-    return Place("minvae train", "guide").choice(fits)
+    return Place("guide", TrainingGuide).choice(fits)
 
 
 def _takes(guide: type, prior: type) -> bool:
@@ -101,10 +110,11 @@ def _takes(guide: type, prior: type) -> bool:
 
 
 def _asked(guide: Any) -> type:
-    return get_type_hints(guide.__init__).get("prior", SpeechPrior)
+    asked = get_type_hints(guide.__init__).get("prior", SpeechPrior)
+    return asked if isinstance(asked, type) else SpeechPrior
 
 
-def build(description: Mapping[str, Any]) -> tuple[SpeechPrior, PyroModule]:
+def build(description: Mapping[str, Any]) -> tuple[SpeechPrior, TrainingGuide]:
     """Make a prior and its guide, with fresh weights.
 
     Args:
@@ -113,11 +123,11 @@ def build(description: Mapping[str, Any]) -> tuple[SpeechPrior, PyroModule]:
     Raises:
         UserError: as :func:`complete`, or ``tie`` names a submodule that is not there.
     """
-    parser = _parser()
+    parsed = _parsed(description)
     try:
-        made = parser.instantiate(parser.parse_object(complete(description)))
-    except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
-        raise UserError(f"prior and guide cannot be made: {explain(error)}") from error
+        made = _parser().instantiate(parsed)
+    except _MISTAKES as error:
+        raise UserError(f"prior and guide cannot be made: {plain(str(error))}.") from error
     tie(made.prior, made.guide, made.tie)
     return made.prior, made.guide
 
@@ -177,25 +187,39 @@ def make(base: type[T], described: Description | T, what: str, short: Mapping[st
         >>> make(NoiseModel, NMFNoise(3), "noise model").rank
         3
     """
-    if isinstance(described, base):
-        return described
+    return described if isinstance(described, base) else _made(base, described, what, short)[0]  # type: ignore[arg-type]
+
+
+def settled(
+    base: type[T], described: Description, what: str, short: Mapping[str, type[T]] | None = None
+) -> dict[str, Any]:
+    """The description of a part with the values of all arguments, each turned into what its type asks for.
+
+    Arguments and errors as of :func:`make`; the part is made once.
+    """
+    return _made(base, described, what, short)[1]
+
+
+def _made(
+    base: type[T], described: Description, what: str, short: Mapping[str, type[T]] | None
+) -> tuple[T, dict[str, Any]]:
     if isinstance(described, str):
         described = {"class_path": described}
-    assert isinstance(described, Mapping)
-    known = {**(short or {}), **subclasses(base)}
-    found = resolve(described["class_path"], known, lambda one: _is_concrete(one, base), what)
+    if not isinstance(described, Mapping) or not isinstance(described.get("class_path"), str):
+        raise UserError(f"the {what} is described by a name, or by class_path and perhaps init_args.")
+    found = find(described["class_path"], base, what, short)
     arguments = dict(described.get("init_args") or {})
-    needed = any(one.default is one.empty for one in inspect.signature(found).parameters.values())
     try:
-        if not arguments and not needed:
-            return found()  # there is nothing to check, and making a parser takes milliseconds
+        if missing := [name for name in needed(found) if name not in arguments]:
+            raise ValueError(f"it needs {', '.join(missing)}")
+        if not arguments:
+            return found(), {"class_path": described["class_path"]}  # a parser takes milliseconds to make
         parser = Parser()
-        parser.add_class_arguments(found, "part")
+        parser.add_class_arguments(found, "part", fail_untyped=False)
         given = parser.parse_object({"part": arguments})
-        made: T = parser.instantiate(given).part
-    except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
-        names = ", ".join(inspect.signature(found).parameters) or "none"
-        raise UserError(
-            f"the {what} {found.__name__} cannot be made ({explain(error)}). Its arguments: {names}."
-        ) from error
-    return made
+        values = given.part.as_dict()
+        return parser.instantiate(given).part, {"class_path": described["class_path"], "init_args": values}
+    except _MISTAKES as error:
+        names = ", ".join(parameters(found)) or "none"
+        reason = plain(str(error)).removeprefix("part.")
+        raise UserError(f"the {what} {found.__name__} cannot be made ({reason}). Its arguments: {names}.") from error

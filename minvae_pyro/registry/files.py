@@ -6,8 +6,6 @@ import itertools
 from importlib import resources
 from pathlib import Path
 
-import minvae_pyro.synthetic.corpus  # noqa: F401
-
 
 def first_comment(text: str) -> str:
     """The comment at the top of a YAML file."""

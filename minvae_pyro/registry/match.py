@@ -6,17 +6,17 @@ from typing import Any
 
 import torch
 from pyro import poutine
-from pyro.nn import PyroModule
 from pyro.poutine.util import site_is_subsample
 
 from minvae_pyro.errors import UserError
+from minvae_pyro.guides.base import TrainingGuide
 from minvae_pyro.models import SpeechPrior
 from minvae_pyro.probability.parameters import local_parameters
 from minvae_pyro.registry.build import guides_for
 from minvae_pyro.utterances import Utterances
 
 
-def check_sites(prior: SpeechPrior, guide: PyroModule, utterances: Utterances) -> None:
+def check_sites(prior: SpeechPrior, guide: TrainingGuide, utterances: Utterances) -> None:
     """Refuse a guide that does not sample what the prior samples; both are run once.
 
     Args:
@@ -39,7 +39,7 @@ def check_sites(prior: SpeechPrior, guide: PyroModule, utterances: Utterances) -
     for has, lacks, extra in ((*names, asked.keys() - given.keys()), (*names[::-1], given.keys() - asked.keys())):
         if extra:
             choice = guides_for(type(prior), besides=type(guide))
-            raise UserError(f"{has} samples {', '.join(sorted(extra))}, which {lacks} does not: {choice}.")
+            raise UserError(f"{has} samples {', '.join(sorted(extra))}, which {lacks} does not. {choice}")
     for site, size in asked.items():
         if given[site] != size:
             raise UserError(
@@ -48,7 +48,7 @@ def check_sites(prior: SpeechPrior, guide: PyroModule, utterances: Utterances) -
             )
 
 
-def _sites(model: PyroModule, utterances: Utterances) -> dict[str, int]:
+def _sites(model: SpeechPrior | TrainingGuide, utterances: Utterances) -> dict[str, int]:
     """Number of dimensions of each site that is sampled."""
     trace: Any = poutine.trace(model).get_trace(utterances)
     return {

@@ -2,141 +2,144 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from minvae_pyro.errors import UserError
+from minvae_pyro.registry.names import choice, find, needed, offered_names, parameters, unfit
+from minvae_pyro.registry.words import loaded
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a mistake was made.
+    """Where a class is asked for.
 
     Attributes:
-        command: whose keys are meant, such as ``minvae train``.
-        key: dotted, "" where it is of no single key.
-        bases: classes of which one was asked for; none where it is not known.
+        key: dotted, as it is typed.
+        hint: the type of the argument; classes in it are what may be given.
+        required: whether it must be given.
+        short: names besides those of classes.
     """
 
-    command: str
     key: str
-    bases: tuple[type, ...] = ()
+    hint: Any
+    required: bool = False
+    short: Mapping[str, type] = field(default_factory=dict)
 
-    def choice(self, fits: Callable[[Any], bool] | None = None) -> str:
-        """The advice to choose one of those that there are.
+    @property
+    def bases(self) -> tuple[type, ...]:
+        """The classes of which one is asked for, none where none is."""
+        return bases(self.hint)
 
-        Args:
-            fits: leaves some out; those that are no subclass of ``bases`` when omitted.
-        """
-        # found when asked for: the catalogue reads configurations, which explain mistakes
-        catalogue = importlib.import_module("minvae_pyro.catalogue")
-        names = catalogue.choices(self.command, self.key, fits or self._fits)
-        return f"choose {', '.join(names)}, or give the import path of another" if names else "give an import path"
+    def names(self, fits: Callable[[type], bool] | None = None) -> list[str]:
+        """What there is to choose from, perhaps some left out."""
+        return list(dict.fromkeys(name for base in self.bases for name in offered_names(base, self.short, fits)))
 
-    def _fits(self, target: Any) -> bool:
-        return not self.bases or not inspect.isclass(target) or issubclass(target, self.bases)
+    def choice(self, fits: Callable[[type], bool] | None = None) -> str:
+        """The advice to choose one of them."""
+        return choice(self.names(fits))
 
 
-def explain(error: Exception, command: str = "minvae train") -> str:
-    """What jsonargparse says of a mistake, shortened, with the choice that there is.
+def bases(hint: Any) -> tuple[type, ...]:
+    """The classes in a type hint that have subclasses to choose from, those of this package and of torch."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return tuple(base for part in get_args(hint) for base in bases(part))
+    return (hint,) if inspect.isclass(hint) and hint.__module__.startswith(("minvae_pyro.", "torch.nn.")) else ()
+
+
+def check(described: Any, place: Place) -> Any:
+    """Refuse what cannot be made where it stands, itself or an argument of it.
 
     Args:
-        error: raised by a parser.
-        command: whose keys it speaks of.
+        described: a name, a description, a class's instance, or a plain value.
+        place: where it stands.
+
+    Returns:
+        The description, all of its classes with their full import paths.
 
     Raises:
-        Exception: whatever the module raises that a class was to be imported from: a bug is not a wrong name.
+        UserError: no such class, one of another base or one that leaves its work to others, or arguments that it does
+            not have or that are missing.
     """
-    text = re.sub(r"\A--([\w.]+)\.help: ", r'Parser key "\1": ', str(error))
-    parts = re.split(r'Parser key "([^"]*)":', text)
-    place, reason = Place(command, ".".join(parts[1::2]), _bases(parts[-1])), parts[-1]
-    for pattern, say in _SAYINGS.items():
-        if found := re.search(pattern, reason, re.MULTILINE):
-            return say(place, *found.groups())
-    return _plain(place, reason)
+    if isinstance(described, str):
+        described = loaded(described)
+    if not place.bases or described is None or isinstance(described, list):
+        return described
+    if isinstance(described, str):
+        described = {"class_path": described}
+    if not isinstance(described, Mapping):
+        _require_fit(described, place)
+        return described
+    name, arguments = described.get("class_path", ""), described.get("init_args") or {}
+    if set(described) - {"class_path", "init_args"} or not isinstance(name, str) or not isinstance(arguments, Mapping):
+        raise UserError(f"{place.key}: a class is described by class_path and init_args, and by nothing else.")
+    if not name:
+        raise UserError(f"{place.key} has no class that could take {', '.join(map(repr, arguments))}. {place.choice()}")
+    return _checked(_class(name, place), arguments, place)
 
 
-def _no_argument(place: Place, path: str, option: str) -> str:
-    found = imported(path)
-    if option in {"class_path", "init_args"}:
-        return f"{place.key}: a class is described by class_path and init_args, and by nothing else"
-    if found in place.bases:
-        return f"{place.key} has no class that could take {option!r}: {place.choice()}"
-    arguments = ", ".join(name for name in inspect.signature(found).parameters if name != "prior") or "none"
-    return f"{place.key}: {found.__name__} has no argument {option!r}, its arguments are: {arguments}"
-
-
-def _arguments_missing(place: Place, path: str, names: str) -> str:
-    options = ", ".join(f"--{place.key}.{name}" for name in names.split(", "))
-    return f"{place.key}: {imported(path).__name__} needs {options}"
-
-
-def _keys_missing(place: Place, names: str) -> str:
-    # a class first, for what else is missing may depend on it
-    keys = sorted(names.split(", "), key=lambda name: ("." in name, name))
-    told = [f"--{key} is missing" + ("" if "." in key else f": {Place(place.command, key).choice()}") for key in keys]
-    return "; ".join(told)
-
-
-def _no_name(place: Place, name: str) -> str:
-    return f"there is no {place.key} {name!r}: {place.choice()}"
-
-
-def _no_name_nor_list(place: Place, name: str) -> str:
-    return f"{_no_name(place, name)}; several are a list, '[{name}, ...]'"
-
-
-def _no_import(place: Place, path: str, why: str) -> str:
-    missing = re.fullmatch(r"No module named '([^']+)'", why)
-    if missing and not f"{path}.".startswith(f"{missing.group(1)}."):
-        return f"{place.key}: {path} cannot be imported, for it needs a module {missing.group(1)!r} that is missing"
-    return f"there is no {place.key} {path!r} ({why}): {place.choice()}"
-
-
-def _no_subclass(place: Place, given: str) -> str:
-    path = re.search(r"class_path'?[=:] ?'([^']+)'", given)
-    return f"{path.group(1) if path else given} is no {place.key}: {place.choice()}"
-
-
-def _not_importable(place: Place, path: str) -> str:
-    importlib.import_module(path.rpartition(".")[0])
-    return f"{place.key}: {path} cannot be used"
-
-
-def _plain(place: Place, reason: str) -> str:
-    """The reason in one line, without what is said of the other types that were tried."""
-    lines = [line.strip(" -") for line in reason.splitlines()]
+def plain(text: str) -> str:
+    """What jsonargparse says, in one line that begins with the key, without what is said of other types it tried."""
+    parts = re.split(r'Parser key "([^"]*)"[^:]*:', text)
+    lines = [line.strip(" -") for line in parts[-1].splitlines()]
     noise = ("Does not validate", "Subtypes:", "Errors:", "Given value", "Expected a <class 'NoneType'>")
-    text = " ".join(line for line in lines if line and not line.startswith(noise))
-    text = re.sub(r"<class '(?:[\w.]*\.)?(\w+)'>", r"\1", text)
-    text = re.sub(r"Expected an? (?:typing\.)?(.+?)\. Got value: (.+)", r"must be \1, not \2", text)
-    return f"{place.key}: {text}"[:500] if place.key else text[:500]
+    reason = " ".join(line for line in lines if line and not line.startswith(noise))
+    reason = re.sub(r"<class '(?:[\w.]*\.)?(\w+)'>", r"\1", reason)
+    reason = re.sub(r"Expected an? (?:typing\.)?(.+?)\. Got value: (.+)", r"must be \1, not \2", reason)
+    key = ".".join(parts[1::2])
+    return (f"{key}: {reason}" if key else reason)[:500]
 
 
-_SAYINGS: dict[str, Callable[..., str]] = {
-    r"class_path '([^']+)':\s+Option '([^']+)' is not accepted": _no_argument,
-    r"class_path '([^']+)':\s+the following arguments are required: (.+)": _arguments_missing,
-    r"\Athe following arguments are required: (.+)": _keys_missing,
-    r"Expected a <class 'list'>\s+- Expected a dot import path string: ?(.*)": _no_name_nor_list,
-    r"(?:Expected a dot import path string|Unexpected import path format): ?(.*)": _no_name,
-    r"class_path '([^']+)':\s+(No module named .+|module .+ has no attribute .+)": _no_import,
-    r"Import path does not (?:correspond|implement)[\s\S]*Given value: (.+)": _no_subclass,
-    r'"(\S+)" is not a subclass': _no_subclass,
-    r"Expected a path but ([\w.]+\.\w+) either not accessible": _not_importable,
-}
-"""What is said to what jsonargparse says."""
+def _class(name: str, place: Place) -> Any:
+    reasons = []
+    for base in place.bases:
+        try:
+            return find(name, base, place.key, place.short)
+        except UserError as error:
+            reasons.append(error)
+    if len(reasons) > 1 and "." not in name:
+        raise UserError(f"there is no {place.key} '{name}'. {place.choice()}") from reasons[0]
+    lists = list in [get_origin(part) for part in get_args(place.hint)]
+    advice = f"; several are a list, '[{name}, ...]'" if lists else ""
+    raise UserError(str(reasons[0]).removesuffix(".") + advice + ".") from reasons[0]
 
 
-def imported(path: str) -> Any:
-    """The class or function at a dotted path."""
-    module, _, name = path.rpartition(".")
-    return getattr(importlib.import_module(module), name)
+def _require_fit(part: Any, place: Place) -> None:
+    """An instance fits by its class; a function must be callable as the base class asks."""
+    found = part if inspect.isroutine(part) else type(part)
+    reasons = [unfit(found, base) for base in place.bases]
+    if all(reasons):
+        raise UserError(f"'{getattr(part, '__name__', part)}' is no {place.key}: {reasons[0]}. {place.choice()}")
 
 
-def _bases(reason: str) -> tuple[type, ...]:
-    """The classes that jsonargparse tried."""
-    paths = re.findall(r"<class '(\w+\.[\w.]+)'>", "".join(re.findall(r"Subtypes: .+", reason)))
-    found = tuple(imported(path) for path in paths)
-    return () if any(getattr(base, "_is_protocol", False) for base in found) else found
+def _checked(found: Any, arguments: Mapping[str, Any], place: Place) -> Any:
+    if not inspect.isclass(found):
+        return {"class_path": f"{found.__module__}.{found.__qualname__}"}
+    known, hints = parameters(found), _hints(found)
+    for name in arguments:
+        if name not in known:
+            told = ", ".join(name for name in known if name != "prior") or "none"
+            raise UserError(f"{place.key}: {found.__name__} has no argument {name!r}. Its arguments: {told}.")
+    # jsonargparse gives None for what has neither type nor default
+    given = {name for name, value in arguments.items() if value is not None or name in hints}
+    if missing := [f"--{place.key}.{name}" for name in needed(found) if name not in given]:
+        raise UserError(f"{place.key}: {found.__name__} needs {', '.join(missing)}.")
+    checked = {
+        name: check(value, Place(f"{place.key}.{name}", hints.get(name, Any))) for name, value in arguments.items()
+    }
+    return {"class_path": f"{found.__module__}.{found.__qualname__}", "init_args": checked}
+
+
+def _hints(found: type) -> dict[str, Any]:
+    """Types of the arguments of a constructor, as far as they can be told."""
+    hints: dict[str, Any] = {}
+    for one in reversed(found.__mro__):
+        try:
+            hints.update(get_type_hints(vars(one)["__init__"]))
+        except (NameError, TypeError, KeyError):
+            continue
+    return hints

@@ -1,10 +1,11 @@
-"""Parts by name: a short name, an import path, or a description of a class and its arguments."""
+"""What can be named: the concrete subclasses of the base class that a place asks for, and classes by import path."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from minvae_pyro.errors import UserError
@@ -15,30 +16,156 @@ Description = str | Mapping[str, Any]
 """A name, or ``class_path`` and perhaps ``init_args``, as in a configuration file."""
 
 
-def resolve(name: str, known: Mapping[str, Any], fits: Callable[[Any], bool], what: str) -> Any:
+def subclasses(base: type[T]) -> dict[str, type[T]]:
+    """Classes of this package by their name that can stand where ``base`` is asked for, as far as they are imported.
+
+    A class can if it leaves nothing to subclasses (:mod:`abc`) and can be imported under a public name. Those of which
+    a program alone can make an instance, from tensors say, are found as well: see :func:`offered`.
+    """
+    return {
+        one.__name__: one
+        for one in _with_those_below(base)
+        if is_of_package(one) and not one.__name__.startswith("_") and not unfit(one, base) and _has_a_place(one)
+    }
+
+
+def offered(base: type[T]) -> dict[str, type[T]]:
+    """Those of :func:`subclasses` that can be made from their name alone; a guide is given its prior."""
+    return {name: one for name, one in sorted(subclasses(base).items()) if not needed(one)}
+
+
+def parameters(found: type) -> dict[str, inspect.Parameter]:
+    """Arguments of the constructor by name; those that ``**options`` hands on to a base class are among them."""
+    own: dict[str, inspect.Parameter] = {}
+    for one in found.__mro__:
+        if "__init__" not in vars(one) or one is object:
+            continue
+        signature = inspect.signature(vars(one)["__init__"]).parameters.values()
+        for parameter in list(signature)[1:]:
+            if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                own.setdefault(parameter.name, parameter)
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature):
+            break
+    return own
+
+
+def needed(found: type) -> list[str]:
+    """Arguments that have no default; the prior is not among them, guides are given it."""
+    return [name for name, one in parameters(found).items() if one.default is one.empty and name != "prior"]
+
+
+def unfit(found: Any, base: type) -> str:
+    """Why something cannot stand where ``base`` is asked for; "" when it can.
+
+    A base class with a method ``lacks``, such as :class:`minvae_pyro.corpora.corpus.Transform`, need not be derived
+    from: it says itself what is missing.
+    """
+    lacks: Callable[[Any], str] | None = getattr(base, "lacks", None)
+    if inspect.isclass(found) and issubclass(found, base):
+        if not inspect.isabstract(found):
+            return ""
+        left = ", ".join(sorted(vars(found)["__abstractmethods__"]))
+        return f"{found.__name__} is a base class, which leaves {left} open"
+    if lacks is not None and callable(found):
+        return lacks(found)
+    if not inspect.isclass(found):
+        return f"it is of type {type(found).__name__}, not a class"
+    return f"it does not derive from {base.__name__}"
+
+
+def resolve(name: str, known: Mapping[str, Any], fits: Callable[[Any], bool | str], what: str) -> Any:
     """Find what a name means: one of those that are known, or an import path.
 
     Args:
         name: a key of ``known``, or a dotted path to any importable object.
         known: what there is under a short name.
-        fits: whether an object can stand in this place.
+        fits: whether an object can stand in this place; a text says why it cannot.
         what: what it is, for the message.
 
     Raises:
-        UserError: nothing of that name, or something else; the message tells the known names.
+        UserError: nothing of that name, something else, or a module that cannot be imported; the message tells the
+            known names.
     """
     if name in known:
         return known[name]
-    module, _, attribute = name.rpartition(".")
-    choice = f"Choose {', '.join(known)} or give the import path of another."
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        reason = f" ({error})" if module else ""
-        raise UserError(f"there is no {what} '{name}'{reason}. {choice}") from error
-    if not fits(found):
-        raise UserError(f"'{name}' is no {what}. {choice}")
+    found = imported(name, what, known)
+    verdict = fits(found)
+    if verdict is not True:
+        raise UserError(f"'{name}' is no {what}{f': {verdict}' if verdict else ''}. {choice(known)}")
     return found
+
+
+def find(name: str, base: type[T], what: str, short: Mapping[str, type[T]] | None = None) -> type[T]:
+    """The class of a name: a short one of this package below ``base``, or one that is imported.
+
+    Args:
+        name: a short name, or the import path of any class that derives from ``base``.
+        base: what the class must derive from.
+        what: what it is, for the message.
+        short: other short names.
+
+    Raises:
+        UserError: as :func:`resolve`.
+    """
+    known = {**subclasses(base), **(short or {})}
+    if name in known:
+        return known[name]
+    names = offered_names(base, short)
+    open_ones = {one.__name__: one for one in _with_those_below(base) if is_of_package(one)}
+    found = open_ones[name] if name in open_ones else imported(name, what, names)
+    if reason := unfit(found, base):
+        raise UserError(f"'{name}' is no {what}: {reason}. {choice(names)}")
+    return found
+
+
+def offered_names(
+    base: type, short: Mapping[str, Any] | None = None, fits: Callable[[Any], bool] | None = None
+) -> list[str]:
+    """Names to choose from: the short ones, and of the others those that have none; none for a base of others."""
+    brief = {**(short or {})}
+    rest: Mapping[str, Any] = offered(base) if is_of_package(base) else {}
+    found = {**brief, **{name: one for name, one in rest.items() if one not in brief.values()}}
+    return [name for name, one in found.items() if fits is None or fits(one)]
+
+
+def choice(names: Iterable[str]) -> str:
+    """The advice to choose one of these names."""
+    told = ", ".join(names)
+    return f"Choose {told} or give the import path of another." if told else "Give an import path."
+
+
+def imported(path: str, what: str, known: Iterable[str] = ()) -> Any:
+    """What stands at a dotted path.
+
+    Args:
+        path: module and name.
+        what: what it is, for the message.
+        known: names that would have been right.
+
+    Raises:
+        UserError: there is nothing, or the module raises something when it is imported.
+    """
+    module, _, name = path.rpartition(".")
+    if not module or not all(part.isidentifier() for part in path.split(".")):
+        raise UserError(f"there is no {what} '{path}'. {choice(known)}")
+    try:
+        holder = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name and not f"{module}.".startswith(f"{error.name}."):
+            raise UserError(
+                f"{what} '{path}' cannot be imported: it needs a module {error.name!r} that is missing."
+            ) from error
+        raise UserError(f"there is no {what} '{path}' ({error}). {choice(known)}") from error
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        raise UserError(
+            f"{what} '{path}' cannot be imported: {module} raises {type(error).__name__} "
+            f"({error}; {last.filename}, line {last.lineno})."
+        ) from error
+    try:
+        return getattr(holder, name)
+    except AttributeError as error:
+        raise UserError(f"there is no {what} '{path}' ({error}). {choice(known)}") from error
 
 
 def name_of(described: Any) -> str:
@@ -53,20 +180,33 @@ def name_of(described: Any) -> str:
     return described.rpartition(".")[2] if isinstance(described, str) else type(described).__name__
 
 
-def subclasses(base: type[T]) -> dict[str, type[T]]:
-    """Concrete subclasses of this package by their name, as far as they are imported."""
-    return {
-        one.__name__: one
-        for one in _below(base)
-        if _is_concrete(one, base) and one.__module__.startswith("minvae_pyro.")
-    }
+def shortened(described: Any) -> Any:
+    """A description whose classes of this package have their short names: a file of it outlives moves of modules.
+
+    Example:
+        >>> shortened({"class_path": "minvae_pyro.models.min_vae.MinVAE", "init_args": {"latent_dim": 8}})
+        {'class_path': 'MinVAE', 'init_args': {'latent_dim': 8}}
+    """
+    if isinstance(described, Mapping):
+        short = {key: shortened(value) for key, value in described.items()}
+        path = short.get("class_path")
+        if isinstance(path, str) and path.startswith("minvae_pyro."):
+            short["class_path"] = path.rpartition(".")[2]
+        return short
+    return [shortened(value) for value in described] if isinstance(described, list) else described
 
 
-def _below(base: type[T]) -> Iterator[type[T]]:
+def is_of_package(found: type) -> bool:
+    """Whether a class is one of this package."""
+    return found.__module__.startswith("minvae_pyro.")
+
+
+def _with_those_below(base: type[T]) -> Iterator[type[T]]:
+    yield base
     for one in base.__subclasses__():
-        yield one
-        yield from _below(one)
+        yield from _with_those_below(one)
 
 
-def _is_concrete(found: Any, base: type[Any]) -> bool:
-    return inspect.isclass(found) and issubclass(found, base) and found is not base and not inspect.isabstract(found)
+def _has_a_place(found: type) -> bool:
+    """Whether a class is what its module has under its name; one within a function is not."""
+    return getattr(importlib.import_module(found.__module__), found.__name__, None) is found

@@ -1,29 +1,34 @@
-"""Parsers whose options are classes: named, typed, and explained in a few lines."""
+"""The parser behind configurations and command lines: jsonargparse, whose mistakes are told in one line."""
 
 from __future__ import annotations
 
 import argparse
-import importlib
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, get_type_hints
 
 import jsonargparse
 
+from minvae_pyro.errors import UserError
+from minvae_pyro.registry.messages import Place, check, plain
+from minvae_pyro.registry.names import parameters
+from minvae_pyro.registry.words import descriptions
+
 # the defaults of enhancement that a checkpoint keeps describe classes, and are to stay descriptions
 jsonargparse.set_parsing_settings(instantiate_subclass_spec_in_any=False)
+
+_MISTAKES = (jsonargparse.ArgumentError, TypeError, ValueError)
 
 
 class Help(jsonargparse.DefaultHelpFormatter):
     """Help that lists the classes of this package where a class is asked for."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
-        # found when asked for: the catalogue itself needs parsers
-        catalogue = importlib.import_module("minvae_pyro.catalogue")
-        known = getattr(action, "extra_help", str)().removeprefix(", known subclasses: ")
-        if not known or not action.help:
-            return super()._get_help_string(action)
-        classes = {path.rpartition(".")[2] for path in known.split(", ")}
-        names = catalogue.choices(self._prog, action.dest, lambda target: target.__name__ in classes)
-        return f"{action.help} ({', '.join(names)})" if names else action.help
+        hint = getattr(action, "_typehint", None) if hasattr(action, "extra_help") else None
+        if names := Place(action.dest, hint).names():
+            return f"{action.help or ''} ({', '.join(names)})".strip()
+        if action.help and action.metavar and action.default is None:
+            return action.help  # the metavar says what is asked for
+        return super()._get_help_string(action)
 
 
 class Parser(jsonargparse.ArgumentParser):
@@ -32,6 +37,9 @@ class Parser(jsonargparse.ArgumentParser):
     Args:
         prog: the command.
         **options: as of ``jsonargparse.ArgumentParser``.
+
+    Attributes:
+        places: where classes are asked for, by their keys.
     """
 
     def __init__(self, *, prog: str | None = None, **options: Any) -> None:
@@ -39,6 +47,7 @@ class Parser(jsonargparse.ArgumentParser):
         if prog is None:
             usual["usage"] = argparse.SUPPRESS
         super().__init__(prog=prog, **{**usual, **options})
+        self.places: dict[str, Place] = {}
 
     def add_class(self, base: type, key: str, title: str, required: bool = False) -> None:
         """Ask for a class by ``--KEY``, for its arguments by ``--KEY.ARGUMENT``, for its help by ``--KEY.help``.
@@ -49,12 +58,61 @@ class Parser(jsonargparse.ArgumentParser):
             title: what it is.
             required: whether it must be given.
         """
+        self.places[key] = Place(key, base, required)
         self.add_subclass_arguments(
             base,
             key,
             required=required,
+            fail_untyped=False,
             metavar="CLASS",
             help=f"name or import path of a class; its arguments are --{key}.ARGUMENT, see --{key}.help CLASS",
         )
         assert self.groups is not None
         self.groups[key].title = title
+
+    def add_settings(self, found: type, key: str, skip: set[str] | None = None) -> None:
+        """Ask for the arguments of one class by ``--KEY.ARGUMENT``, some of which may be classes again."""
+        self.add_class_arguments(found, key, skip=skip, fail_untyped=False)
+        hints = get_type_hints(found.__init__)  # type: ignore[misc]
+        for name, one in parameters(found).items():
+            place = Place(f"{key}.{name}", hints.get(name), one.default is one.empty)
+            if place.bases and name not in (skip or ()):
+                self.places[place.key] = place
+
+    def read(self, words: Sequence[str]) -> jsonargparse.Namespace:
+        """Parse a command line.
+
+        Raises:
+            UserError: what is wrong with it.
+        """
+        return self._read(lambda: self.parse_args(list(words)), lambda: descriptions(words, self.places))
+
+    def read_object(self, given: Mapping[str, Any]) -> jsonargparse.Namespace:
+        """Parse what a file describes.
+
+        Raises:
+            UserError: what is wrong with it.
+        """
+        return self._read(lambda: self.parse_object(dict(given)), lambda: given)
+
+    def _read(self, parse: Any, given: Any) -> jsonargparse.Namespace:
+        try:
+            parsed: jsonargparse.Namespace = parse()
+        except Exception as error:
+            self._explain(given())
+            if isinstance(error, _MISTAKES):
+                raise UserError(f"{plain(str(error))}.") from error
+            raise
+        for key, place in self.places.items():
+            value = parsed.get(key)
+            check(value.as_dict() if isinstance(value, jsonargparse.Namespace) else value, place)
+        return parsed
+
+    def _explain(self, given: Mapping[str, Any]) -> None:
+        missing = [place for key, place in self.places.items() if place.required and given.get(key) is None]
+        for key, described in given.items():
+            if key in self.places:
+                check(described, self.places[key])
+        if missing:
+            told = [f"--{one.key} is missing." + ("" if "." in one.key else f" {one.choice()}") for one in missing]
+            raise UserError(" ".join(told))

@@ -1,4 +1,4 @@
-"""Pictures of articulatory gestures: a grey mouth, close up or in a whole talking head.
+"""Pictures of articulatory gestures: grey crops of a mouth.
 
 Everything is drawn from soft-edged regions on a grid of face coordinates (pixels of a mouth crop, origin
 between the lips, x to the right, y down), for all frames at once.
@@ -9,14 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter
 
 from minvae_pyro.synthetic.gestures import Gestures, wander
-
-CROP = 67  # pixels a side, as NTCD-TIMIT distributes them
+from minvae_pyro.utterances import MOUTH_SIZE
 
 Picture = npt.NDArray[np.floating[Any]]
 
@@ -48,10 +46,10 @@ def render_crops(
     """Film the mouth as a tracker would crop it: small head motion, drifting light, camera noise.
 
     Args:
-        face: Looks of the talker.
-        posture: Gestures at the T instants of the pictures.
-        frames_per_second: Their rate; the motion of the head depends on it.
-        rng: Source of motion, light and noise.
+        face: looks of the talker.
+        posture: gestures at the T instants of the pictures.
+        frames_per_second: their rate; the motion of the head depends on it.
+        rng: source of motion, light and noise.
 
     Returns:
         (T, 67, 67) grey pictures.
@@ -61,78 +59,19 @@ def render_crops(
         size * wander(frames, frames_per_second, 0.3, rng)[:, None, None]
         for size in (0.8, 0.7, 0.015, 0.02, 0.03, 0.0006)
     )
-    axis = np.arange(CROP, dtype=np.float32) - CROP // 2
+    axis = np.arange(MOUTH_SIZE, dtype=np.float32) - MOUTH_SIZE // 2
     column, row = axis[None, None, :] - shift_x, axis[None, :, None] - shift_y
     x = ((column - tilt * row) * (1 + scale)).astype(np.float32)
     y = ((row + tilt * column) * (1 + scale)).astype(np.float32)
-    picture = draw_mouth(face, posture, x, y)
+    picture = _draw_mouth(face, posture, x, y)
     picture = picture * (1 + gain + slope * axis).astype(np.float32)
-    return _expose(picture, rng)
+    # camera noise and eight bits
+    noise = rng.standard_normal(picture.shape, dtype=np.float32)
+    return np.clip(255 * picture + 2.5 * noise + 0.5, 0, 255).astype(np.uint8)
 
 
-def render_head(
-    face: Face,
-    posture: Gestures,
-    frames_per_second: float,
-    rng: np.random.Generator,
-    height: int = 288,
-    width: int = 360,
-) -> npt.NDArray[np.uint8]:
-    """Film the whole talking head, upright and facing the camera, for the ends of a video front end.
-
-    It is a drawing: detectors of faces that are trained on photographs may or may not see it.
-
-    Args:
-        face: Looks of the talker.
-        posture: Gestures at the T instants of the pictures.
-        frames_per_second: Their rate.
-        rng: Source of motion, light and noise.
-        height: Pixels of the pictures.
-        width: Pixels of the pictures.
-
-    Returns:
-        (T, height, width) grey pictures.
-    """
-    zoom = height / 288
-    mouth_row, mouth_column = round(0.67 * height), width // 2
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    still = _draw_head(face, (x - mouth_column) / zoom, (y - mouth_row) / zoom)
-
-    half = round(30 * zoom)
-    axis = np.arange(-half, half + 1, dtype=np.float32) / np.float32(zoom)
-    # What moves, on top of the skin that the still picture has shaded; faded out towards the patch's rim.
-    fade = np.clip((1 - np.abs(axis) / axis[-1]) * 5, 0, 1)
-    mouth = draw_mouth(face, posture, axis[None, None, :], axis[None, :, None])
-    mouth -= _draw_skin(face, axis[None, :], axis[:, None])
-    mouth *= fade[:, None] * fade
-    rows = slice(mouth_row - half, mouth_row + half + 1)
-    columns = slice(mouth_column - half, mouth_column + half + 1)
-
-    frames = len(posture.opening)
-    move_x, move_y = (zoom * size * wander(frames, frames_per_second, 0.3, rng) for size in (2.5, 1.5))
-    gain = 0.02 * wander(frames, frames_per_second, 0.3, rng)
-    film = np.empty((frames, height, width), np.uint8)
-    for frame in range(frames):
-        picture = still.copy()
-        picture[rows, columns] += mouth[frame]
-        motion = np.array([[1, 0, move_x[frame]], [0, 1, move_y[frame]]])
-        moved = cv2.warpAffine(picture, motion, (width, height), borderMode=cv2.BORDER_REPLICATE)
-        film[frame] = _expose(moved.astype(np.float32) * np.float32(1 + gain[frame]), rng)
-    return film
-
-
-def draw_mouth(face: Face, posture: Gestures, x: Picture, y: Picture) -> Picture:
-    """Skin, lips, teeth and tongue in grey levels 0 to 1.
-
-    Args:
-        face: Looks of the talker.
-        posture: Gestures at T instants.
-        x: Face coordinates, broadcastable with `y` to (T, rows, columns).
-        y: Likewise.
-
-    Returns:
-        (T, rows, columns) float32.
-    """
+def _draw_mouth(face: Face, posture: Gestures, x: Picture, y: Picture) -> Picture:
+    """Skin, lips, teeth and tongue in grey levels 0 to 1, (T, rows, columns), at the face coordinates x and y."""
     opening, width, front, height = (
         track.astype(np.float32)[:, None, None]
         for track in (posture.opening, posture.width.clip(-0.1, 1.1), posture.front, posture.height)
@@ -184,40 +123,11 @@ def _draw_skin(face: Face, x: Picture, y: Picture) -> Picture:
     return skin + 0.012 * texture[row, column]
 
 
-def _draw_head(face: Face, x: Picture, y: Picture) -> Picture:
-    """A whole head at rest without its mouth, in the face coordinates of a grid (rows, columns)."""
-    middle = y + 48  # of the head, a little below the eyes
-    picture = 0.45 + 0.0003 * x - 0.0004 * y
-    picture = _over(picture, 0.30, _ramp(1 - np.hypot(x / 130, (y - 150) / 95), 0.03))
-    picture = _over(picture, face.skin - 0.16, _ramp(36 - np.abs(x), 2) * _ramp(y, 4))
-    picture = _over(picture, 0.16, _ramp(1 - np.hypot(x / 72, (middle + 18) / 84), 0.04))
-    radius = np.hypot(x / 60, middle / np.where(middle > 0, 90, 74))
-    skin = _draw_skin(face, x, y) - 0.06 * np.clip(radius, 0, 1) ** 4
-    # Eye sockets, cheeks and the ridge of the nose: the light and dark that a cascade looks for.
-    skin = skin - 0.13 * _blob((np.abs(x) - 27) / 17, (y + 76) / 11)
-    skin = skin + 0.07 * _blob((np.abs(x) - 30) / 16, (y + 42) / 14)
-    skin = skin + 0.07 * _blob(x / 5, (y + 58) / 24) - 0.06 * _blob((np.abs(x) - 10) / 4, (y + 50) / 16)
-    skin = skin + 0.05 * _blob(x / 8, (y + 37) / 6)
-    picture = _over(picture, skin, _ramp(1 - radius, 0.03))
-    side = np.abs(x) - 27
-    picture = picture - 0.30 * _blob(side / 12, (y + 93 + 0.004 * side**2) / 3)
-    eye = _ramp(1 - np.hypot(side / 12, (y + 76) / 5), 0.15)
-    picture = _over(picture, 0.80, eye)
-    picture = _over(picture, 0.12, eye * _ramp(1 - np.hypot(side / 5.5, (y + 76) / 5.5), 0.2))
-    return picture - 0.22 * _blob(side / 12, (y + 82 + 0.01 * side**2) / 2)
-
-
 def _texture(seed: int) -> Picture:
     """Tileable unit-variance skin texture, three samples a pixel."""
     noise = np.random.default_rng(seed).standard_normal((384, 384))
     texture = np.sum([sigma * gaussian_filter(noise, sigma, mode="wrap") for sigma in (2.0, 5.0, 14.0)], axis=0)
     return np.asarray(texture / texture.std(), np.float32)
-
-
-def _expose(picture: Picture, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Camera noise and eight bits."""
-    noise = rng.standard_normal(picture.shape, dtype=np.float32)
-    return np.clip(255 * picture + 2.5 * noise + 0.5, 0, 255).astype(np.uint8)
 
 
 def _blob(across: Picture | float, down: Picture | float) -> Picture:

@@ -26,7 +26,10 @@ _ANY = float("nan")  # no target: the neighbours decide
 
 
 class Segment(NamedTuple):
-    """A stretch of time with targets for the articulators; see `Gestures` for units, NaN means no target."""
+    """A stretch of time with targets for the articulators and a pitch accent in octaves.
+
+    See `Gestures` for units; NaN means no target.
+    """
 
     milliseconds: float
     opening: float = _ANY
@@ -39,6 +42,7 @@ class Segment(NamedTuple):
     friction: float = 0.0
     friction_hz: float = _ANY
     nasal: float = 0.0
+    accent: float = 0.0
 
 
 _VOWELS: dict[str, Segment] = {
@@ -66,20 +70,14 @@ _CONSONANTS: dict[str, tuple[Segment, ...]] = {
         Segment(10, friction=0.8, friction_hz=4800, **_TIP),
         Segment(40, aspiration=0.8),
     ),
-    "d": (
-        Segment(50, flow=0.0, voice=0.6, **_TIP),
-        Segment(8, voice=0.6, friction=0.4, friction_hz=4500, **_TIP),
-    ),
+    "d": (Segment(50, flow=0.0, voice=0.6, **_TIP), Segment(8, voice=0.6, friction=0.4, friction_hz=4500, **_TIP)),
     "n": (Segment(65, flow=0.0, voice=0.9, nasal=1.0, **_TIP),),
     "k": (
         Segment(65, flow=0.0, **_BACK),
         Segment(14, friction=0.7, friction_hz=1900, **_BACK),
         Segment(45, aspiration=0.8),
     ),
-    "g": (
-        Segment(55, flow=0.0, voice=0.6, **_BACK),
-        Segment(10, voice=0.5, friction=0.4, friction_hz=1900, **_BACK),
-    ),
+    "g": (Segment(55, flow=0.0, voice=0.6, **_BACK), Segment(10, voice=0.5, friction=0.4, friction_hz=1900, **_BACK)),
     "f": (Segment(100, 0.06, 0.60, friction=0.22, friction_hz=5200),),
     "v": (Segment(65, 0.06, 0.60, flow=0.5, voice=0.6, friction=0.1, friction_hz=5200),),
     "s": (Segment(110, 0.18, 0.80, 0.80, 0.80, flow=0.2, friction=0.75, friction_hz=6200),),
@@ -97,7 +95,7 @@ _REST = Segment(300, -0.05, 0.5, 0.4, 0.5)
 
 @dataclass(frozen=True)
 class Gestures:
-    """What the organs do, sampled `CONTROL_RATE` times a second; every field is (C,) float64.
+    """What the articulators do, sampled `CONTROL_RATE` times a second; every field is (C,) float64.
 
     Attributes:
         opening: Gap between the lips, 0 closed to 1 wide open; negative while they are pressed together.
@@ -126,17 +124,12 @@ class Gestures:
     pitch: FloatArray
 
     def at(self, times: FloatArray) -> Gestures:
-        """The same gestures read at other times, linearly interpolated and held beyond the ends.
+        """The gestures at other times, (T,) in seconds after the first control sample.
 
-        Args:
-            times: Seconds after the first control sample, (T,).
-
-        Returns:
-            Gestures whose fields are (T,).
+        They are linearly interpolated, and held beyond the ends.
         """
         grid = np.arange(len(self.opening)) / CONTROL_RATE
-        names = [field.name for field in fields(self)]
-        return Gestures(**{name: np.interp(times, grid, getattr(self, name)) for name in names})
+        return Gestures(**{f.name: np.interp(times, grid, getattr(self, f.name)) for f in fields(self)})
 
 
 def draw_gestures(
@@ -154,13 +147,14 @@ def draw_gestures(
     Returns:
         Gestures of `ceil(seconds * CONTROL_RATE) + 1` control samples.
     """
-    score, accents = _draw_score(seconds, rng, rate, lively)
+    score = _draw_score(seconds, rng, rate, lively)
     length = int(np.ceil(seconds * CONTROL_RATE)) + 1
     # Round the boundaries, not the durations: otherwise short segments drift or vanish.
     ends = np.round(np.cumsum([segment.milliseconds for segment in score]) * CONTROL_RATE / 1000).astype(int)
     owner = np.searchsorted(ends, np.arange(length), side="right").clip(max=len(score) - 1)
     targets = dict(zip(Segment._fields, np.array(score)[owner].T, strict=True))
     del targets["milliseconds"]
+    accent = targets.pop("accent")
 
     # Standard deviations of the smoothing, ms: heavy organs glide, the glottis and the tongue tip are quick.
     inertia = dict.fromkeys(targets, 6.0) | {
@@ -172,45 +166,41 @@ def draw_gestures(
     }
     tracks["opening"] += 0.03 * wander(length, CONTROL_RATE, 0.12, rng)
     tracks["width"] += 0.05 * wander(length, CONTROL_RATE, 0.25, rng)
-    melody = gaussian_filter1d(np.array(accents)[owner], 0.07 * CONTROL_RATE, mode="nearest")
+    melody = gaussian_filter1d(accent, 0.07 * CONTROL_RATE, mode="nearest")
     melody += 0.05 * lively * wander(length, CONTROL_RATE, 0.5, rng)
     melody += 0.006 * wander(length, CONTROL_RATE, 0.006, rng)  # jitter of the folds
     return Gestures(**tracks, pitch=pitch_hz * np.exp2(melody))
 
 
-def _draw_score(
-    seconds: float, rng: np.random.Generator, rate: float, lively: float
-) -> tuple[list[Segment], list[float]]:
-    """Random phrases as segments, and for each segment the pitch accent in octaves."""
-    score, accents = [_REST._replace(milliseconds=rng.uniform(60, 200))], [0.0]
+def _draw_score(seconds: float, rng: np.random.Generator, rate: float, lively: float) -> list[Segment]:
+    """Random phrases as segments."""
+    score = [_REST._replace(milliseconds=rng.uniform(60, 200))]
     elapsed = score[0].milliseconds
     while elapsed < 1000 * seconds:
-        start = len(score)
+        phrase: list[Segment] = []
         syllables = int(rng.integers(3, 9))
         for position in range(syllables):
             effort = float(np.clip(1 + 0.18 * lively * rng.standard_normal(), 0.6, 1.3))
-            syllable = _draw_syllable(rng, effort, last=position == syllables - 1)
             fall = 0.25 * lively * (0.5 - position / syllables)  # phrases start high and sink
-            score += syllable
-            accents += [fall + 0.5 * (effort - 1)] * len(syllable)
-        score.append(_REST._replace(milliseconds=rng.uniform(120, 480)))
-        accents.append(0.0)
-        score[start:] = [one._replace(milliseconds=one.milliseconds / rate) for one in score[start:]]
-        elapsed += sum(segment.milliseconds for segment in score[start:])
-    return score, accents
+            syllable = _draw_syllable(rng, effort, last=position == syllables - 1)
+            phrase += [segment._replace(accent=fall + 0.5 * (effort - 1)) for segment in syllable]
+        phrase.append(_REST._replace(milliseconds=rng.uniform(120, 480)))
+        score += [segment._replace(milliseconds=segment.milliseconds / rate) for segment in phrase]
+        elapsed += sum(segment.milliseconds for segment in score[-len(phrase) :])
+    return score
 
 
 def _draw_syllable(rng: np.random.Generator, effort: float, last: bool) -> list[Segment]:
     """Mostly consonant and vowel, sometimes a second consonant; effort opens the mouth and is louder."""
-    names = list(_CONSONANTS)
-    onset = list(_CONSONANTS[names[rng.integers(len(names))]]) if rng.random() < 0.9 else []
-    vowel = _VOWELS[list(_VOWELS)[rng.integers(len(_VOWELS))]]
+    consonants, vowels = list(_CONSONANTS.values()), list(_VOWELS.values())
+    onset = consonants[rng.integers(len(consonants))] if rng.random() < 0.9 else ()
+    vowel = vowels[rng.integers(len(vowels))]
     vowel = vowel._replace(
         milliseconds=vowel.milliseconds * rng.uniform(0.6, 1.3) * (1.4 if last else 1.0),
         opening=vowel.opening * effort,
         voice=effort,
     )
-    coda = list(_CONSONANTS[names[rng.integers(len(names))]]) if rng.random() < 0.3 else []
+    coda = consonants[rng.integers(len(consonants))] if rng.random() < 0.3 else ()
     return [*onset, vowel, *coda]
 
 

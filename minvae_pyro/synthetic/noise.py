@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -57,16 +58,12 @@ def _babble(samples: int, rng: np.random.Generator) -> FloatArray:
     return crowd
 
 
-def _coloured(exponent: float) -> Callable[[int, np.random.Generator], FloatArray]:
+def _coloured(samples: int, rng: np.random.Generator, exponent: float) -> FloatArray:
     """Gaussian noise whose power falls as 1 / frequency**exponent above 20 Hz."""
-
-    def draw(samples: int, rng: np.random.Generator) -> FloatArray:
-        length = samples + 2  # at least three samples: one bin beside the constant
-        spectrum = np.fft.rfft(rng.standard_normal(length))
-        hertz = np.fft.rfftfreq(length, 1 / SAMPLE_RATE)
-        return np.fft.irfft(spectrum * np.maximum(hertz, 20.0) ** (-exponent / 2), length)[:samples]
-
-    return draw
+    length = samples + 2  # at least three samples: one bin beside the constant
+    spectrum = np.fft.rfft(rng.standard_normal(length))
+    hertz = np.fft.rfftfreq(length, 1 / SAMPLE_RATE)
+    return np.fft.irfft(spectrum * np.maximum(hertz, 20.0) ** (-exponent / 2), length)[:samples]
 
 
 def _hum(samples: int, rng: np.random.Generator) -> FloatArray:
@@ -97,9 +94,9 @@ def _clicks(samples: int, rng: np.random.Generator) -> FloatArray:
 
 _DRAW: dict[str, Callable[[int, np.random.Generator], FloatArray]] = {
     "babble": _babble,
-    "white": _coloured(0.0),
-    "pink": _coloured(1.0),
-    "brown": _coloured(2.0),
+    "white": partial(_coloured, exponent=0.0),
+    "pink": partial(_coloured, exponent=1.0),
+    "brown": partial(_coloured, exponent=2.0),
     "hum": _hum,
     "siren": _siren,
     "clicks": _clicks,

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from minvae_pyro.errors import UserError
-from minvae_pyro.synthetic.face import Face, render_crops, render_head
+from minvae_pyro.synthetic.face import Face, render_crops
 from minvae_pyro.synthetic.gestures import Gestures, draw_gestures
 from minvae_pyro.synthetic.voice import SAMPLE_RATE, render_voice
 
@@ -56,8 +56,6 @@ class SyntheticUtterance:
         sample_rate: Hz.
         crops: (T, 67, 67) uint8 grey pictures of the mouth.
         times: (T,) float64, seconds at which they are taken; sample 0 of the sound is at 0.
-        talker: Who speaks.
-        seed: What drew it.
         posture: The gestures at those times: the truth behind the pictures.
     """
 
@@ -65,8 +63,6 @@ class SyntheticUtterance:
     sample_rate: int
     crops: Tensor
     times: Tensor
-    talker: Talker
-    seed: int
     posture: Gestures
 
 
@@ -117,84 +113,35 @@ def synthesise(
         >>> bool((talk.waveform == speak(1.0, seed=3)).all())
         True
     """
-    samples = _sample_count(seconds)
     if not frames_per_second > 0:
         raise UserError(f"cannot film at {frames_per_second} frames per second; ask for more than 0")
     talker = talker or Talker()
-    gestures = _move(seconds, seed, talker)
-    times = np.arange(np.ceil(samples / SAMPLE_RATE * frames_per_second - 1e-9)) / frames_per_second
+    gestures, waveform = _speak(seconds, seed, talker)
+    times = np.arange(np.ceil(len(waveform) / SAMPLE_RATE * frames_per_second - 1e-9)) / frames_per_second
     posture = gestures.at(times)
     crops = render_crops(talker.face, posture, frames_per_second, _generator(seed, "film"))
-    return SyntheticUtterance(
-        waveform=_record(gestures, samples, seed, talker),
-        sample_rate=SAMPLE_RATE,
-        crops=torch.from_numpy(crops),
-        times=torch.from_numpy(times),
-        talker=talker,
-        seed=seed,
-        posture=posture,
-    )
+    return SyntheticUtterance(waveform, SAMPLE_RATE, torch.from_numpy(crops), torch.from_numpy(times), posture)
 
 
 def speak(seconds: float, seed: int, *, talker: Talker | None = None) -> Tensor:
     """The sound of `synthesise` without its film: (samples,) float32 at 16 kHz, same draw, same errors."""
-    samples = _sample_count(seconds)
-    talker = talker or Talker()
-    return _record(_move(seconds, seed, talker), samples, seed, talker)
+    return _speak(seconds, seed, talker or Talker())[1]
 
 
-def film_head(utterance: SyntheticUtterance, *, height: int = 288, width: int = 360) -> Tensor:
-    """Film the utterance from afar: the whole head, for tests and demonstrations of the video front end.
-
-    It is a drawing. OpenCV's face cascade is not promised to see it.
-
-    Args:
-        utterance: What is said.
-        height: Pixels; the head fills most of it.
-        width: Pixels.
-
-    Returns:
-        (T, height, width) uint8 grey pictures at `utterance.times`.
-
-    Raises:
-        UserError: The picture is too small for a head.
-    """
-    if height < 32 or width < height / 2:
-        raise UserError(f"no head fits {height} x {width} pixels; ask for 32 rows or more, and half as many columns")
-    times = utterance.times
-    rate = 1 / float(times[1] - times[0]) if len(times) > 1 else 25.0
-    rng = _generator(utterance.seed, "head")
-    return torch.from_numpy(
-        render_head(utterance.talker.face, utterance.posture, rate, rng, height=height, width=width)
-    )
-
-
-def _sample_count(seconds: float) -> int:
+def _speak(seconds: float, seed: int, talker: Talker) -> tuple[Gestures, Tensor]:
+    """What the talker does, and the voice in a quiet room at a fixed level, (samples,) float32."""
     samples = round(seconds * SAMPLE_RATE)
     if samples < 1:
         raise UserError(f"cannot draw an utterance of {seconds} s; ask for more than 0 seconds")
-    return samples
-
-
-def _move(seconds: float, seed: int, talker: Talker) -> Gestures:
-    return draw_gestures(
-        seconds,
-        _generator(seed, "gestures"),
-        pitch_hz=talker.pitch_hz,
-        rate=talker.rate,
-        lively=talker.lively,
-    )
-
-
-def _record(gestures: Gestures, samples: int, seed: int, talker: Talker) -> Tensor:
-    """The voice in a quiet room at a fixed level, (samples,) float32."""
+    rng = _generator(seed, "gestures")
+    gestures = draw_gestures(seconds, rng, pitch_hz=talker.pitch_hz, rate=talker.rate, lively=talker.lively)
     rng = _generator(seed, "voice")
     voice = render_voice(gestures, samples, rng, tract=talker.tract, breath=talker.breath, tilt_hz=talker.tilt_hz)
     # A clip that is all pause stays quiet.
     voice = voice / max(float(np.sqrt(np.mean(voice**2))), 1e-3)
     sound = _LEVEL * (voice + _ROOM * rng.standard_normal(samples))
     sound *= min(1.0, _PEAK / float(np.abs(sound).max()))
-    return torch.from_numpy(sound.astype(np.float32))
+    return gestures, torch.from_numpy(sound.astype(np.float32))
 
 
 def _generator(seed: int, purpose: str) -> np.random.Generator:

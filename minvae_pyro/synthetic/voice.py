@@ -7,6 +7,8 @@ short-time spectra, so that nothing loops over frames.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import numpy.typing as npt
 from scipy.signal import lfilter, resample_poly
@@ -46,7 +48,8 @@ def render_voice(
         (samples,) float64, at no particular level.
     """
     now = gestures.at(np.arange(samples) / SAMPLE_RATE)
-    lips = _smooth_step(now.opening / 0.08)
+    gap = np.clip(now.opening / 0.08, 0, 1)
+    lips = gap**2 * (3 - 2 * gap)  # 0 when shut, 1 from a small gap on, smooth between
     oral = now.flow * lips
     aperture = np.clip(now.opening, 0, 1.2)
 
@@ -54,8 +57,11 @@ def render_voice(
     hiss = rng.standard_normal(samples)
     # Breath blows hardest while the folds move: noise rides on the pulses.
     glottis += hiss * (0.15 * now.aspiration + breath * now.voice * (0.3 + np.abs(glottis)))
-    posture = gestures.at(np.arange(_frame_count(samples)) * _HOP / SAMPLE_RATE)
-    mouth = _filter_moving(glottis * oral * (0.4 + 0.6 * aperture), _tract_response(posture, tract))
+    # windows that touch the sound when the first one is centred on its first sample
+    frames = (samples + _WINDOW // 2 - 1) // _HOP + 1
+    posture = gestures.at(np.arange(frames) * _HOP / SAMPLE_RATE)
+    resonances = functools.reduce(np.multiply, map(_resonance, *formants(posture, tract)))
+    mouth = _filter_moving(glottis * oral * (0.4 + 0.6 * aperture), resonances)
 
     noise = np.diff(rng.standard_normal(samples + 1)) * now.friction * (0.3 + 0.7 * lips)
     constriction = _resonance(posture.friction_hz, 0.35 * posture.friction_hz)
@@ -121,30 +127,8 @@ def _two_poles(frequency: FloatArray, bandwidth: FloatArray) -> tuple[FloatArray
     return -2 * radius * np.cos(2 * np.pi * frequency / SAMPLE_RATE), radius**2
 
 
-def _tract_response(posture: Gestures, tract: float) -> npt.NDArray[np.complex128]:
-    """Frequency response of all formants in cascade, (T, _FFT // 2 + 1)."""
-    frequencies, bandwidths = formants(posture, tract)
-    response = _resonance(frequencies[0], bandwidths[0])
-    for frequency, bandwidth in zip(frequencies[1:], bandwidths[1:], strict=True):
-        response *= _resonance(frequency, bandwidth)
-    return response
-
-
-def _frame_count(samples: int) -> int:
-    """Windows that touch the sound when the first one is centred on its first sample."""
-    return (samples + _WINDOW // 2 - 1) // _HOP + 1
-
-
 def _filter_moving(signal: FloatArray, response: npt.NDArray[np.complex128]) -> FloatArray:
-    """Filter a signal with a response that changes every `_HOP` samples.
-
-    Args:
-        signal: (samples,).
-        response: (T, _FFT // 2 + 1), row n applies around sample n * _HOP.
-
-    Returns:
-        (samples,).
-    """
+    """Filter (samples,) by a moving response (T, _FFT // 2 + 1), whose row n applies around sample n * _HOP."""
     frames, half = len(response), _WINDOW // 2
     padded = np.pad(signal, (half, max(0, (frames - 1) * _HOP + half - len(signal))))
     pieces = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP][:frames]
@@ -162,9 +146,3 @@ def _filter_fixed(signal: FloatArray, frequency: float, bandwidth: float) -> Flo
     """The resonator as a recursive filter."""
     first, second = (float(part) for part in _two_poles(np.array(frequency), np.array(bandwidth)))
     return np.asarray(lfilter([1 + first + second], [1, first, second], signal))
-
-
-def _smooth_step(ramp: FloatArray) -> FloatArray:
-    """0 below zero, 1 above one, smooth between."""
-    ramp = np.clip(ramp, 0, 1)
-    return ramp**2 * (3 - 2 * ramp)

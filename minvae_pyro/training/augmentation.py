@@ -21,7 +21,7 @@ class MouthAugmentation(Transform):
 
     A shift, zoom, flip, light and covered rectangle hold for a whole utterance, as they would in a recording.
     In a share of utterances a span of the video is replaced: blanked, frozen, or taken from another utterance
-    of the batch. ``mouth_seen`` stays as it is there: nothing at test time tells such frames from good ones either.
+    of the batch. ``mouth_seen`` stays as it is there: nothing at test time marks such frames either.
 
     Attributes:
         shift: largest shift in pixels, each way.
@@ -31,10 +31,10 @@ class MouthAugmentation(Transform):
         contrast: largest change of contrast, as a fraction.
         cover: share of utterances with a covered rectangle.
         interrupt: share of utterances in which a span is replaced.
-        hide: share of utterances whose mouth is taken away, ``mouth_seen`` included: a decoder that sees the mouth
-            has to learn to do without.
-        kinds: how, each as often as it is listed. A visual encoder learns from "blank" and "freeze" to say that it
-            knows nothing; a gate needs "swap" and "late" too.
+        hide: share of utterances whose mouth is taken away, ``mouth_seen`` included: a decoder conditioned on the
+            mouth has to learn to do without.
+        kinds: how a span is replaced, each as often as it is listed. A visual encoder learns from "blank" and
+            "freeze" to be uncertain; a gate needs "swap" and "late" too.
 
     Raises:
         UserError: a kind of another name.
@@ -126,10 +126,10 @@ class MouthAugmentation(Transform):
 class MouthCorruption(Transform):
     """Gives a share of utterances a video that is not theirs, wholly or from some moment on.
 
-    A gate has to learn the difference between a mouth that speaks what is heard and any other. In equal parts of two
+    A gate has to learn the difference between a mouth that fits the sound and any other. In equal parts of two
     the video is that of another utterance of the batch, and in one part each it is late by a random time, freezes at
     a random moment, or changes to another utterance at a random moment. Sound without video gets the mouth of another
-    utterance: a voice that the visual network does not know. ``mouth_seen`` tells nothing of it.
+    utterance: a voice that the visual network does not know. ``mouth_seen`` does not show it.
 
     Attributes:
         share: of utterances with a video that get a wrong one.
@@ -140,7 +140,7 @@ class MouthCorruption(Transform):
     light: float = 0.25
 
     def __call__(self, utterances: Utterances, generator: Generator, corpus: Corpus) -> Utterances:
-        """Change ``mouth``, and mark the mouths given to sound without video as seen."""
+        """Change ``mouth``, and mark the mouths given to sound without video as visible in ``mouth_seen``."""
         filmed = (utterances.mouth_seen & utterances.mask).any(1, keepdim=True)
         if not filmed.any():
             return utterances

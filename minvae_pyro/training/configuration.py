@@ -2,27 +2,48 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 import jsonargparse
 
-import minvae_pyro.synthetic.corpus  # noqa: F401
+# what derives from a base class has a name once it is imported
+import minvae_pyro.synthetic.corpus
+import minvae_pyro.training.augmentation
+import minvae_pyro.training.noise  # noqa: F401
 from minvae_pyro.corpora.loader import CorpusData
 from minvae_pyro.errors import UserError
-from minvae_pyro.registry.build import add_description, check_classes
+from minvae_pyro.registry import build
 from minvae_pyro.registry.files import first_comment
-from minvae_pyro.registry.messages import explain
 from minvae_pyro.registry.parser import Parser
-from minvae_pyro.training.plan import Optimisation
 
 # Keys that may change when a run is continued.
 _FREE = {"output", "resume", "device", "precision", "patience", "epochs", "half", "enhancement", "credits", "config"}
 
 
+@dataclass
+class Optimisation:
+    """How the bound is climbed.
+
+    Attributes:
+        lr: learning rate of Adam; with ``one_cycle`` the highest.
+        one_cycle: raise and lower the rate over the whole run (Smith & Topin, arXiv 1708.07120).
+        clip: largest norm of the gradient of the loss per frame.
+        weight_decay: of Adam's decoupled kind.
+    """
+
+    lr: float = 1e-3
+    one_cycle: bool = False
+    clip: float = 500.0
+    weight_decay: float = 0.0
+
+
+@functools.cache
 def make_parser() -> Parser:
     """The parser of configurations and of the arguments of ``minvae train``."""
     parser = Parser(
@@ -39,7 +60,7 @@ def make_parser() -> Parser:
         metavar="NAME_OR_FILE",
         help=f"YAML file, or a shipped one: {', '.join(shipped_configurations())}",
     )
-    add_description(parser)
+    build.add_description(parser)
     start = parser.add_argument_group("weights at the start")
     start.add_argument(
         "--initialise",
@@ -48,8 +69,8 @@ def make_parser() -> Parser:
         help="checkpoint a submodule starts from: {prior.decoder: FILE} or {prior.decoder: FILE#other.path}",
     )
     start.add_argument("--freeze", type=list[str], default=[], help="submodules that stay as they are")
-    parser.add_class_arguments(CorpusData, "data", skip={"seed"})
-    parser.add_class_arguments(Optimisation, "optimisation")
+    parser.add_settings(CorpusData, "data", skip={"seed"})
+    parser.add_settings(Optimisation, "optimisation")
     run = parser.add_argument_group("the run")
     run.add_argument("--epochs", type=int, default=50, help="at most so many")
     run.add_argument(
@@ -86,12 +107,9 @@ def read_configuration(arguments: Sequence[str]) -> jsonargparse.Namespace:
     Raises:
         UserError: a configuration that is missing or wrong.
     """
-    try:
-        settings = make_parser().parse_args(_with_files(list(arguments)))
-        check_classes(settings)
-        return settings
-    except (jsonargparse.ArgumentError, TypeError, ValueError) as error:
-        raise UserError(explain(error)) from error
+    settings = make_parser().read(_with_files(list(arguments)))
+    build.check_classes(settings)
+    return settings
 
 
 def shipped_configurations() -> list[str]:
@@ -108,8 +126,8 @@ def comment(name: str) -> str:
 
 
 def as_plain(settings: jsonargparse.Namespace) -> dict[str, Any]:
-    """The configuration as nested dictionaries, with full class names and every default."""
-    return dict(json.loads(make_parser().dump(settings, format="json", skip_unset=False)))
+    """The configuration as nested dictionaries with every default; classes of this package have their short names."""
+    return build.as_plain(make_parser(), settings)
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

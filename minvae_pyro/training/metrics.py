@@ -19,11 +19,11 @@ Measure = tuple[Tensor, int]
 
 @torch.no_grad()
 def mixture_measures(guide: MixtureGuide, utterances: Utterances) -> dict[str, Measure]:
-    """Mean responsibility, pi, and the bounds of both branches on frames heard clean and heard noisy.
+    """Mean responsibility, pi, and the bounds of both branches on clean and on noisy frames.
 
     Args:
         guide: the mixture.
-        utterances: a batch with or without noise in ``heard``.
+        utterances: a batch with or without noise in ``noisy_power``.
 
     Returns:
         dict: by name the mean and its number of frames, 0 where there are none. Responsibility, pi and the
@@ -32,23 +32,22 @@ def mixture_measures(guide: MixtureGuide, utterances: Utterances) -> dict[str, M
     posterior = dist.Normal(*guide.posteriors(utterances))
     evidence = guide.evidence(utterances, posterior, guide.draw(posterior))
     known = prior, audio, visual = evidence.bounds()
-    logit = guide.responsibility(utterances, replace(evidence, bounds=lambda: known)).expand(utterances.mask.shape)
-    audio, visual = audio.expand(utterances.mask.shape), visual.expand(utterances.mask.shape)
+    responsibility = guide.responsibility(utterances, replace(evidence, bounds=lambda: known)).sigmoid()
     noisy = (utterances.noisy_power != utterances.power).any(-1)
-    everywhere, seen = utterances.mask, utterances.mask & utterances.mouth_seen
+    real, visible = utterances.mask, utterances.mask & utterances.mouth_seen
     return {
-        "pi": _mean(prior.mean.expand(utterances.mask.shape), seen),
-        "r_clean": _mean(logit.sigmoid(), seen & ~noisy),
-        "r_noisy": _mean(logit.sigmoid(), seen & noisy),
-        "L_a_clean": _mean(audio, everywhere & ~noisy),
-        "L_a_noisy": _mean(audio, everywhere & noisy),
-        "L_v": _mean(visual, seen),
+        "pi": _mean(prior.mean, visible),
+        "r_clean": _mean(responsibility, visible & ~noisy),
+        "r_noisy": _mean(responsibility, visible & noisy),
+        "L_a_clean": _mean(audio, real & ~noisy),
+        "L_a_noisy": _mean(audio, real & noisy),
+        "L_v": _mean(visual, visible),
     }
 
 
 def _mean(values: Tensor, where: Tensor) -> Measure:
     count = int(where.sum())
-    return values[where].sum() / max(1, count), count
+    return values.expand(where.shape)[where].sum() / max(1, count), count
 
 
 @contextmanager

@@ -1,8 +1,9 @@
-"""Noise for the audio encoder: what it hears differs from the clean power that the likelihood scores."""
+"""Noise injection: the input of the audio encoder differs from the clean power that the likelihood scores."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -13,41 +14,41 @@ from minvae_pyro.utterances import Utterances
 
 
 class NoNoise(Transform):
-    """The audio encoder hears the clean speech."""
+    """Train on clean speech: the audio encoder gets the power that the likelihood scores."""
 
     def __call__(self, utterances: Utterances, generator: Generator, corpus: Corpus) -> Utterances:
         """Return the batch as it is."""
         return utterances
 
 
+@dataclass(frozen=True)
 class UniformNoise(Transform):
     """The published recipe: uniform power is added in half of the frames (arXiv 1912.10647, sec. VI).
 
-    Args:
+    Attributes:
         highest: largest power added to a bin; the smallest is 0.
         share: of frames that get noise.
     """
 
-    def __init__(self, highest: float = 50.0, share: float = 0.5) -> None:
-        self.highest = highest
-        self.share = share
+    highest: float = 50.0
+    share: float = 0.5
 
     def __call__(self, utterances: Utterances, generator: Generator, corpus: Corpus) -> Utterances:
-        """Add noise to ``heard`` in frames drawn at random."""
-        heard = utterances.noisy_power
-        noise = self.highest * torch.rand(heard.shape, generator=generator, dtype=heard.dtype)
-        chosen = torch.rand(heard.shape[:2], generator=generator) < self.share
-        chosen &= utterances.mask
-        return utterances.replace(noisy_power=heard + noise * chosen[..., None])
+        """Add noise to ``noisy_power`` in frames drawn at random."""
+        power = utterances.noisy_power
+        noise = self.highest * torch.rand(power.shape, generator=generator, dtype=power.dtype)
+        chosen = (torch.rand(power.shape[:2], generator=generator) < self.share) & utterances.mask
+        return utterances.replace(noisy_power=power + noise * chosen[..., None])
 
 
+@dataclass(frozen=True)
 class RealisticNoise(Transform):
     """Talkers of the corpus, stationary noise or modulated noise, at a random signal-to-noise ratio.
 
     Noise and speech are added as complex numbers with a phase between them drawn per bin, of which only the
-    power is kept: power alone would never show speech cancelled by noise.
+    power is kept: powers that are added never show speech cancelled by noise.
 
-    Args:
+    Attributes:
         share: of utterances that get noise.
         snr_db: lowest and highest signal-to-noise ratio over the piece, drawn uniformly, in decibels.
         talkers: share of noises that are one or two other talkers; of the rest, half are stationary and half
@@ -56,30 +57,22 @@ class RealisticNoise(Transform):
             itself when omitted.
     """
 
-    def __init__(
-        self,
-        share: float = 0.5,
-        snr_db: tuple[float, float] = (-10.0, 10.0),
-        talkers: float = 0.4,
-        voices: Sequence[str] = (),
-    ) -> None:
-        self.share = share
-        self.snr_db = snr_db
-        self.talkers = talkers
-        self.voices = voices
+    share: float = 0.5
+    snr_db: tuple[float, float] = (-10.0, 10.0)
+    talkers: float = 0.4
+    voices: Sequence[str] = ()
 
     @cached_property
-    def _choir(self) -> PreparedCorpus | None:
+    def _voices_corpus(self) -> PreparedCorpus | None:
         return PreparedCorpus(self.voices, mouth=False) if self.voices else None
 
     def __call__(self, utterances: Utterances, generator: Generator, corpus: Corpus) -> Utterances:
-        """Add noise to ``heard`` in utterances drawn at random.
+        """Add noise to ``noisy_power`` in utterances drawn at random.
 
         Raises:
             UserError: a folder of ``voices`` that is missing or not prepared.
         """
-        size = len(utterances)
-        chosen = (torch.rand(size, generator=generator) < self.share).nonzero().squeeze(1)
+        chosen = (torch.rand(len(utterances), generator=generator) < self.share).nonzero().squeeze(1)
         if len(chosen) == 0:
             return utterances
         speech, mask = utterances.noisy_power[chosen], utterances.mask[chosen]
@@ -87,16 +80,15 @@ class RealisticNoise(Transform):
         modulated = kind > (1 + self.talkers) / 2
         noise = coloured_noise(speech.shape, modulated, generator)
         for row in (kind < self.talkers).nonzero().squeeze(1).tolist():
-            noise[row] = _other_talkers(self._choir or corpus, speech.shape[1], generator)
+            noise[row] = _other_talkers(self._voices_corpus or corpus, speech.shape[1], generator)
         low, high = self.snr_db
         ratio = low + (high - low) * torch.rand(len(chosen), generator=generator)
         noise = noise * mask[..., None]
         scale = (speech * mask[..., None]).sum((1, 2)) / noise.sum((1, 2)).clamp_min(1e-10)
         noise = noise * (scale * 10 ** (-ratio / 10))[:, None, None]
         cosine = (2 * torch.pi * torch.rand(speech.shape, generator=generator)).cos_()
-        heard = utterances.noisy_power.clone()
-        heard[chosen] = (speech + noise + 2 * cosine * (speech * noise).sqrt()).clamp_min(0)
-        return utterances.replace(noisy_power=heard)
+        mixture = (speech + noise + 2 * cosine * (speech * noise).sqrt()).clamp_min(0)
+        return utterances.replace(noisy_power=utterances.noisy_power.index_copy(0, chosen, mixture))
 
 
 def coloured_noise(shape: torch.Size, modulated: Tensor, generator: Generator) -> Tensor:
@@ -128,12 +120,10 @@ def _smooth(size: int, length: int, knots: int, scale: float, generator: Generat
 def _other_talkers(corpus: Corpus, frames: int, generator: Generator) -> Tensor:
     """Power (frames, F) of one or two clips of the corpus, repeated where too short."""
     count = int(torch.randint(1, 3, (), generator=generator))
-    total: Tensor | None = None
+    powers = []
     for row in torch.randint(len(corpus.lengths), (count,), generator=generator).tolist():
         length = corpus.lengths[row]
         start = int(torch.randint(max(1, length - frames + 1), (), generator=generator))
         power = corpus.load_power(row, start, min(length, start + frames))
-        power = power.repeat(-(-frames // len(power)), 1)[:frames]
-        total = power if total is None else total + power
-    assert total is not None
-    return total
+        powers.append(power[torch.arange(frames) % len(power)])
+    return torch.stack(powers).sum(0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pyro
@@ -13,6 +12,7 @@ from pyro.nn import PyroModule
 from torch import Tensor, nn
 
 from minvae_pyro.checkpoints.checkpoint import load_checkpoint
+from minvae_pyro.corpora.loader import CorpusData
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides import MixtureGuide, TableResponsibility
 from minvae_pyro.models import SpeechPrior
@@ -20,25 +20,9 @@ from minvae_pyro.nn.cached import CachedUtterances
 from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.probability.parameters import local_parameters
 from minvae_pyro.registry.build import submodule, together
+from minvae_pyro.training.configuration import Optimisation
 from minvae_pyro.training.metrics import collapsed_when_unknown, mixture_measures
 from minvae_pyro.utterances import Utterances
-
-
-@dataclass
-class Optimisation:
-    """How the bound is climbed.
-
-    Attributes:
-        lr: learning rate of Adam; with ``one_cycle`` the highest.
-        one_cycle: raise and lower the rate over the whole run (Smith & Topin, arXiv 1708.07120).
-        clip: largest norm of the gradient of the loss per frame.
-        weight_decay: of Adam's decoupled kind.
-    """
-
-    lr: float = 1e-3
-    one_cycle: bool = False
-    clip: float = 500.0
-    weight_decay: float = 0.0
 
 
 class TrainingPlan(LightningModule):
@@ -114,11 +98,29 @@ class TrainingPlan(LightningModule):
         cycle = torch.optim.lr_scheduler.OneCycleLR(adam, max_lr=settings.lr, total_steps=steps)
         return {"optimizer": adam, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
 
+    def setup(self, stage: str) -> None:
+        """Size the responsibility table of the published recipe by the corpus.
+
+        Raises:
+            UserError: the data are cut into pieces, which the table cannot address.
+        """
+        if (table := self.table()) is None:
+            return
+        data: CorpusData = self.trainer.datamodule  # type: ignore[attr-defined]
+        if data.crop_frames is not None:
+            raise UserError("the responsibility table is per frame of whole utterances: leave data.crop_frames out.")
+        resize_table(table, len(data.train.lengths), max(data.train.lengths))
+
     def on_train_epoch_start(self) -> None:
         """Seed the epoch, and keep frozen networks from dropout and batch statistics."""
         torch.manual_seed(self.seed * 1_000_003 + self.current_epoch)
         for module in self._frozen:
             module.eval()
+
+    def on_train_epoch_end(self) -> None:
+        """Put the responsibility table that was prepared during the epoch in force."""
+        if (table := self.table()) is not None:
+            table.refresh()
 
     def training_step(self, utterances: Utterances, batch_idx: int) -> Tensor:
         """Loss of one batch.
@@ -154,6 +156,13 @@ class TrainingPlan(LightningModule):
     def table(self) -> TableResponsibility | None:
         """The responsibility table of the published recipe, if the guide has one."""
         return next((m for m in self.guide.modules() if isinstance(m, TableResponsibility)), None)
+
+
+def resize_table(table: TableResponsibility, utterances: int, frames: int) -> None:
+    """Give the table a row per utterance and a column per frame; it starts over from its first entry."""
+    start = float(table.logit.flatten()[0])
+    for name in ("logit", "fresh"):
+        table.register_buffer(name, torch.full((utterances, frames), start, device=table.logit.device))
 
 
 def _frames(utterances: Utterances) -> int:

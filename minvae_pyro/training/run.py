@@ -15,29 +15,23 @@ from typing import Any
 
 import jsonargparse
 import torch
-from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch.utils.data import DataLoader
 
 from minvae_pyro.checkpoints.checkpoint import save_checkpoint
 from minvae_pyro.corpora.loader import CorpusData
 from minvae_pyro.errors import UserError
-from minvae_pyro.files import write_atomic
+from minvae_pyro.files import make_folder, write_atomic
 from minvae_pyro.plots.training import draw_run
 from minvae_pyro.registry.build import tie
 from minvae_pyro.registry.match import check_sites
-from minvae_pyro.training.callbacks import EpochLines, ResponsibilityTable, resize_table
-from minvae_pyro.training.configuration import (
-    as_plain,
-    changes,
-    for_checkpoint,
-    make_parser,
-    read_configuration,
-)
-from minvae_pyro.training.plan import TrainingPlan
+from minvae_pyro.training.configuration import as_plain, changes, for_checkpoint, make_parser, read_configuration
+from minvae_pyro.training.plan import TrainingPlan, resize_table
+from minvae_pyro.utterances import Utterances
 
-MONITOR = "validation/loss"
-"""What early stopping and the best checkpoint go by."""
+_MONITOR = "validation/loss"  # what early stopping and the best checkpoint go by
 
 
 def train(arguments: Sequence[str]) -> Path:
@@ -57,7 +51,11 @@ def train(arguments: Sequence[str]) -> Path:
         UserError: configuration, data or folder cannot be used, or training diverged.
         KeyboardInterrupt: interrupted; the state is that of the last complete epoch.
     """
-    settings = read_configuration(arguments)
+    return train_as(read_configuration(arguments))
+
+
+def train_as(settings: jsonargparse.Namespace) -> Path:
+    """As :func:`train`, the arguments read already."""
     plain = as_plain(settings)
     output = Path(settings.output)
     if _finished(output, plain):
@@ -69,47 +67,66 @@ def train(arguments: Sequence[str]) -> Path:
         check_sites(made.prior, made.guide, made.data.train.load(0, 0, 1))
         made.data.seed = settings.seed
         plan = TrainingPlan(made.prior, made.guide, made.optimisation, made.freeze, made.initialise, settings.seed)
-        _claim(output, plain)
-        fit(plan, made.data, settings)
-        weights = _export(plan, made.data, plain, output)
+        # only now: a mistake in the model or the data leaves the folder as it was
+        if plain["resume"] == "never":
+            shutil.rmtree(output / "checkpoints", ignore_errors=True)
+        (output / "weights.safetensors").unlink(missing_ok=True)
+        make_folder(output)
+        write_atomic(output / "config.json", json.dumps(plain, indent=2).encode(), overwrite=True)
+        _fit(plan, made.data, settings)
+        weights = save_checkpoint(
+            output / "weights.safetensors",
+            plan.prior,
+            plan.guide,
+            plain,
+            made.data.train.stft,
+            enhancement=plain["enhancement"],
+            training=for_checkpoint(plain),
+            credits=plain["credits"],
+            half=plain["half"],
+            overwrite=True,
+        )
         draw_run(output)
         return weights
 
 
-def fit(plan: TrainingPlan, data: CorpusData, settings: jsonargparse.Namespace) -> None:
-    """Run Lightning on a plan; afterwards the plan has the best weights.
+class EpochLines(Callback):
+    """Prints a line an epoch, where no progress bar can be drawn."""
 
-    Args:
-        plan: what to train.
-        data: on what.
-        settings: ``output``, ``epochs``, ``patience``, ``device`` and ``precision`` are read.
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print what was measured."""
+        text = "  ".join(f"{name} {float(value):.4g}" for name, value in sorted(trainer.callback_metrics.items()))
+        print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {text}", flush=True)
 
-    Raises:
-        UserError: no such device.
-        KeyboardInterrupt: interrupted.
-    """
+
+def _fit(plan: TrainingPlan, data: CorpusData, settings: jsonargparse.Namespace) -> None:
+    """Run Lightning on a plan; afterwards the plan has the best weights."""
+    cuda = torch.cuda.is_available()
+    if settings.device == "cuda" and not cuda:
+        raise UserError("there is no CUDA device: choose --device cpu.")
     output = Path(settings.output)
     checkpoints = ModelCheckpoint(
         dirpath=output / "checkpoints",
         filename="best",
-        monitor=MONITOR,
+        monitor=_MONITOR,
         save_last=True,
         enable_version_counter=False,
         save_on_train_epoch_end=True,
     )
+    terminal = sys.stderr.isatty()
+    callbacks: list[Callback] = [RichProgressBar(leave=True) if terminal else EpochLines(), checkpoints]
+    if settings.patience > 0:
+        callbacks.append(EarlyStopping(_MONITOR, patience=settings.patience))
     trainer = Trainer(
-        accelerator=_accelerator(settings.device),
+        accelerator="gpu" if cuda and settings.device != "cpu" else "cpu",
         devices=1,
         precision="32-true" if settings.precision == "tf32" else settings.precision,
         max_epochs=settings.epochs,
         gradient_clip_val=plan.optimisation.clip,
-        callbacks=[ResponsibilityTable(), *_display(), checkpoints, *_stopping(settings.patience)],
-        logger=[
-            CSVLogger(str(output), name="csv"),
-            TensorBoardLogger(str(output), name="tensorboard", version=""),
-        ],
+        callbacks=callbacks,
+        logger=[CSVLogger(output, name="csv"), TensorBoardLogger(output, name="tensorboard", version="")],
         enable_model_summary=False,
-        enable_progress_bar=sys.stderr.isatty(),
+        enable_progress_bar=terminal,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
         default_root_dir=output,
@@ -118,11 +135,11 @@ def fit(plan: TrainingPlan, data: CorpusData, settings: jsonargparse.Namespace) 
     table = plan.table()
     size = None if table is None else table.logit.shape
     handler = signal.getsignal(signal.SIGINT)
-    products = torch.get_float32_matmul_precision()
+    matmul_precision = torch.get_float32_matmul_precision()
     try:
         if settings.precision == "tf32":
             torch.set_float32_matmul_precision("high")
-        trainer.fit(plan, datamodule=data, ckpt_path=last if last.is_file() else None, weights_only=True)
+        trainer.fit(plan, datamodule=_Batches(data), ckpt_path=last if last.is_file() else None, weights_only=True)
     except SystemExit:
         if not trainer.interrupted:
             raise
@@ -131,26 +148,27 @@ def fit(plan: TrainingPlan, data: CorpusData, settings: jsonargparse.Namespace) 
         state = "continues after the last complete epoch" if last.is_file() else "starts over"
         raise KeyboardInterrupt(f"the same command {state}") from None
     finally:
-        torch.set_float32_matmul_precision(products)
+        torch.set_float32_matmul_precision(matmul_precision)
     best = torch.load(output / "checkpoints" / "best.ckpt", map_location="cpu", weights_only=True)
     plan.load_state_dict(best["state_dict"])
     if table is not None and size is not None:
         resize_table(table, *size)
 
 
-def _export(plan: TrainingPlan, data: CorpusData, plain: dict[str, Any], output: Path) -> Path:
-    return save_checkpoint(
-        output / "weights.safetensors",
-        plan.prior,
-        plan.guide,
-        plain,
-        data.stft,
-        enhancement=plain["enhancement"],
-        training=for_checkpoint(plain),
-        credits=plain["credits"],
-        half=plain["half"],
-        overwrite=True,
-    )
+class _Batches(LightningDataModule):
+    """The batches of the data, as Lightning asks for them."""
+
+    def __init__(self, data: CorpusData) -> None:
+        super().__init__()
+        self.data = data
+
+    def train_dataloader(self) -> DataLoader[Utterances]:
+        # Lightning sets the epoch only after the first batches of a continued run have been drawn
+        assert self.trainer is not None
+        return self.data.train_dataloader(self.trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
+
+    def val_dataloader(self) -> DataLoader[Utterances]:
+        return self.data.val_dataloader()
 
 
 def _finished(output: Path, plain: dict[str, Any]) -> bool:
@@ -172,32 +190,6 @@ def _finished(output: Path, plain: dict[str, Any]) -> bool:
         )
     same = all(before[key] == plain[key] for key in ("epochs", "patience"))
     return same and (output / "weights.safetensors").is_file()
-
-
-def _claim(output: Path, plain: dict[str, Any]) -> None:
-    """Make the folder of a run and write its configuration there."""
-    if plain["resume"] == "never":
-        shutil.rmtree(output / "checkpoints", ignore_errors=True)
-    (output / "weights.safetensors").unlink(missing_ok=True)
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make {output} ({error.strerror}): choose another --output.") from error
-    write_atomic(output / "config.json", json.dumps(plain, indent=2).encode(), overwrite=True)
-
-
-def _accelerator(device: str) -> str:
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("there is no CUDA device: choose --device cpu.")
-    return "gpu" if device != "cpu" and torch.cuda.is_available() else "cpu"
-
-
-def _display() -> list[Callback]:
-    return [RichProgressBar(leave=True)] if sys.stderr.isatty() else [EpochLines()]
-
-
-def _stopping(patience: int) -> list[Callback]:
-    return [EarlyStopping(MONITOR, patience=patience)] if patience > 0 else []
 
 
 @contextmanager

@@ -25,13 +25,13 @@ def align_mouth(track: MouthTrack, frame_times: Tensor) -> tuple[Tensor, Tensor]
 
     Returns:
         mouth: (N, 67, 67) uint8, zeros where there is none.
-        mouth_seen: (N,) bool.
+        found: (N,) bool.
 
     Example:
         >>> pictures = torch.tensor([0, 100], dtype=torch.uint8)[:, None, None].expand(2, 67, 67)
         >>> track = MouthTrack(pictures, torch.tensor([0.0, 0.04]), torch.tensor([True, True]))
-        >>> mouth, seen = align_mouth(track, torch.tensor([0.0, 0.01, 0.02, 0.5]))
-        >>> mouth[:, 0, 0], seen
+        >>> mouth, found = align_mouth(track, torch.tensor([0.0, 0.01, 0.02, 0.5]))
+        >>> mouth[:, 0, 0], found
         (tensor([ 0, 25, 50,  0], dtype=torch.uint8), tensor([ True,  True,  True, False]))
     """
     count = len(frame_times)
@@ -50,12 +50,12 @@ def align_mouth(track: MouthTrack, frame_times: Tensor) -> tuple[Tensor, Tensor]
     left_ok, right_ok = since <= reach, wait <= reach
     # Times strictly increase, so since + wait is positive wherever both are finite.
     share = torch.where(left_ok & right_ok, since / (since + wait), right_ok.to(times)).to(torch.float32)
-    seen = left_ok | right_ok
+    found = left_ok | right_ok
     left, right = rows[left.clamp(min=0)], rows[right.clamp(max=len(times) - 1)]
-    for block in seen.nonzero().squeeze(1).split(_BLOCK):
+    for block in found.nonzero().squeeze(1).split(_BLOCK):
         before, after = track.crops[left[block]].float(), track.crops[right[block]].float()
         mouth[block] = before.lerp(after, share[block, None, None]).round().to(torch.uint8)
-    return mouth, seen
+    return mouth, found
 
 
 def on_frames(track: MouthTrack, frame_times: Tensor, seconds: float) -> MouthTrack:
@@ -67,5 +67,5 @@ def on_frames(track: MouthTrack, frame_times: Tensor, seconds: float) -> MouthTr
         seconds: length of the sound.
     """
     # the last frame may be centred beyond the end of the sound, where no video needs to be
-    crops, seen = align_mouth(track, frame_times.clamp(max=seconds))
-    return MouthTrack(crops, frame_times, seen)
+    crops, found = align_mouth(track, frame_times.clamp(max=seconds))
+    return MouthTrack(crops, frame_times, found)

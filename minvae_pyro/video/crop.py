@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +21,8 @@ def cut_square(picture: NDArray[np.uint8], x: float, y: float, side: float) -> N
     Returns:
         (67, 67) uint8.
     """
+    import cv2  # a sound file is told from a video without
+
     height, width = picture.shape
     shrink = min(1.0, MOUTH_SIDE / side)
     # Averaging in the neighbourhood first: the subpixel cut below would skip pixels of a large picture.

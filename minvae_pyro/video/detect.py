@@ -13,9 +13,9 @@ _SMALLEST_FACE = 1 / 10  # of the picture's longer side
 _DARK = 50  # mean grey level of a picture that is looked at once more, brightened
 
 # All below in units of the side of the face box. Measured against facial landmarks on 31 clips of 9 talkers:
-# the middle of the lips lies at _LIPS from the centre of the face box, spread by 0.013 across and 0.021
+# the middle of the lips lies at USUAL_LIPS from the centre of the face box, spread by 0.013 across and 0.021
 # down. The smile cascade, which fires on most mouths, halves that; its height is regressed to the mean.
-_LIPS = np.array([0.012, 0.331])
+USUAL_LIPS = np.array([0.012, 0.331])
 _SMILE = np.array([0.019, 0.337])
 _TRUST = np.array([1.0, 0.6])
 _FACE_PIXELS = 160  # side of the face box when lips are looked for
@@ -71,9 +71,4 @@ class FaceDetector:
             return np.full(2, np.nan)
         left, top, width, height = found[int(np.argmax(weights))]
         smile = np.array([left + width / 2, top + height / 2]) / _FACE_PIXELS + np.array([_LEFT, _TOP])
-        return _LIPS + _TRUST * (smile - _SMILE)
-
-
-def usual_lips() -> NDArray[np.float64]:
-    """Where lips are in a face box when they were not recognised: (2,) offset in units of its side."""
-    return _LIPS.copy()
+        return USUAL_LIPS + _TRUST * (smile - _SMILE)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, median_filter
 
-from minvae_pyro.video.detect import FaceDetector, usual_lips
+from minvae_pyro.video.detect import USUAL_LIPS, FaceDetector
 from minvae_pyro.video.frames import Frame
 from minvae_pyro.video.motion import face_shift
 
@@ -20,6 +20,7 @@ _FORGET_AFTER = 1.0  # seconds after which a face that comes back starts a new t
 _SAME_FACE = 0.3  # intersection over union of two boxes
 _CENTRE_WINDOW, _SIDE_WINDOW = 2.0, 3.0  # seconds of smoothing
 _OTHER_SIZE = 1.6  # a face of another size than the talker's by this factor is somebody else, or no face
+_STILL = np.array([0.0, 0.0, np.nan, np.nan, np.nan])  # no motion, of no face
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,13 @@ class _Looks:
     Attributes:
         times: (T,) seconds.
         faces: for those frames that were looked at, the (faces, 5) rows of `FaceDetector`.
-        shifts: (T, 2) pixels by which the largest face moved since the frame before.
-        shifted: (T, 3) the box of the face that this was measured on, NaN where there was none.
+        motion: (T, 5) pixels, x and y, by which the largest face moved since the frame before, and the box of that
+            face, NaN where there was none.
     """
 
     times: NDArray[np.float64]
     faces: dict[int, NDArray[np.float64]]
-    shifts: NDArray[np.float64]
-    shifted: NDArray[np.float64]
+    motion: NDArray[np.float64]
 
 
 @dataclass
@@ -62,11 +62,6 @@ class _Sightings:
 
     frames: list[int] = field(default_factory=list)
     boxes: list[NDArray[np.float64]] = field(default_factory=list)
-
-    @property
-    def weight(self) -> float:
-        """Seen area summed over time: large and persistent faces win."""
-        return float(sum(box[2] ** 2 for box in self.boxes))
 
 
 def follow_face(frames: Iterable[Frame], *, detect_every: int = 5) -> FaceTrack:
@@ -89,7 +84,7 @@ def follow_face(frames: Iterable[Frame], *, detect_every: int = 5) -> FaceTrack:
     """
     looks = _look(frames, detect_every)
     path = np.full((len(looks.times), 5), np.nan)
-    tracks = sorted(_link(looks), key=lambda track: track.weight, reverse=True)
+    tracks = sorted(_link(looks), key=lambda track: sum(box[2] ** 2 for box in track.boxes), reverse=True)
     enough = min(3, len(looks.faces))
     tracks = [track for track in tracks if len(track.frames) >= enough]
     for track in tracks:
@@ -104,8 +99,7 @@ def _look(frames: Iterable[Frame], detect_every: int) -> _Looks:
     detect = FaceDetector()
     times: list[float] = []
     faces: dict[int, NDArray[np.float64]] = {}
-    shifts: list[NDArray[np.float64]] = []
-    shifted: list[NDArray[np.float64]] = []
+    motion: list[NDArray[np.float64]] = []
     recent: list[NDArray[np.uint8]] = []  # the last frame that was looked at, and those after it
 
     def look_at_recent() -> None:
@@ -118,22 +112,20 @@ def _look(frames: Iterable[Frame], detect_every: int) -> _Looks:
             faces.update((first + i, detect(recent[i], least)) for i in range(1, len(recent) - 1))
         largest = next((boxes[0] for boxes in (faces[last], faces[first]) if len(boxes)), None)
         for before, after in itertools.pairwise(recent):
-            shifts.append(np.zeros(2) if largest is None else face_shift(before, after, largest[:3]))
-            shifted.append(np.full(3, np.nan) if largest is None else largest[:3])
+            motion.append(_STILL if largest is None else np.append(face_shift(before, after, largest[:3]), largest[:3]))
         del recent[:-1]
 
     for index, frame in enumerate(frames):
         times.append(frame.time)
         recent.append(frame.picture)
         if index == 0:
-            shifts.append(np.zeros(2))
-            shifted.append(np.full(3, np.nan))
+            motion.append(_STILL)
         if index % detect_every == 0:
             look_at_recent()
     if len(recent) > 1:
         # Without a look at the last frame the track would end up to one interval early.
         look_at_recent()
-    return _Looks(np.array(times), dict(sorted(faces.items())), np.array(shifts), np.array(shifted))
+    return _Looks(np.array(times), dict(sorted(faces.items())), np.array(motion))
 
 
 def _link(looks: _Looks) -> list[_Sightings]:
@@ -147,10 +139,8 @@ def _link(looks: _Looks) -> list[_Sightings]:
                 else _overlap(face, track.boxes[-1])
                 for number, track in enumerate(tracks)
             ]
-            if max(overlaps, default=0.0) > _SAME_FACE:
-                number = int(np.argmax(overlaps))
-            else:
-                number = len(tracks)
+            number = int(np.argmax(overlaps)) if max(overlaps, default=0.0) > _SAME_FACE else len(tracks)
+            if number == len(tracks):
                 tracks.append(_Sightings())
             taken.add(number)
             tracks[number].frames.append(index)
@@ -174,29 +164,28 @@ def _fill(track: _Sightings, looks: _Looks, detect_every: int) -> NDArray[np.flo
     head that moves.
     """
     times = looks.times
-    seen = np.array(track.frames)
+    at = np.array(track.frames)
     sightings = np.array(track.boxes)
     period = float(np.median(np.diff(times))) if len(times) > 1 else 0.04
-    within = np.arange(seen[0], seen[-1] + 1)
+    within = np.arange(at[0], at[-1] + 1)
 
     def spread(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.stack([np.interp(times[within], times[seen], column) for column in values.T], axis=1)
+        return np.stack([np.interp(times[within], times[at], column) for column in values.T], axis=1)
 
     path = spread(sightings[:, :3])
-    own = np.array([_overlap(*pair) > _SAME_FACE for pair in zip(path, looks.shifted[within], strict=True)])
-    flow = np.cumsum(np.where(own[:, None], looks.shifts[within], 0.0), axis=0)
-    drift = spread(sightings[:, :2] - flow[seen - seen[0]])
-    lips_seen = ~np.isnan(sightings[:, 3])
+    own = np.array([_overlap(*pair) > _SAME_FACE for pair in zip(path, looks.motion[within, 2:], strict=True)])
+    flow = np.cumsum(np.where(own[:, None], looks.motion[within, :2], 0.0), axis=0)
+    drift = spread(sightings[:, :2] - flow[at - at[0]])
+    with_lips = ~np.isnan(sightings[:, 3])
     # Constant over the track: the place is the talker's, and the cascade takes some chins for mouths.
-    often_seen = lips_seen.sum() >= min(3, len(seen))
-    lips = np.median(sightings[lips_seen, 3:], axis=0) if often_seen else usual_lips()
+    lips = np.median(sightings[with_lips, 3:], axis=0) if with_lips.sum() >= min(3, len(sightings)) else USUAL_LIPS
     centre = flow + _smooth(drift, _CENTRE_WINDOW / period)
     side = _smooth(path[:, 2:], _SIDE_WINDOW / period)
     path = np.concatenate([centre, side, np.broadcast_to(lips, (len(within), 2))], axis=1)
     # The sighting at or after each frame, and the one before it.
-    after = np.searchsorted(seen, within)
-    before = np.where(seen[after] == within, after, after - 1)
-    gap = times[seen[after]] - times[seen[before]]
+    after = np.searchsorted(at, within)
+    before = np.where(at[after] == within, after, after - 1)
+    gap = times[at[after]] - times[at[before]]
     path[gap > max(_LONGEST_GAP, 2 * detect_every * period) + period / 2] = np.nan
     whole = np.full((len(times), 5), np.nan)
     whole[within] = path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -32,16 +33,6 @@ class Frame:
     picture: NDArray[np.uint8]
 
 
-def has_video(path: str | PathLike[str]) -> bool:
-    """Tell whether a media file has a video track (cover art of a song does not count).
-
-    Raises:
-        UserError: the file is missing, is a folder, or is no media file.
-    """
-    with _open(Path(path)) as container:
-        return _video_stream(container) is not None
-
-
 def read_frames(path: str | PathLike[str]) -> Iterator[Frame]:
     """Decode the video track of a file, one frame at a time, so that memory does not grow with its length.
 
@@ -60,7 +51,7 @@ def read_frames(path: str | PathLike[str]) -> Iterator[Frame]:
     """
     path = Path(path)
     with _open(path) as container:
-        stream = _video_stream(container)
+        stream = next((s for s in container.streams.video if not s.disposition & Disposition.attached_pic), None)
         if stream is None:
             raise UserError(f"{path} has no video track: give the file that shows the talker")
         stream.thread_type = "AUTO"
@@ -90,25 +81,15 @@ def _open(path: Path) -> InputContainer:
         raise UserError(f"cannot read {path} as video ({reason}): convert it to MP4 or MKV") from error
 
 
-def _video_stream(container: InputContainer) -> VideoStream | None:
-    shown = (s for s in container.streams.video if not s.disposition & Disposition.attached_pic)
-    return next(shown, None)
-
-
 def _decode(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
     packets = container.demux(stream)
     while True:
         try:
-            # The last packet of demux is empty and flushes the frames that the decoder still holds.
-            packet = next(packets, None)
-            if packet is None:
-                return
-        except av.FFmpegError:
+            packet = next(packets)  # the last one is empty and flushes the frames that the decoder still holds
+        except (StopIteration, av.FFmpegError):
             return
-        try:
+        with suppress(av.FFmpegError):
             yield from packet.decode()
-        except av.FFmpegError:
-            continue
 
 
 def _upright_grey(raw: VideoFrame, pixel_aspect: float) -> NDArray[np.uint8]:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
-import h5py
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.fft import idctn
 
 from minvae_pyro.errors import UserError
 from minvae_pyro.video.track import MOUTH_SIDE, MouthTrack
@@ -55,6 +53,8 @@ def load_lips(path: str | PathLike[str], frames_per_second: float = 30.0) -> Mou
 
 
 def _read_mat(path: Path) -> NDArray[np.generic]:
+    import h5py  # few recordings come with lips of their own
+
     with h5py.File(path) as file:
         arrays = [item for item in file.values() if isinstance(item, h5py.Dataset)]
         return np.asarray(max(arrays, key=lambda array: array.size)[()])
@@ -74,6 +74,8 @@ def _pictures(values: NDArray[np.generic], path: Path) -> NDArray[np.uint8]:
         raise UserError(f"{path} holds no pictures, or values that are not numbers")
     if pictures.min() < 0.0 or pictures.max() > 255.0:
         # Grey levels never leave this range; DCT coefficients do, by their sign and by the large first one.
+        from scipy.fft import idctn
+
         pictures = idctn(pictures, axes=(1, 2), norm="ortho")
     elif pictures.max() <= 1.0:
         pictures = pictures * 255.0

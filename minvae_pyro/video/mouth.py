@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from minvae_pyro.video.crop import cut_square
-from minvae_pyro.video.faces import FaceTrack, follow_face
 from minvae_pyro.video.frames import Frame, read_frames
 from minvae_pyro.video.lips import LIPS_SUFFIXES, load_lips
 from minvae_pyro.video.track import MOUTH_SIDE, MouthTrack
+
+if TYPE_CHECKING:
+    from minvae_pyro.video.faces import FaceTrack
 
 _CROP_SIDE = 0.45  # of the side of the face box, in which lips at rest are 0.24 to 0.30 wide
 # A video without any face whose picture is at most this large, and about square, shows a mouth only.
@@ -21,7 +24,7 @@ _CROPPED_SIDE = 160
 _CROPPED_ASPECT = 1.2
 
 
-def read_mouth(path: str | PathLike[str], *, detect_every: int = 5, cropped: bool | None = None) -> MouthTrack:
+def read_mouth(path: str | PathLike[str], *, cropped: bool | None = None) -> MouthTrack:
     """Read the talker's mouth from a video.
 
     The file is decoded twice, once to follow the face (`follow_face` says whose it is) and once to cut the
@@ -30,7 +33,6 @@ def read_mouth(path: str | PathLike[str], *, detect_every: int = 5, cropped: boo
 
     Args:
         path: a video file, or the ``.mat`` or ``.npy`` of lips that `load_lips` reads.
-        detect_every: look for faces on every so many frames.
         cropped: the picture shows nothing but the mouth; all of it is fitted into the 67 x 67 pixels, the rim
             repeated to make it square. By default this is assumed of a small, about square picture (at most
             160 pixels) in which no face is ever seen.
@@ -44,24 +46,16 @@ def read_mouth(path: str | PathLike[str], *, detect_every: int = 5, cropped: boo
     path = Path(path)
     if path.suffix.lower() in LIPS_SUFFIXES:
         return load_lips(path)
-    if cropped:
-        return _whole_picture(read_frames(path))
-    shape = (0, 0)
+    shape = next(read_frames(path)).picture.shape
+    # after the file has proved to be a video: OpenCV and SciPy take 0.3 s to load
+    from minvae_pyro.video.faces import follow_face
 
-    def watched() -> Iterator[Frame]:
-        nonlocal shape
-        for frame in read_frames(path):
-            shape = frame.picture.shape[0], frame.picture.shape[1]
-            yield frame
-
-    track = follow_face(watched(), detect_every=detect_every)
-    if cropped is None and not track.found.any() and _is_mouth_only(shape):
-        return _whole_picture(read_frames(path))
-    return _cut_all(read_frames(path), track)
-
-
-def _is_mouth_only(shape: tuple[int, int]) -> bool:
-    return max(shape) <= _CROPPED_SIDE and max(shape) <= _CROPPED_ASPECT * min(shape)
+    if not cropped:
+        track = follow_face(read_frames(path))
+        small = max(shape) <= min(_CROPPED_SIDE, _CROPPED_ASPECT * min(shape))
+        if cropped is not None or track.found.any() or not small:
+            return _cut_all(read_frames(path), track)
+    return _whole_picture(read_frames(path))
 
 
 def _whole_picture(frames: Iterator[Frame]) -> MouthTrack:
@@ -82,15 +76,14 @@ def _cut_all(frames: Iterator[Frame], track: FaceTrack) -> MouthTrack:
     # By time, not by count: a damaged file need not decode to the same frames twice.
     rows = {time: row for row, time in enumerate(track.times.tolist()) if track.found[row]}
     found = np.zeros(len(track.times), dtype=np.bool_)
-    if rows:
-        for frame in frames:
-            row = rows.get(frame.time)
-            if row is None:
-                continue
-            (x, y), side = track.lips[row], track.boxes[row, 2]
-            height, width = frame.picture.shape
-            # The mouth of a face that leaves the picture can be beyond its rim.
-            if 0 <= x < width and 0 <= y < height:
-                crops[row] = cut_square(frame.picture, x, y, _CROP_SIDE * side)
-                found[row] = True
+    for frame in frames if rows else ():
+        row = rows.get(frame.time)
+        if row is None:
+            continue
+        (x, y), side = track.lips[row], track.boxes[row, 2]
+        height, width = frame.picture.shape
+        # The mouth of a face that leaves the picture can be beyond its rim.
+        if 0 <= x < width and 0 <= y < height:
+            crops[row] = cut_square(frame.picture, x, y, _CROP_SIDE * side)
+            found[row] = True
     return MouthTrack(torch.from_numpy(crops), torch.from_numpy(track.times), torch.from_numpy(found))

@@ -49,10 +49,10 @@ def show(utterances: Utterances, time: Tensor, row: Tensor | None = None) -> Utt
 
 def hide(utterances: Utterances, hidden: Tensor) -> Utterances:
     """Take the mouth away from the frames ``hidden``, broadcast to (B, N)."""
-    seen = utterances.mouth_seen & ~hidden
-    if not seen.any():
+    left = utterances.mouth_seen & ~hidden
+    if not left.any():
         return utterances.without_mouth()
-    return utterances.replace(mouth=utterances.mouth * seen[..., None, None], mouth_seen=seen)
+    return utterances.replace(mouth=utterances.mouth * left[..., None, None], mouth_seen=left)
 
 
 def occlude(fn: Callable[..., T], how: Occlusion) -> Callable[..., T]:
@@ -63,12 +63,12 @@ def occlude(fn: Callable[..., T], how: Occlusion) -> Callable[..., T]:
         how: one of :func:`masked`, :func:`frozen`, :func:`shuffled` and :func:`late`, or a function of your own.
     """
 
-    def see(argument: Any) -> Any:
+    def other(argument: Any) -> Any:
         return how(argument) if isinstance(argument, Utterances) else argument
 
     @functools.wraps(fn, updated=())
     def occluded(*args: Any, **kwargs: Any) -> T:
-        return fn(*map(see, args), **{name: see(argument) for name, argument in kwargs.items()})
+        return fn(*map(other, args), **{name: other(argument) for name, argument in kwargs.items()})
 
     return occluded
 

@@ -35,8 +35,8 @@ def contact_sheet(mouth: MouthTrack, path: str | PathLike[str], *, tiles: int = 
     Raises:
         UserError: the file exists already, or cannot be written.
     """
-    shown = np.linspace(0, len(mouth.times) - 1, min(tiles, len(mouth.times))).round().astype(int)
-    page = _draw(mouth.crops[shown], mouth.times[shown], mouth.found[shown])
+    frames = np.linspace(0, len(mouth.times) - 1, min(tiles, len(mouth.times))).round().astype(int)
+    page = _draw(mouth.crops[frames], mouth.times[frames], mouth.found[frames])
     return write_atomic(path, cv2.imencode(".png", page)[1].tobytes(), overwrite=overwrite)
 
 

@@ -397,3 +397,15 @@ def test_two_guides_in_one_process_do_not_collide(world: Any) -> None:
         together = [pyro_loss(*pair, batch).item() for pair in pairs]
     assert together == apart
     assert apart[0] != apart[1]
+
+
+def test_a_deferred_responsibility_may_be_drawn_within_the_plates(world: Any) -> None:
+    """Whoever does not enumerate alpha (a plain run, Predictive) draws it; the guide then finds its evidence there."""
+    prior, guide = world.pair("conditional")
+    batch = world.with_gaps(world.batch(2, 3))
+    trace = poutine.trace(guide).get_trace(batch)
+    alpha, z = trace.nodes["alpha"]["value"], trace.nodes["z"]["value"]
+    assert alpha.shape == (2, 3)
+    assert set(alpha.unique().tolist()) <= {0.0, 1.0}
+    assert z.shape == (2, 3, prior.latent_dim)
+    assert set(trace.stochastic_nodes) == {"alpha", "z", "utterances", "frames"}

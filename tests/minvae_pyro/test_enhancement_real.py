@@ -8,7 +8,7 @@ from minvae_pyro import enhance, read_sound, shipped
 from minvae_pyro.audio.mixing import mix_at_snr
 from minvae_pyro.enhancement.enhance import DEFAULT_CHECKPOINT
 from minvae_pyro.evaluation.scores import si_sdr
-from minvae_pyro.video import read_mouth
+from minvae_pyro.video.mouth import read_mouth
 
 
 def test_the_default_checkpoint_ships() -> None:

@@ -2,8 +2,7 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from pyro import poutine
 
 from minvae_pyro.utterances import MOUTH_SIZE, Utterances, concatenate

@@ -142,7 +142,7 @@ def test_parts_that_have_run_may_be_put_together_and_run_locally() -> None:
         prior.condition_on(batch)(batch)
 
 
-def test_codes_of_two_sizes_do_not_mix() -> None:
+def test_latents_of_two_sizes_do_not_mix() -> None:
     with pytest.raises(UserError, match="one size, not 3 and 2"):
         MixtureOfVAEs(audio(), AudioVAE(2))
 

@@ -5,8 +5,7 @@ import itertools
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from safetensors.torch import save_file
 
 from minvae_pyro.ablation.design import Ablation, ablation_from, read_ablation, shipped_ablations

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from minvae_pyro.audio.files import Sound, read_sound, write_sound
 from minvae_pyro.errors import UserError

@@ -1,7 +1,6 @@
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from minvae_pyro.audio.overlap_add import OverlapAdd, StreamingSTFT, split
 from minvae_pyro.audio.stft import STFT

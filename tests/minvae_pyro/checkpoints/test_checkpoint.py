@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from minvae_pyro.audio.stft import STFT
 from minvae_pyro.checkpoints import checkpoint as checkpoints
-from minvae_pyro.checkpoints.checkpoint import load_checkpoint, save_checkpoint, shipped
+from minvae_pyro.checkpoints.checkpoint import FORMAT, describe, load_checkpoint, save_checkpoint, shipped
 from minvae_pyro.errors import UserError
 from minvae_pyro.models.speech_prior import Latent
 from minvae_pyro.probability.parameters import local_parameters
@@ -178,6 +178,48 @@ def test_a_class_that_is_gone_is_told(saved):
     rewrite(saved, prior={"class_path": "minvae_pyro.models.GoneVAE"})
     with pytest.raises(UserError, match=r"some\.safetensors cannot be used .*GoneVAE"):
         load_checkpoint(saved)
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        {"prior": {"class_path": "os.system", "init_args": {"command": "touch ran"}}},
+        {"guide": {"class_path": "subprocess.Popen", "init_args": {"args": ["touch", "ran"]}}},
+        {
+            "guide": {
+                "class_path": "AudioGuide",
+                "init_args": {
+                    "audio": {
+                        "class_path": "NoisyAudioEncoder",
+                        "init_args": {
+                            "encoder": {"class_path": "SpectrumEncoder", "init_args": {"transform": "os.system"}}
+                        },
+                    }
+                },
+            }
+        },
+        {"prior": {"class_path": "AudioVAE", "init_args": {"decoder": {"class_path": "os.system"}}}},
+        {"prior": {"class_path": "AudioVAE", "init_args": {"decoder": "torch.hub.load"}}},
+    ],
+)
+def test_nothing_is_run_that_derives_from_no_base_class(saved, described, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rewrite(saved, **described)
+    with pytest.raises(UserError, match="cannot be used with") as refused:
+        load_checkpoint(saved)
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_classes_of_the_package_are_kept_by_their_short_names(saved):
+    assert "minvae_pyro." not in json.dumps(load_checkpoint(saved).metadata)
+
+
+def test_the_files_that_ship_have_this_format():
+    for name in shipped():
+        described = describe(name)
+        assert described["format"] == FORMAT
+        assert "minvae_pyro." not in json.dumps(described)
 
 
 @pytest.mark.parametrize("problem", ["lacks", "has unknown", "has other shapes of"])

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-import minvae_pyro.demonstration
+from minvae_pyro.cli import demo
 from minvae_pyro.cli.main import main
 
 QUICK = ["--epochs", "1", "--data.train.init_args.utterances", "2", "--data.validation.init_args.utterances", "1"]
@@ -12,8 +12,8 @@ QUICK = ["--epochs", "1", "--data.train.init_args.utterances", "2", "--data.vali
 def test_it_prints_a_table_and_keeps_what_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    quick = partial(minvae_pyro.demonstration.demonstrate, training=QUICK)
-    monkeypatch.setattr(minvae_pyro.demonstration, "demonstrate", quick)
+    quick = partial(demo.demonstrate, training=QUICK)
+    monkeypatch.setattr(demo, "demonstrate", quick)
     assert main(["demo", "--output", str(tmp_path / "demo"), "--seed", "2"]) == 0
     heading, *rows, last = capsys.readouterr().out.splitlines()
     assert heading.split() == ["SI-SDR", "dB", "PESQ-wb", "STOI", "ESTOI"]

@@ -21,7 +21,7 @@ Capture = pytest.CaptureFixture[str]
 OWN = '''
 from pyro.nn import PyroModule
 from minvae_pyro.models import AudioVAE, NMFNoise
-from minvae_pyro.networks import SpectrumDecoder
+from minvae_pyro.nn.audio import SpectrumDecoder
 
 
 class SmallVAE(AudioVAE):
@@ -43,9 +43,67 @@ class LoudNoise(NMFNoise):
         self.factor = factor
 
 
+class LooseVAE(AudioVAE):
+    def __init__(self, width=8):
+        assert isinstance(width, int)
+        super().__init__(32, SpectrumDecoder(32, width))
+
+
 class Deaf(PyroModule):
     """No guide for training."""
 '''
+
+TRANSFORMS = """
+from minvae_pyro.corpora.corpus import Transform
+from minvae_pyro.synthetic.corpus import SyntheticCorpus
+
+
+class Plain:
+    def __init__(self, share=1.0):
+        print("share", share, type(share).__name__)
+
+    def __call__(self, utterances, generator, corpus):
+        return utterances
+
+
+class Derived(Transform):
+    def __call__(self, utterances, generator, corpus):
+        return utterances
+
+
+def function(utterances, generator, corpus):
+    return utterances
+
+
+class Narrow:
+    def __call__(self, utterances):
+        return utterances
+
+
+def narrow(utterances):
+    return utterances
+
+
+class Nothing:
+    pass
+
+
+class Needing(Plain):
+    def __init__(self, share):
+        pass
+
+
+class Lent:
+    def __init__(self, utterances=2, seconds=0.7):
+        self.inner = SyntheticCorpus(int(utterances), seconds)
+        self.stft, self.lengths = self.inner.stft, self.inner.lengths
+
+    def load(self, row, start=0, stop=None):
+        return self.inner.load(row, start, stop)
+
+    def load_power(self, row, start, stop):
+        return self.inner.load_power(row, start, stop)
+"""
 
 
 @pytest.fixture
@@ -169,15 +227,18 @@ def test_help_of_classes(arguments: list[str], told: list[str], here: Path, caps
         (["--prior", "Foo"], ["no prior 'Foo'", "AudioVAE", "SwitchingVAE", "import path"]),
         (["--prior", "swap_own.Foo"], ["no prior 'swap_own.Foo'", "no attribute", "AudioVAE"]),
         (["--prior", "swap_gone.Foo"], ["No module named 'swap_gone'", "AudioVAE"]),
-        (["--prior", "minvae_pyro.nn.audio.SpectrumEncoder"], ["SpectrumEncoder is no prior", "AudioVAE"]),
-        (["--prior", "SpeechPrior"], ["priors derive from", "AudioVAE"]),
+        (
+            ["--prior", "minvae_pyro.nn.audio.SpectrumEncoder"],
+            ["is no prior: it does not derive from SpeechPrior"],
+        ),
+        (["--prior", "SpeechPrior"], ["SpeechPrior is a base class", "latent, speech_variance", "AudioVAE"]),
         (["--prior.size", "3"], ["no class that could take 'size'"]),
         (["--prior", "AudioVAE", "--prior.size", "3"], ["AudioVAE has no argument 'size'", "latent_dim, decoder"]),
         (["--prior", "AudioVAE", "--prior.latent_dim", "x"], ["prior.latent_dim: must be int, not x"]),
         (["--prior", "AudioVAE", "--prior.decoder", "Foo"], ["no prior.decoder 'Foo'", "SpectrumDecoder"]),
         (["--guide", "Foo"], ["no guide 'Foo'", "AudioGuide", "MixtureGuide"]),
-        (["--guide", "swap_own.Deaf"], ["lacks heard, seen, gate_logits", "AudioGuide"]),
-        (["--guide", "AudioVAE"], ["AudioVAE is no guide", "AudioGuide"]),
+        (["--guide", "swap_own.Deaf"], ["does not derive from TrainingGuide", "AudioGuide"]),
+        (["--guide", "AudioVAE"], ["'AudioVAE'", "no guide", "AudioGuide"]),
         (["--guide", "SharedGuide"], ["SharedGuide is a guide for MinVAE", "AudioVAE is not", "AudioGuide"]),
         (["--prior", "MinVAE"], ["MinVAE samples alpha, which AudioGuide does not", "SharedGuide"]),
         (["--prior.latent_dim", "16"], ["16 dimensions in AudioVAE and 32 in AudioGuide"]),
@@ -196,14 +257,56 @@ def test_mistakes_of_training(arguments: list[str], told: list[str], here: Path,
 
 def test_what_is_missing_is_told_with_what_there_is(here: Path, capsys: Capture) -> None:
     line = refused(capsys, "train", "--prior", "AudioVAE")
-    assert "--guide is missing: choose AudioGuide" in line
+    assert "--guide is missing. Choose AudioGuide" in line
     assert "--data.train is missing" in line
-    assert "--prior is missing: choose AudioVAE" in refused(capsys, "train", "--epochs", "3")
+    assert "--prior is missing. Choose AudioVAE" in refused(capsys, "train", "--epochs", "3")
 
 
-def test_a_module_that_fails_is_no_wrong_name(here: Path) -> None:
-    with pytest.raises(ZeroDivisionError):
-        main(["train", "--prior", "swap_broken.Prior", "--guide", "AudioGuide", *data(1)])
+def test_a_module_that_fails_is_told_with_its_line(here: Path, capsys: Capture) -> None:
+    line = refused(capsys, "train", "--prior", "swap_broken.Prior", "--guide", "AudioGuide", *data(1))
+    assert "swap_broken raises ZeroDivisionError (division by zero; " in line
+    assert "swap_broken.py, line 1)" in line
+
+
+@pytest.mark.parametrize("name", ["Plain", "Derived", "function"])
+def test_a_transform_of_ones_own_needs_no_annotations(name: str, here: Path, capsys: Capture) -> None:
+    (here / "swap_own.py").write_text(OWN + TRANSFORMS)
+    options = ["--data.augmentation", f"swap_own.{name}"]
+    if name == "Plain":
+        options += ["--data.augmentation.share", "0.5"]
+    assert main(["train", "--prior", "AudioVAE", "--guide", "AudioGuide", *data(), *options]) == 0
+    assert "share 0.5 float" in capsys.readouterr().out or name != "Plain"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("Narrow", "its __call__ does not take (utterances, generator, corpus)"),
+        ("narrow", "its __call__ does not take (utterances, generator, corpus)"),
+        ("Nothing", "it has no method __call__(utterances, generator, corpus)"),
+        ("Needing", "Needing needs --data.noise.share"),
+    ],
+)
+def test_a_transform_that_cannot_be_used_is_told_why(name: str, told: str, here: Path, capsys: Capture) -> None:
+    (here / "swap_own.py").write_text(OWN + TRANSFORMS)
+    own = ["--prior", "AudioVAE", "--guide", "AudioGuide", *data(1), "--data.noise", f"swap_own.{name}"]
+    assert told in refused(capsys, "train", *own)
+    assert not (here / "run").exists()
+
+
+def test_a_corpus_of_ones_own_needs_no_base_class(here: Path) -> None:
+    (here / "swap_own.py").write_text(OWN + TRANSFORMS)
+    own = ["--prior", "AudioVAE", "--guide", "AudioGuide", *data(), "--data.train", "swap_own.Lent"]
+    assert main(["train", *own]) == 0
+
+
+def test_a_prior_of_ones_own_needs_no_annotations(here: Path) -> None:
+    own = ["--prior", "swap_own.LooseVAE", "--prior.width", "6", "--guide", "AudioGuide"]
+    assert main(["train", *own, *data()]) == 0
+    assert describe(here / "run" / "weights.safetensors")["prior"] == {
+        "class_path": "swap_own.LooseVAE",
+        "init_args": {"width": 6},
+    }
 
 
 def enhanced(capsys: Capture, talk: str, checkpoint: Path, *arguments: str) -> dict[str, Any]:
@@ -259,15 +362,15 @@ def test_a_file_gives_what_is_not_typed(
     ("arguments", "told"),
     [
         (["--noise", "Foo"], ["no noise 'Foo'", "BayesianNMFNoise", "NMFNoise"]),
-        (["--noise", "NMFNoise", "--noise.size", "3"], ["NMFNoise has no argument 'size'", "rank"]),
-        (["--noise.rank", "many"], ["noise.rank: must be int, not many"]),
+        (["--noise", "NMFNoise", "--noise.size", "3"], ["NMFNoise cannot be made", "size", "Its arguments: rank"]),
+        (["--noise.rank", "many"], ["rank: must be int, not many"]),
         (["--noise.rank", "0"], ["NMFNoise cannot be made", "rank"]),
         (["--noise", "NoiseModel"], ["NoiseModel", "NMFNoise"]),
         (["--guide", "AudioGuide"], ["no guide 'AudioGuide'", "MeanFieldGuide"]),
         (["--engine", "warp"], ["no engine 'warp'", "svi, vem"]),
-        (["--engine.steps", "x"], ["engine.steps: must be int, not x"]),
+        (["--engine.steps", "x"], ["steps: must be int, not x"]),
         (["--start", "somewhere"], ["no start 'somewhere'", "visual"]),
-        (["--config", "gone.yaml"], ["cannot read the configuration gone.yaml"]),
+        (["--config", "gone.yaml"], ["config: File does not exist", "gone.yaml"]),
     ],
 )
 def test_mistakes_of_enhancement(

@@ -139,7 +139,7 @@ def test_transforms_must_agree(tmp_path):
         CorpusData([first], [second])
 
 
-def test_lost_features_are_told(tmp_path):
+def test_lost_features_are_an_error(tmp_path):
     folder = prepared(tmp_path / "a", [3], [False])
     (tmp_path / "a" / "features" / "0.safetensors").write_bytes(b"cut")
     with pytest.raises(UserError, match=r"0\.safetensors is missing or damaged"):

@@ -1,6 +1,5 @@
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from minvae_pyro.corpora.manifest import Entry, read_manifest, read_stft, write_manifest
 from minvae_pyro.errors import UserError

@@ -89,7 +89,7 @@ def test_a_second_run_keeps_what_is_finished(recordings, tmp_path):
     assert content(out) == before
 
 
-def test_a_bad_clip_is_told_and_does_not_stop_the_rest(recordings, tmp_path):
+def test_a_bad_clip_is_reported_and_does_not_stop_the_rest(recordings, tmp_path):
     (recordings / "broken.wav").write_bytes(b"RIFF but no sound")
     soundfile.write(recordings / "silent.wav", np.zeros(RATE), RATE)
     done = []

@@ -17,9 +17,9 @@ def tone(rate: int, samples: int, hertz: float = 1000.0) -> Tensor:
     return 0.5 * torch.sin(2 * torch.pi * hertz * torch.arange(samples, dtype=torch.float64) / rate).float()
 
 
-def film(utterance: SyntheticUtterance, seen: Tensor | None = None) -> MouthTrack:
+def film(utterance: SyntheticUtterance, found: Tensor | None = None) -> MouthTrack:
     return MouthTrack(
-        utterance.crops, utterance.times, torch.ones(len(utterance.times)).bool() if seen is None else seen
+        utterance.crops, utterance.times, torch.ones(len(utterance.times)).bool() if found is None else found
     )
 
 
@@ -72,11 +72,13 @@ def test_silence_is_returned_as_it_is(tiny_checkpoint: Path, rate: int) -> None:
     assert "the recording is silent and is returned as it is" in result.notes
 
 
-def test_frames_without_a_mouth_are_told(
+def test_frames_without_a_mouth_are_noted(
     known_inference: Any, tiny_checkpoint: Path, utterance: SyntheticUtterance
 ) -> None:
-    def notes(seen: Tensor) -> tuple[float, list[str]]:
-        result = enhance(utterance.waveform, sample_rate=16000, video=film(utterance, seen), checkpoint=tiny_checkpoint)
+    def notes(found: Tensor) -> tuple[float, list[str]]:
+        result = enhance(
+            utterance.waveform, sample_rate=16000, video=film(utterance, found), checkpoint=tiny_checkpoint
+        )
         return result.faces_found, result.notes
 
     frames = len(utterance.times)
@@ -91,9 +93,9 @@ def test_frames_without_a_mouth_are_told(
 
 
 def test_progress_names_what_is_done(known_inference: Any, tiny_checkpoint: Path) -> None:
-    told: list[tuple[str, int, int]] = []
-    enhance(tone(16000, 8000), sample_rate=16000, checkpoint=tiny_checkpoint, progress=lambda *a: told.append(a))
-    assert told == [("looking for the mouth", 0, 0), ("enhancing", 1, 2), ("enhancing", 2, 2)]
+    reports: list[tuple[str, int, int]] = []
+    enhance(tone(16000, 8000), sample_rate=16000, checkpoint=tiny_checkpoint, progress=lambda *a: reports.append(a))
+    assert reports == [("looking for the mouth", 0, 0), ("enhancing", 1, 2), ("enhancing", 2, 2)]
 
 
 def test_a_device_that_is_not_there(tiny_checkpoint: Path) -> None:
@@ -118,24 +120,24 @@ def test_the_mouth_makes_a_difference_and_the_seed_decides(
             seed=seed,
         )
 
-    seen, again, other, heard = run(film(utterance)), run(film(utterance)), run(film(utterance), 1), run(None)
-    assert torch.equal(seen.speech, again.speech)
-    assert not torch.equal(seen.speech, other.speech)
-    assert not torch.equal(seen.speech, heard.speech)
-    assert seen.faces_found == 1
-    assert heard.faces_found == 0
-    assert heard.mouth is None
+    filmed, again, other, sound_only = run(film(utterance)), run(film(utterance)), run(film(utterance), 1), run(None)
+    assert torch.equal(filmed.speech, again.speech)
+    assert not torch.equal(filmed.speech, other.speech)
+    assert not torch.equal(filmed.speech, sound_only.speech)
+    assert filmed.faces_found == 1
+    assert sound_only.faces_found == 0
+    assert sound_only.mouth is None
     # without a mouth only the sound can explain a frame
-    assert float(heard.audio_responsibility.min()) > 0.99
-    assert seen.objective[-1] > seen.objective[0]
+    assert float(sound_only.audio_responsibility.min()) > 0.99
+    assert filmed.objective[-1] > filmed.objective[0]
     # a Wiener filter takes away and adds nothing
-    assert float(seen.speech.square().mean()) < float((utterance.waveform + noise).square().mean())
-    assert (seen.engine, seen.checkpoint) == (type(engine).__name__, "")
-    assert seen.real_time_factor == seen.elapsed / seen.seconds
+    assert float(filmed.speech.square().mean()) < float((utterance.waveform + noise).square().mean())
+    assert (filmed.engine, filmed.checkpoint) == (type(engine).__name__, "")
+    assert filmed.real_time_factor == filmed.elapsed / filmed.seconds
 
 
 def test_enhancing_loads_nothing_that_only_training_and_evaluation_need() -> None:
-    heavy = ("lightning", "matplotlib", "pandas", "joblib", "pyarrow", "torchmetrics", "scipy.stats", "scipy.signal")
+    heavy = ("lightning", "matplotlib", "pandas", "joblib", "pyarrow", "torchmetrics", "av", "cv2", "h5py", "scipy")
     program = (
         "import sys, torch; from minvae_pyro import enhance\n"
         "result = enhance(torch.randn(1600), sample_rate=16000, checkpoint='a-vae')\n"

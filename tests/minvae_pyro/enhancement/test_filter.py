@@ -19,7 +19,7 @@ def sounds() -> list[torch.Tensor]:
 
 def inferred(known: Any, mouths: list[MouthTrack | None]) -> tuple[Any, Utterances]:
     checkpoint: Any = SimpleNamespace(stft=STFT())
-    found = infer_waveforms(checkpoint, sounds(), mouths, callback=lambda *told: None)
+    found = infer_waveforms(checkpoint, sounds(), mouths, callback=lambda *steps: None)
     return found, known.batches[0]
 
 

@@ -73,7 +73,7 @@ def test_crops_that_are_no_mouth(video: Tensor, rate: float | None, message: str
         read_recording(torch.zeros(9), sample_rate=8000, video=video, video_frame_rate=rate)
 
 
-def test_lip_files_have_thirty_pictures_a_second_unless_told(tmp_path: Path) -> None:
+def test_lip_files_have_thirty_pictures_a_second_unless_given(tmp_path: Path) -> None:
     np.save(tmp_path / "lips.npy", crops().numpy())
     for rate, second in ((None, 1 / 30), (25, 1 / 25)):
         mouth = read_recording(

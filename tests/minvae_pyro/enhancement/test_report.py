@@ -11,7 +11,7 @@ from minvae_pyro.synthetic.talker import SyntheticUtterance
 from minvae_pyro.video.track import MouthTrack
 
 
-def test_a_report_is_a_figure_and_the_mouths_that_were_seen(
+def test_a_report_is_a_figure_and_the_mouths_that_were_found(
     tmp_path: Path, tiny_checkpoint: Path, utterance: SyntheticUtterance, known_inference: Any
 ) -> None:
     film = MouthTrack(utterance.crops, utterance.times, torch.ones(len(utterance.times)).bool())

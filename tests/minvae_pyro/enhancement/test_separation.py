@@ -3,8 +3,7 @@ from typing import Any, Protocol
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from torch import Tensor
 
 import minvae_pyro.enhancement.filter
@@ -91,7 +90,7 @@ def test_windows_have_unit_level_and_their_own_mouths(short_windows: Known) -> N
         assert torch.equal(batch.mouth_seen[0], rows % 2 == 0)
 
 
-def test_a_mouth_that_is_never_seen_is_no_mouth(known_inference: Known) -> None:
+def test_a_mouth_that_is_never_found_is_no_mouth(known_inference: Known) -> None:
     nothing = MouthTrack(
         torch.full((11, 67, 67), 9, dtype=torch.uint8), torch.arange(11.0).double(), torch.zeros(11).bool()
     )
@@ -114,18 +113,18 @@ def test_silence_within_a_recording_is_not_inferred(short_windows: Known) -> Non
     assert separation.audio_responsibility[0] == 0.75
 
 
-def test_channels_that_cancel_are_heard_all_the_same(known_inference: Known) -> None:
+def test_channels_that_cancel_are_enhanced_all_the_same(known_inference: Known) -> None:
     left = white(1, 20 * HOP)
     run(torch.cat([left, -left]))
-    heard = STFT().inverse(known_inference.batches[0].spectrum[0], 20 * HOP)
-    torch.testing.assert_close(heard, left[0] / left.square().mean().sqrt(), rtol=0, atol=1e-4)
+    mono = STFT().inverse(known_inference.batches[0].spectrum[0], 20 * HOP)
+    torch.testing.assert_close(mono, left[0] / left.square().mean().sqrt(), rtol=0, atol=1e-4)
 
 
 def test_progress_counts_to_the_end(short_windows: Known) -> None:
-    told: list[tuple[int, int]] = []
-    run(white(1, 60 * HOP), progress=lambda done, total: told.append((done, total)))
-    assert told == [(step, 2 * len(short_windows.batches)) for step in range(1, len(told) + 1)]
-    assert told[-1][0] == told[-1][1]
+    steps: list[tuple[int, int]] = []
+    run(white(1, 60 * HOP), progress=lambda done, total: steps.append((done, total)))
+    assert steps == [(step, 2 * len(short_windows.batches)) for step in range(1, len(steps) + 1)]
+    assert steps[-1][0] == steps[-1][1]
 
 
 def test_windows_that_stop_early_count_as_they_stood_at_their_end(
@@ -138,14 +137,14 @@ def test_windows_that_stop_early_count_as_they_stood_at_their_end(
         length = next(lengths)
         for iteration in range(1, length + 1):
             callback(iteration, 3, 0.0)
-        found = known(*arguments, callback=lambda *told: None, **options)
+        found = known(*arguments, callback=lambda *steps: None, **options)
         found.objective = [float(10**n) for n in range(length)]
         return found
 
     monkeypatch.setattr(minvae_pyro.enhancement.filter, "infer", stopping)
-    told: list[tuple[int, int]] = []
-    separation = run(white(1, 72 * HOP), progress=lambda done, total: told.append((done, total)))
+    steps: list[tuple[int, int]] = []
+    separation = run(white(1, 72 * HOP), progress=lambda done, total: steps.append((done, total)))
     assert len(short_windows.batches) == 3
     # 1 10 100, 1 (1 1), 1 10 (10)
     assert separation.objective == [1.0, 7.0, 37.0]
-    assert told == [(done, 9) for done in (1, 2, 3, 4, 6, 7, 8, 9)]
+    assert steps == [(done, 9) for done in (1, 2, 3, 4, 6, 7, 8, 9)]

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from torch import Tensor
 
 import minvae_pyro.enhancement.filter
@@ -174,7 +173,7 @@ def test_silence_gives_silence_and_can_be_followed_by_speech(noisy: Tensor) -> N
         assert clean[begin : begin + RATE].square().mean() > 0.1 * noisy.square().mean()
 
 
-def test_speech_is_heard_again_after_a_pause_with_next_to_no_sound(noisy: Tensor) -> None:
+def test_speech_comes_back_after_a_pause_with_next_to_no_sound(noisy: Tensor) -> None:
     pause = 1e-5 * torch.randn(4 * RATE, generator=torch.Generator().manual_seed(3))
     clean = streamed(load_checkpoint("a-vae"), torch.cat([noisy, pause, noisy]), engine=None)
     assert clean[5 * RATE :].square().mean() > 0.1 * noisy.square().mean()
@@ -195,7 +194,7 @@ def test_noise_is_taken_away(filmed: bool) -> None:
     assert si_sdr(utterance.waveform[later], clean[later]) > si_sdr(utterance.waveform[later], noisy[later]) + 3
 
 
-def test_pictures_are_seen_at_their_time_and_not_before_it(checkpoint: Checkpoint, instant: list[Utterances]) -> None:
+def test_pictures_count_at_their_time_and_not_before_it(checkpoint: Checkpoint, instant: list[Utterances]) -> None:
     sound = torch.ones(2 * RATE)
     times = torch.arange(50, dtype=torch.float64) / 25
     mouth = MouthTrack(torch.full((50, 67, 67), 9, dtype=torch.uint8), times, times >= 1)
@@ -266,12 +265,12 @@ def no_such_setting(checkpoint: Checkpoint) -> Any:
         (no_such_setting, "no setting windows"),
     ],
 )
-def test_mistakes_are_told(checkpoint: Checkpoint, wrong: Callable[[Checkpoint], Any], message: str) -> None:
+def test_mistakes_are_refused(checkpoint: Checkpoint, wrong: Callable[[Checkpoint], Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         list(wrong(checkpoint))
 
 
-def test_an_ended_stream_hears_no_more(checkpoint: Checkpoint) -> None:
+def test_an_ended_stream_takes_no_more(checkpoint: Checkpoint) -> None:
     stream = SpeechStream(checkpoint)
     stream.push(torch.zeros(5))
     assert stream.finish().shape == (5,)

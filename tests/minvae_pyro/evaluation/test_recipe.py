@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from minvae_pyro.errors import UserError
 from minvae_pyro.evaluation.mixtures import Mixture, read_mixtures

@@ -6,8 +6,7 @@ import pesq
 import pystoi
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from minvae_pyro.audio.files import Sound, read_sound
 from minvae_pyro.audio.mixing import mix_at_snr

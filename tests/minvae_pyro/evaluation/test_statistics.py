@@ -3,8 +3,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from scipy.stats import norm, rankdata
 
 from minvae_pyro.evaluation.statistics import bootstrap_mean, holm, signed_rank

@@ -2,12 +2,14 @@
 
 import copy
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from minvae_pyro.checkpoints.checkpoint import load_checkpoint
 from minvae_pyro.enhancement.enhance import enhance
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides import AmortisedGuide, MeanFieldGuide, MixtureUtteranceGuide, PointGuide, SmoothedGuide
@@ -23,6 +25,8 @@ from minvae_pyro.inference import (
 from minvae_pyro.inference.settings import DEFAULT_ENGINE, ENGINES
 from minvae_pyro.models import FrozenNoise, MinVAE, NMFNoise
 from minvae_pyro.nn.cached import Precomputed
+from minvae_pyro.nn.visual import MouthConvolution, MouthPerceptron
+from minvae_pyro.utterances import Utterances
 
 
 class Quick(StochasticVariational):
@@ -41,11 +45,11 @@ def standing_still(prior: Any, encoders: Any, utterances: Any, trust: Tensor, se
 class NoFit(InferenceEngine):
     """An engine that leaves everything as it finds it, and remembers it."""
 
-    def __call__(self, mixture: Any, guide: Any, utterances: Any, *, callback: Any = None) -> list[float]:
+    def run(self, mixture: Any, guide: Any, utterances: Any) -> Iterator[float]:
         self.mean = guide.mean.detach().clone()
         self.given = not guide.update_alpha(mixture, utterances)
         self.pi = mixture.speech.alpha_prior(utterances).mean if isinstance(mixture.speech, MinVAE) else None
-        return []
+        return iter(())
 
 
 @pytest.mark.parametrize("mixture", [True, False])
@@ -123,9 +127,9 @@ def test_the_temperature_sharpens_the_prior(noisy: Any) -> None:
 
 def test_a_rule_that_needs_clean_speech_is_replaced_by_the_closed_form(noisy: Any) -> None:
     class Untouched(NoFit):
-        def __call__(self, mixture: Any, guide: Any, utterances: Any, *, callback: Any = None) -> list[float]:
+        def run(self, mixture: Any, guide: Any, utterances: Any) -> Iterator[float]:
             self.alpha = guide.alpha
-            return super().__call__(mixture, guide, utterances)
+            return super().run(mixture, guide, utterances)
 
     engine = Untouched()
     found = infer(noisy.checkpoint(), noisy.batch(), engine=engine)
@@ -254,13 +258,29 @@ def test_noise_that_is_held(noisy: Any) -> None:
         ("engine", "Tensor", "there is no engine 'Tensor'. "),
         ("engine", "no.such.Engine", "there is no engine 'no.such.Engine' (No module named 'no')"),
         ("engine", "minvae_pyro.inference.Nothing", "has no attribute 'Nothing'). Choose fast, svi, vem"),
-        ("engine", "torch.Tensor", "'torch.Tensor' is no engine. Choose fast, svi, vem"),
-        ("engine", "torch.nn", "'torch.nn' is no engine. "),
-        ("engine", "minvae_pyro.inference.InferenceEngine", "is no engine. Choose fast, svi, vem"),
-        ("noise", "PinkNoise", "there is no noise model 'PinkNoise'. Choose NMFNoise, "),
-        ("noise", "minvae_pyro.models.MinVAE", "'minvae_pyro.models.MinVAE' is no noise model. "),
+        (
+            "engine",
+            "torch.Tensor",
+            "is no engine: it does not derive from InferenceEngine. Choose fast",
+        ),
+        ("engine", "torch.nn", "'torch.nn' is no engine: it is of type module, not a class. "),
+        (
+            "engine",
+            "minvae_pyro.inference.InferenceEngine",
+            "is a base class, which leaves __call__ open. Choose fast",
+        ),
+        ("noise", "PinkNoise", "there is no noise model 'PinkNoise'. Choose BayesianNMFNoise, NMFNoise, "),
+        (
+            "noise",
+            "minvae_pyro.models.MinVAE",
+            "is no noise model: it does not derive from NoiseModel. ",
+        ),
         ("guide", "AudioGuide", "there is no guide 'AudioGuide'. Choose AmortisedGuide, "),
-        ("guide", "minvae_pyro.guides.UtteranceGuide", "is no guide. Choose AmortisedGuide, "),
+        (
+            "guide",
+            "minvae_pyro.guides.UtteranceGuide",
+            "is a base class, which leaves z_posterior open. Choose Amor",
+        ),
     ],
 )
 def test_what_is_no_part_is_refused(noisy: Any, part: str, name: str, message: str) -> None:
@@ -317,3 +337,25 @@ def test_impossible_settings_are_refused(noisy: Any, settings: dict[str, Any], m
         with pytest.raises(UserError) as refused:
             infer(checkpoint, noisy.batch(1, 1), engine=NoFit(), **given)
         assert message in str(refused.value)
+
+
+@pytest.mark.parametrize("guide", ["MeanFieldGuide", "MixtureUtteranceGuide", "AmortisedGuide"])
+@pytest.mark.parametrize("start", ["visual", "both"])
+@pytest.mark.parametrize("name", ["min-vae", "min-vae-v2", "vae-mm", "av-cvae", "av-dkf"])
+def test_networks_on_the_mouth_run_once(name: str, start: str, guide: str) -> None:
+    checkpoint = load_checkpoint(name)
+    spectrum = torch.randn(2, 6, checkpoint.stft.frequencies, dtype=torch.complex64)
+    batch = Utterances.from_spectrum(spectrum, torch.rand(2, 6, 67, 67))
+    runs: dict[torch.nn.Module, int] = {}
+
+    def count(network: torch.nn.Module, _given: Any, _found: Any) -> None:
+        runs[network] = runs.get(network, 0) + 1
+
+    whole: list[Any] = [checkpoint.prior, checkpoint.guide]
+    for part in {module for one in whole for module in one.modules()}:
+        if isinstance(part, MouthConvolution | MouthPerceptron):
+            part.register_forward_hook(count)
+    engine = {"class_path": "fast", "init_args": {"iterations": 2}}
+    infer(checkpoint, batch, engine=engine, start=start, guide=guide)
+    assert runs
+    assert set(runs.values()) == {1}

@@ -1,10 +1,9 @@
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from torch import Tensor, nn
 
-from minvae_pyro.nn.audio import GaussianHead, SpectrumDecoder, SpectrumEncoder, log_power, plain_power
+from minvae_pyro.nn.audio import GaussianHead, SpectrumDecoder, SpectrumEncoder, log_power
 from minvae_pyro.nn.visual import MouthConvolution, MouthPerceptron, normalise_clip, shrink
 
 SHAPES = [(1, 1), (1, 2), (2, 1), (2, 2), (3, 20)]
@@ -38,7 +37,7 @@ def test_shapes(shape: tuple[int, int]) -> None:
 
 
 def test_published_networks_by_hand() -> None:
-    encoder = SpectrumEncoder(6, 4, 3, transform=plain_power)
+    encoder = SpectrumEncoder(6, 4, 3, transform="plain_power")
     power = torch.rand(2, 2, 6)
     hidden = affine(power, encoder.hidden).tanh()
     mean, scale = encoder(power)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from minvae_pyro.nn.audio import SpectrumDecoder, SpectrumEncoder, plain_power
+from minvae_pyro.nn.audio import SpectrumDecoder, SpectrumEncoder
 from minvae_pyro.nn.audio_visual import ConcatenatingDecoder, ConcatenatingEncoder, FeaturePerceptron
 
 
@@ -24,7 +24,7 @@ def scattered(network: nn.Module) -> nn.Module:
 
 
 def test_the_encoder_by_hand() -> None:
-    encoder = scattered(ConcatenatingEncoder(6, 5, 4, 3, transform=plain_power))
+    encoder = scattered(ConcatenatingEncoder(6, 5, 4, 3, transform="plain_power"))
     power, features = torch.rand(2, 7, 6).double(), torch.randn(2, 7, 5).double()
     hidden = mixed(power, features, encoder.layers)
     mean, scale = encoder(power, features)
@@ -64,7 +64,7 @@ def test_one_sight_serves_every_draw_of_z(shape: tuple[int, int], leading: tuple
 
 
 def test_sizes_of_the_published_networks() -> None:
-    encoder = ConcatenatingEncoder(feature_dim=512, latent_dim=16, transform=plain_power)
+    encoder = ConcatenatingEncoder(feature_dim=512, latent_dim=16, transform="plain_power")
     decoder = ConcatenatingDecoder(latent_dim=16, feature_dim=512)
     shapes = [tuple(p.shape) for n in (encoder, decoder, FeaturePerceptron(512, 128, 16)) for p in n.parameters()]
     assert shapes == [

@@ -41,7 +41,7 @@ def test_the_same_figure_is_the_same_file(kind: str) -> None:
     assert drawn(line(), kind) == drawn(line(), kind)
 
 
-def test_sixteen_lines_are_told_apart() -> None:
+def test_sixteen_lines_are_distinct() -> None:
     looks = [tuple(line_style(number).values()) for number in range(16)]
     assert len(set(looks)) == 16
     # also in grey print: no two of the first eight share a marker

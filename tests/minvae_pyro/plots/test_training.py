@@ -97,6 +97,6 @@ def test_a_run_that_began_again_forgets_what_was_before(tmp_path: Path, drawn: l
     np.testing.assert_allclose(drawn[-1], [[0, 7]])
 
 
-def test_a_folder_without_a_run_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no metrics"):
         draw_run(tmp_path)

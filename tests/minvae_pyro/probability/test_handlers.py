@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pyro
+import pyro.distributions as dist
 import pytest
 import torch
 from pyro import poutine
@@ -230,3 +231,31 @@ def test_all_ablations_at_once(name: str, engine: str) -> None:
     alone = inferred(checkpoint(AudioVAE(LATENT, decoder(1))), utterances, engine, noise=FrozenNoise(noise))
     torch.testing.assert_close(result.gain, alone.gain, rtol=1e-8, atol=1e-9)
     assert torch.equal(result.mixture.noise(utterances), noise(utterances))
+
+
+def test_a_story_in_a_hidden_block_meets_no_handler_and_no_plate_of_its_surroundings() -> None:
+    def story() -> Tensor:
+        with pyro.plate("frames", 3, dim=-1):
+            return pyro.sample("z", dist.Normal(torch.zeros(3), 1.0))
+
+    def guide() -> None:
+        with pyro.plate("frames", 2, dim=-1), pyro.poutine.scale(scale=5.0):
+            with hidden_block():
+                inner = poutine.trace(story).get_trace()
+            assert inner.nodes["z"]["scale"] == 1.0
+            assert inner.nodes["z"]["value"].shape == (3,)
+            assert pyro.sample("y", dist.Normal(torch.zeros(2), 1.0)).shape == (2,)
+
+    trace = poutine.trace(guide).get_trace()
+    assert "z" not in trace.nodes
+    assert trace.nodes["y"]["scale"] == 5.0
+
+
+def test_a_hidden_block_that_fails_leaves_everything_as_it_was() -> None:
+    def fails() -> None:
+        with pyro.plate("frames", 2, dim=-1):
+            with pytest.raises(ZeroDivisionError), hidden_block(), pyro.plate("frames", 3, dim=-1):
+                _ = 1 / 0
+            pyro.sample("y", dist.Normal(torch.zeros(2), 1.0))
+
+    assert poutine.trace(fails).get_trace().nodes["y"]["value"].shape == (2,)

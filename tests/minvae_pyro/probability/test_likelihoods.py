@@ -3,8 +3,7 @@ import pyro.distributions as dist
 import pytest
 import scipy.stats
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from torch.distributions import kl_divergence
 
 from minvae_pyro.probability.likelihoods import VARIANCE_FLOOR, ComplexNormal, PowerExponential

@@ -2,8 +2,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from torch.distributions import kl_divergence
 
 from minvae_pyro.probability.normals import CommonRandomNormal

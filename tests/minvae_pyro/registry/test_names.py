@@ -76,9 +76,16 @@ def test_wrong_arguments_are_told_the_right_ones(init_args: dict[str, Any]) -> N
         make(Instrument, {"class_path": "flute", "init_args": init_args}, "instrument", {"flute": Flute})  # type: ignore[type-abstract]
 
 
-@pytest.mark.parametrize("name", [f"{__name__}.Instrument", "math.pi", "minvae_pyro.guides.PointGuide"])
-def test_what_does_not_fit_is_refused(name: str) -> None:
-    with pytest.raises(UserError, match=r"is no instrument\. Choose flute or give the import path of another"):
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        (f"{__name__}.Instrument", "Instrument is a base class, which leaves play open"),
+        ("math.pi", "it is of type float, not a class"),
+        ("minvae_pyro.guides.PointGuide", "it does not derive from Instrument"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_the_reason(name: str, reason: str) -> None:
+    with pytest.raises(UserError, match=rf"is no instrument: {reason}\. Choose flute or give the import path"):
         make(Instrument, name, "instrument", {"flute": Flute})  # type: ignore[type-abstract]
 
 

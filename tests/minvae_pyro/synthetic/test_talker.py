@@ -6,7 +6,7 @@ import torch
 import torchaudio
 
 from minvae_pyro.errors import UserError
-from minvae_pyro.synthetic.talker import SyntheticUtterance, Talker, draw_talker, film_head, speak, synthesise
+from minvae_pyro.synthetic.talker import SyntheticUtterance, Talker, draw_talker, speak, synthesise
 
 
 def log_mel(utterance: SyntheticUtterance) -> torch.Tensor:
@@ -19,7 +19,7 @@ def log_mel(utterance: SyntheticUtterance) -> torch.Tensor:
     return 10 * torch.log10(mel + 1e-7).T[: len(utterance.crops)]
 
 
-def looks(utterance: SyntheticUtterance) -> torch.Tensor:
+def picture_features(utterance: SyntheticUtterance) -> torch.Tensor:
     """(T, 64) the lower middle of the picture, coarse, without its mean over the clip."""
     grey = torch.nn.functional.avg_pool2d(utterance.crops[:, 18:58, 9:57].float() / 255, (5, 6))
     return (grey - grey.mean(0)).flatten(1)
@@ -91,14 +91,14 @@ def test_closed_lips_are_silent_and_dark_mouths_are_loud() -> None:
 def test_pictures_predict_sound_and_pictures_of_another_clip_do_not() -> None:
     seen = [synthesise(8.0, seed) for seed in range(6)]
     pictures, sound = (
-        with_squares(torch.cat([looks(one) for one in seen])),
+        with_squares(torch.cat([picture_features(one) for one in seen])),
         torch.cat([log_mel(one) for one in seen]),
     )
     ridge = 0.1 * torch.eye(pictures.shape[1])
     weights = torch.linalg.solve(pictures.T @ pictures + ridge, pictures.T @ sound)
     new, wrong = synthesise(8.0, 100), synthesise(8.0, 101)
-    assert explained(with_squares(looks(new)), log_mel(new), weights) > 0.5
-    assert explained(with_squares(looks(wrong)), log_mel(new), weights) < 0
+    assert explained(with_squares(picture_features(new)), log_mel(new), weights) > 0.5
+    assert explained(with_squares(picture_features(wrong)), log_mel(new), weights) < 0
 
 
 def test_talkers_differ_in_pitch_and_look() -> None:
@@ -108,18 +108,6 @@ def test_talkers_differ_in_pitch_and_look() -> None:
     assert pitch[1] == pytest.approx(200, rel=0.2)
     skins = torch.tensor([synthesise(0.1, 0, talker=draw_talker(seed)).crops.float().mean() for seed in range(6)])
     assert skins.std() > 8  # grey levels
-
-
-def test_talking_head_moves_its_mouth() -> None:
-    utterance = synthesise(2.0, 0)
-    film = film_head(utterance)
-    assert film.shape == (50, 288, 360)
-    assert film.dtype == torch.uint8
-    opening = torch.from_numpy(utterance.posture.opening).float().clamp(min=0)
-    mouth = film[:, 175:220, 155:205].float()
-    change = (mouth - mouth[opening.argmin()]).abs().mean((1, 2))
-    assert torch.corrcoef(torch.stack([opening, change]))[0, 1] > 0.7
-    assert film_head(synthesise(0.04, 0), height=720, width=1280).shape == (1, 720, 1280)
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, 1e-6])
@@ -132,9 +120,3 @@ def test_no_sound_is_refused(seconds: float) -> None:
 def test_no_frame_rate_is_refused(rate: float) -> None:
     with pytest.raises(UserError, match="frames per second"):
         synthesise(1.0, 0, frames_per_second=rate)
-
-
-@pytest.mark.parametrize(("height", "width"), [(10, 100), (288, 100)])
-def test_a_picture_too_small_for_a_head_is_refused(height: int, width: int) -> None:
-    with pytest.raises(UserError, match="no head fits"):
-        film_head(synthesise(0.1, 0), height=height, width=width)

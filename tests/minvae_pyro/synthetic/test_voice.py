@@ -10,7 +10,7 @@ SECONDS = 1.0
 
 
 def hold(**posture: float) -> Gestures:
-    """One posture held for a second: an open, voiced, neutral mouth unless told otherwise."""
+    """One posture held for a second: an open, voiced, neutral mouth by default."""
     rest = dict.fromkeys((field.name for field in fields(Gestures)), 0.0)
     rest |= {"opening": 0.5, "width": 0.5, "front": 0.5, "height": 0.3, "flow": 1.0, "voice": 1.0}
     rest |= {"pitch": 120.0, "friction_hz": 4000.0} | posture

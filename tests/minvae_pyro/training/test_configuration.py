@@ -52,7 +52,7 @@ def test_plain_form_is_json_with_all_defaults():
     whole = plain()
     assert json.loads(json.dumps(whole)) == whole
     assert whole["data"]["noise"] is None
-    assert whole["prior"]["class_path"] == "minvae_pyro.models.AudioVAE"
+    assert whole["prior"]["class_path"] == "AudioVAE"
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_plain_form_is_json_with_all_defaults():
         ([*OURS, "--speed", "9"], "speed"),
         ([*OURS, "--device", "tpu"], "device"),
         ([*OURS, "--model.init_args.latent", "3"], "latent"),
-        (["--epochs", "3"], "--guide is missing: choose AudioGuide"),
+        (["--epochs", "3"], "--guide is missing. Choose AudioGuide"),
     ],
 )
 def test_mistakes_are_told(arguments, message):

@@ -9,12 +9,12 @@ from minvae_pyro.utterances import Utterances
 
 @pytest.fixture
 def batch():
-    """Two utterances of ten frames: the second is heard with noise, and has no mouth in its first half."""
+    """Two utterances of ten frames: the second has noise, and has no mouth in its first half."""
     utterances = Utterances.from_spectrum(torch.rand(2, 10, 513), torch.rand(2, 10, 67, 67))
-    heard, seen = utterances.noisy_power.clone(), utterances.mouth_seen.clone()
-    heard[1] += 5
+    noisy, seen = utterances.noisy_power.clone(), utterances.mouth_seen.clone()
+    noisy[1] += 5
     seen[1, :5] = False
-    return utterances.replace(noisy_power=heard, mouth_seen=seen)
+    return utterances.replace(noisy_power=noisy, mouth_seen=seen)
 
 
 def test_means_are_over_the_frames_they_are_named_after(batch):

@@ -27,7 +27,7 @@ def batch():
 
 
 @pytest.mark.parametrize("noise", TRANSFORMS)
-def test_only_what_is_heard_changes_and_seeds_decide(noise, batch, corpus):
+def test_only_the_noisy_power_changes_and_seeds_decide(noise, batch, corpus):
     one, same = noise(batch, generator(1), corpus), noise(batch, generator(1), corpus)
     assert one.spectrum is batch.spectrum
     assert torch.equal(one.noisy_power, same.noisy_power)
@@ -59,8 +59,8 @@ def test_uniform_noise_is_that_of_the_paper(batch, corpus):
 
 
 def test_noise_hits_half_of_the_clips(batch, corpus):
-    heard = RealisticNoise()(batch, generator(), corpus).noisy_power
-    assert (heard != batch.noisy_power).any(-1).any(-1).float().mean() == pytest.approx(0.5, abs=0.2)
+    noisy = RealisticNoise()(batch, generator(), corpus).noisy_power
+    assert (noisy != batch.noisy_power).any(-1).any(-1).float().mean() == pytest.approx(0.5, abs=0.2)
 
 
 @pytest.mark.parametrize("talkers", [0.0, 1.0])

@@ -105,7 +105,7 @@ def test_modules_start_from_a_checkpoint(tmp_path):
     assert not torch.equal(mine.head.mean.weight, start.head.mean.weight)
 
 
-def test_a_checkpoint_that_does_not_fit_is_told(tmp_path):
+def test_a_checkpoint_that_does_not_fit_is_an_error(tmp_path):
     path = save_checkpoint(tmp_path / "a.safetensors", *build(PLAIN), PLAIN, STFT())
     with pytest.raises(UserError, match=r"guide\.visual cannot start from prior\.decoder"):
         TrainingPlan(*build(MIXTURE), initialise={"guide.visual": f"{path}#prior.decoder"})

@@ -8,8 +8,7 @@ from safetensors.torch import load_file
 from minvae_pyro.checkpoints.checkpoint import load_checkpoint
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides import TableResponsibility
-from minvae_pyro.training.callbacks import resize_table
-from minvae_pyro.training.plan import TrainingPlan
+from minvae_pyro.training.plan import TrainingPlan, resize_table
 from minvae_pyro.training.run import train
 
 MIXTURE = """
@@ -96,7 +95,7 @@ def test_seeds_decide(run):
 
 @pytest.mark.parametrize("one_cycle", [False, True])
 def test_an_interrupted_run_continues_as_if_it_had_not_been(run, monkeypatch, one_cycle):
-    options = {"epochs": 4, "optimisation.one_cycle": one_cycle, "data.noise": "minvae_pyro.training.UniformNoise"}
+    options = {"epochs": 4, "optimisation.one_cycle": one_cycle, "data.noise": "UniformNoise"}
     straight = run("straight", **options).read_bytes()
     original = TrainingPlan.training_step
 
@@ -204,7 +203,7 @@ def test_a_resized_table_starts_over_from_its_weight():
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
-def test_a_missing_device_is_told(run):
+def test_a_missing_device_is_an_error(run):
     with pytest.raises(UserError, match="no CUDA device"):
         run(device="cuda")
 

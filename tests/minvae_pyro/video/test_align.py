@@ -5,8 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from minvae_pyro.video.align import align_mouth
 from minvae_pyro.video.mouth import read_mouth
@@ -37,17 +36,17 @@ def test_each_sound_frame_shows_its_own_time(rate, hop, start, seconds):
     video = start + torch.arange(max(2, int(rate * seconds)), dtype=torch.float64) / rate
     video = video[video < 2.3]
     sound = torch.arange(int(2.3 * 16000 / hop)) * hop / 16000
-    mouth, seen = align_mouth(clock(video), sound)
+    mouth, visible = align_mouth(clock(video), sound)
     assert mouth.shape == (len(sound), 67, 67)
     assert mouth.dtype == torch.uint8
     near = (sound >= video[0] - 1.499 / rate) & (sound <= video[-1] + 1.499 / rate)
     far = (sound < video[0] - 1.501 / rate) | (sound > video[-1] + 1.501 / rate)
-    assert seen[near].all()
-    assert not seen[far].any()
-    assert (mouth[~seen] == 0).all()
+    assert visible[near].all()
+    assert not visible[far].any()
+    assert (mouth[~visible] == 0).all()
     # Between two video frames the blend is exact but for rounding to grey levels, twice.
-    expected = sound.double().clamp(video[0], video[-1])[seen]
-    torch.testing.assert_close(read_clock(mouth[seen]), expected, atol=0.0101, rtol=0)
+    expected = sound.double().clamp(video[0], video[-1])[visible]
+    torch.testing.assert_close(read_clock(mouth[visible]), expected, atol=0.0101, rtol=0)
 
 
 @pytest.mark.parametrize("rate", [25, Fraction(30000, 1001), 30, 50])
@@ -58,12 +57,12 @@ def test_from_file_to_sound_frames(tmp_path, make_video, rate, seconds):
     pictures = [np.full((96, 96), round(20 + 70 * number / float(rate)), np.uint8) for number in range(count)]
     track = read_mouth(make_video(tmp_path / "v.mp4", pictures, rate))
     sound = torch.arange(60) * 533 / 16000
-    mouth, seen = align_mouth(track, sound)
+    mouth, visible = align_mouth(track, sound)
     end = (count - 1) / float(rate)
-    assert seen.tolist() == [time <= end + 1.5 / float(rate) for time in sound.tolist()]
-    shown = mouth[seen].double().mean(dim=(1, 2))
+    assert visible.tolist() == [time <= end + 1.5 / float(rate) for time in sound.tolist()]
+    grey = mouth[visible].double().mean(dim=(1, 2))
     # The coder adds up to one grey level to the rounding.
-    torch.testing.assert_close(shown, 20 + 70 * sound[seen].double().clamp(max=end), atol=2.0, rtol=0)
+    torch.testing.assert_close(grey, 20 + 70 * sound[visible].double().clamp(max=end), atol=2.0, rtol=0)
 
 
 def test_motion_is_even_from_25_to_30_frames():
@@ -74,53 +73,53 @@ def test_motion_is_even_from_25_to_30_frames():
     assert steps.max() < 0.047
 
 
-def test_frames_without_a_face_are_not_seen():
+def test_frames_without_a_face_have_no_mouth():
     times = torch.arange(50) / 25
     found = (times < 0.8) | (times >= 1.4)
     sound = torch.arange(120) / 60
-    mouth, seen = align_mouth(clock(times, found), sound)
+    mouth, visible = align_mouth(clock(times, found), sound)
     # The last face is at 0.76 s, the next at 1.40 s; each reaches one and a half periods, 0.06 s.
-    assert seen.tolist() == [time < 0.8201 or time > 1.3399 for time in sound.double().tolist()]
-    assert (mouth[~seen] == 0).all()
+    assert visible.tolist() == [time < 0.8201 or time > 1.3399 for time in sound.double().tolist()]
+    assert (mouth[~visible] == 0).all()
     # Black crops of frames without a face are never blended in.
     expected = torch.where(sound < 1, sound.clamp(max=0.76), sound.clamp(1.4, 1.96)).double()
-    torch.testing.assert_close(read_clock(mouth[seen]), expected[seen], atol=0.0101, rtol=0)
+    torch.testing.assert_close(read_clock(mouth[visible]), expected[visible], atol=0.0101, rtol=0)
 
 
 def test_one_missing_frame_is_blended_over():
     times = torch.arange(50) / 25
     found = torch.ones(50, dtype=torch.bool)
     found[20] = False
-    mouth, seen = align_mouth(clock(times, found), torch.tensor([0.8]))
-    assert seen.all()
+    mouth, visible = align_mouth(clock(times, found), torch.tensor([0.8]))
+    assert visible.all()
     assert abs(read_clock(mouth).item() - 0.8) < 0.0101
 
 
 def test_a_single_picture_lasts_a_moment():
-    mouth, seen = align_mouth(clock([0.5]), torch.tensor([0.40, 0.45, 0.5, 0.55, 0.60]))
-    assert seen.tolist() == [False, True, True, True, False]
-    assert (mouth[seen] == 70).all()
+    mouth, visible = align_mouth(clock([0.5]), torch.tensor([0.40, 0.45, 0.5, 0.55, 0.60]))
+    assert visible.tolist() == [False, True, True, True, False]
+    assert (mouth[visible] == 70).all()
 
 
 @pytest.mark.parametrize("track", [clock([]), clock([0.0, 0.04], [False, False])], ids=["empty", "no face"])
 def test_no_mouth_at_all(track):
-    mouth, seen = align_mouth(track, torch.arange(10) / 30)
-    assert not seen.any()
+    mouth, visible = align_mouth(track, torch.arange(10) / 30)
+    assert not visible.any()
     assert (mouth == 0).all()
 
 
 def test_no_sound_frames():
-    mouth, seen = align_mouth(clock([0.0, 0.04]), torch.zeros(0))
+    mouth, visible = align_mouth(clock([0.0, 0.04]), torch.zeros(0))
     assert mouth.shape == (0, 67, 67)
-    assert seen.shape == (0,)
+    assert visible.shape == (0,)
 
 
 def test_pictures_keep_their_detail():
     """On a video frame's own time the very picture comes back; half way, the mean of two."""
     crops = torch.randint(0, 256, (4, 67, 67), dtype=torch.uint8)
     track = MouthTrack(crops, torch.arange(4, dtype=torch.float64) / 25, torch.ones(4, dtype=torch.bool))
-    mouth, seen = align_mouth(track, torch.tensor([0.0, 0.04, 0.06, 0.12], dtype=torch.float64))
-    assert seen.all()
+    mouth, visible = align_mouth(track, torch.tensor([0.0, 0.04, 0.06, 0.12], dtype=torch.float64))
+    assert visible.all()
     torch.testing.assert_close(mouth[[0, 1, 3]], crops[[0, 1, 3]], atol=1, rtol=0)
     middle = (crops[1].double() + crops[2].double()) / 2
     assert (mouth[2].double() - middle).abs().max() <= 0.5 + 1e-6

@@ -1,8 +1,7 @@
 """The crop shows the square that was asked for."""
 
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from minvae_pyro.video.crop import cut_square
 

@@ -21,8 +21,8 @@ def follow(monkeypatch):
     def run(script, frames=75, rate=25.0, detect_every=5, lips=LIPS):
         class Scripted:
             def __call__(self, picture, smallest=0.0):
-                seen = sorted(script(int(picture[0, 0])), key=lambda box: -box[2])
-                return np.array([(*box, *lips) for box in seen if box[2] >= smallest]).reshape(-1, 5)
+                there = sorted(script(int(picture[0, 0])), key=lambda box: -box[2])
+                return np.array([(*box, *lips) for box in there if box[2] >= smallest]).reshape(-1, 5)
 
         monkeypatch.setattr(faces, "FaceDetector", Scripted)
         pictures = (Frame(n / rate, np.full((288, 360), n, np.uint8)) for n in range(frames))
@@ -73,7 +73,7 @@ def test_one_missed_look_is_bridged(follow):
 
 
 @pytest.mark.parametrize("every", [1, 3, 5, 20])
-def test_looking_less_often_finds_the_same(follow, every):
+def test_fewer_detections_find_the_same(follow, every):
     track = follow(lambda n: [(100, 120, 80)], detect_every=every, frames=74)
     assert track.found.all()
     np.testing.assert_allclose(track.boxes[40], [100, 120, 80])
@@ -110,8 +110,8 @@ def test_a_glimpse_is_no_face(follow):
 
 def test_lips_that_are_never_recognised_are_where_lips_usually_are(follow):
     usual = follow(lambda n: [(100, 120, 80)], lips=(np.nan, np.nan))
-    np.testing.assert_allclose(usual.lips[0], np.array([100, 120]) + 80 * faces.usual_lips())
-    assert 0.25 < faces.usual_lips()[1] < 0.4
+    np.testing.assert_allclose(usual.lips[0], np.array([100, 120]) + 80 * faces.USUAL_LIPS)
+    assert 0.25 < faces.USUAL_LIPS[1] < 0.4
 
 
 def test_a_chin_taken_for_a_mouth_now_and_then_does_not_move_the_lips(monkeypatch):
@@ -185,7 +185,7 @@ def test_a_real_head_that_moves_is_followed_without_lag(grid_pictures):
     assert way.std(axis=0).min() > 3
 
 
-def test_a_covered_camera_is_seen_in_a_real_video(grid_pictures):
+def test_a_covered_camera_is_noticed_in_a_real_video(grid_pictures):
     covered = slice(30, 50)
     frames = []
     for number, picture in enumerate(grid_pictures):

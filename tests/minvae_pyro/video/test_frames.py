@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from minvae_pyro.errors import UserError
-from minvae_pyro.video.frames import has_video, read_frames
+from minvae_pyro.video.frames import read_frames
 
 
 def ramp(count, shape=(48, 64)):
@@ -124,21 +124,18 @@ def test_bad_file_is_one_clear_line(tmp_path, make_video, damage):
 
 def test_sound_without_a_video_track_is_refused(tmp_path, real_data):
     sound = next((real_data / "librispeech").rglob("*.flac"))
-    assert not has_video(sound)
     with pytest.raises(UserError, match="no video track"):
         list(read_frames(sound))
 
 
 def test_cover_art_is_no_video(tmp_path, make_video):
     path = make_video(tmp_path / "v.mp4", ramp(1), codec="mjpeg", sound=True, cover_art=True)
-    assert not has_video(path)
     with pytest.raises(UserError, match="no video track"):
         list(read_frames(path))
 
 
 def test_real_clips(real_data):
     for name in ("grid/s1/train/bgbn8n.mkv", "grid/s26/bgbsza.mpg"):
-        assert has_video(real_data / name)
         frames = list(read_frames(real_data / name))
         np.testing.assert_allclose([frame.time for frame in frames], np.arange(75) / 25, atol=1e-3)
         assert frames[0].picture.shape == (288, 360)

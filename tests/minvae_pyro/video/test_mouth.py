@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from minvae_pyro.errors import UserError
-from minvae_pyro.video import mouth
+from minvae_pyro.video import faces
 from minvae_pyro.video.faces import FaceTrack, follow_face
 from minvae_pyro.video.frames import read_frames
 from minvae_pyro.video.mouth import read_mouth
@@ -91,19 +91,19 @@ def test_a_video_without_a_face_still_has_times(tmp_path, make_video):
 def test_the_crop_is_nine_twentieths_of_the_face(tmp_path, make_video, monkeypatch):
     """On a slope of 0.7 grey levels a pixel, a face of 120 pixels gives a crop of 54 around its lips."""
     still = FaceTrack(np.zeros(1), np.array([[150.0, 100, 120]]), np.array([[160.0, 140]]), np.ones(1, dtype=bool))
-    monkeypatch.setattr(mouth, "follow_face", lambda frames, detect_every: still)
+    monkeypatch.setattr(faces, "follow_face", lambda frames: still)
     slope = np.broadcast_to(0.7 * (np.arange(320) + 0.5), (240, 320)).round().astype(np.uint8)
     crop = read_mouth(make_video(tmp_path / "v.mp4", [slope], codec="mpeg1video")).crops[0].double()
     expected = 0.7 * (160 + 54 * ((torch.arange(67) + 0.5) / 67 - 0.5))
     assert (crop.mean(dim=0) - expected).abs().max() < 1.5
 
 
-def test_a_mouth_beyond_the_rim_is_not_seen(tmp_path, make_video, monkeypatch):
+def test_a_mouth_beyond_the_rim_is_not_found(tmp_path, make_video, monkeypatch):
     """A face that sinks out of the picture: from frame 6 on its lips are below the last row."""
     times, boxes = np.arange(10) / 25, np.tile([160.0, 200.0, 80.0], (10, 1))
     lips = np.stack([np.full(10, 160.0), 234.0 + np.arange(10)], axis=1)
     sinking = FaceTrack(times, boxes, lips, np.ones(10, dtype=bool))
-    monkeypatch.setattr(mouth, "follow_face", lambda frames, detect_every: sinking)
+    monkeypatch.setattr(faces, "follow_face", lambda frames: sinking)
     track = read_mouth(make_video(tmp_path / "v.mp4", [np.full((240, 320), 90, np.uint8)] * 10))
     assert track.found.tolist() == [True] * 6 + [False] * 4
     assert (track.crops[6:] == 0).all()
@@ -124,7 +124,7 @@ def test_cropped_mouths_are_recognised(tmp_path, make_video, real_data, shape):
     assert not refused.found.any()
 
 
-def test_a_large_picture_of_a_mouth_when_told(tmp_path, make_video):
+def test_a_large_picture_of_a_mouth_when_asked_for(tmp_path, make_video):
     slope = np.broadcast_to(np.linspace(0, 250, 480), (480, 480)).astype(np.uint8)
     path = make_video(tmp_path / "v.mp4", [slope] * 3)
     assert not read_mouth(path).found.any()
@@ -144,7 +144,7 @@ def test_half_a_video_gives_half_a_track(tmp_path, real_data):
     assert track.found.all()
 
 
-def test_what_cannot_be_read_is_told(tmp_path):
+def test_what_cannot_be_read_is_refused(tmp_path):
     path = tmp_path / "v.mp4"
     path.write_bytes(b"nothing of a video")
     for file in (path, tmp_path / "missing.mp4", tmp_path / "missing.mat", tmp_path):

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from torch import Tensor, nn
 
 from minvae_pyro.errors import UserError
@@ -38,8 +37,8 @@ def batch(complex_values: bool = True) -> Utterances:
 class Level(nn.Module):
     """A gate that says the same of every frame."""
 
-    def forward(self, heard: Tensor, predicted: Tensor, seen: Any, mask: Tensor) -> Tensor:
-        return heard.new_full(mask.shape, -1.5)
+    def forward(self, sound: Tensor, predicted: Tensor, visible: Any, mask: Tensor) -> Tensor:
+        return sound.new_full(mask.shape, -1.5)
 
 
 def checkpoint() -> Any:
@@ -47,9 +46,9 @@ def checkpoint() -> Any:
     torch.manual_seed(7)
     prior = ConditionalMinVAE(LATENT, MouthPerceptron((3, 3), LATENT))
     prior.decoder = SpectrumDecoder(LATENT, 3, FREQUENCIES)
-    heard = NoisyAudioEncoder(SpectrumEncoder(FREQUENCIES, 3, LATENT))
-    seen = MouthEncoder(MouthPerceptron((3, 3), LATENT))
-    guide = MixtureGuide(prior, heard, seen, GatedResponsibility(Level()))
+    sound = NoisyAudioEncoder(SpectrumEncoder(FREQUENCIES, 3, LATENT))
+    visible = MouthEncoder(MouthPerceptron((3, 3), LATENT))
+    guide = MixtureGuide(prior, sound, visible, GatedResponsibility(Level()))
     return SimpleNamespace(prior=prior.double(), guide=guide.double(), enhancement={})
 
 
@@ -74,9 +73,9 @@ def test_a_frame_shows_the_picture_of_the_frame_and_utterance_that_it_is_given(d
             there = int(row[b, n]), int(time[b, n])
             assert shown.mouth_seen[b, n] == before.mouth_seen[there]
             assert torch.equal(shown.mouth[b, n], before.mouth[there])
-            seen = bool(before.mouth_seen[there]) and not hidden[b, n]
-            assert after.mouth_seen[b, n] == seen
-            assert torch.equal(after.mouth[b, n], before.mouth[there] * seen)
+            visible = bool(before.mouth_seen[there]) and not hidden[b, n]
+            assert after.mouth_seen[b, n] == visible
+            assert torch.equal(after.mouth[b, n], before.mouth[there] * visible)
     own = torch.arange(2)[:, None].expand(2, FRAMES)
     assert torch.equal(show(before, time).mouth, show(before, time, own).mouth)
 
@@ -108,9 +107,9 @@ def test_each_frame_shows_the_picture_that_it_should(name: str) -> None:
     for b in range(2):
         for n in range(FRAMES):
             time = source(n)
-            seen = time is not None and bool(before.mouth_seen[b, time]) and bool(before.mask[b, n])
-            assert bool(after.mouth_seen[b, n]) == seen, (b, n)
-            assert torch.equal(after.mouth[b, n], before.mouth[b, time] if seen else torch.zeros(67, 67).double())
+            visible = time is not None and bool(before.mouth_seen[b, time]) and bool(before.mask[b, n])
+            assert bool(after.mouth_seen[b, n]) == visible, (b, n)
+            assert torch.equal(after.mouth[b, n], before.mouth[b, time] if visible else torch.zeros(67, 67).double())
     for kept in ("spectrum", "noisy_power", "mask", "index"):
         assert getattr(after, kept) is getattr(before, kept)
 

@@ -66,7 +66,7 @@ def test_a_file_is_kept_unless_asked(tmp_path):
     assert cv2.imread(str(path)) is not None
 
 
-def test_a_folder_that_is_missing_is_told(tmp_path):
+def test_a_folder_that_is_missing_is_refused(tmp_path):
     with pytest.raises(UserError, match="cannot write"):
         contact_sheet(noise(1), tmp_path / "nowhere" / "sheet.png")
     assert not list(tmp_path.iterdir())

@@ -6,9 +6,9 @@ import cv2
 import pytest
 import torch
 
-import minvae_pyro.demonstration
+import minvae_pyro.training.run
 from minvae_pyro import UserError, enhance, read_sound
-from minvae_pyro.demonstration import FILES, Demonstration, demonstrate
+from minvae_pyro.cli.demo import FILES, Demonstration, demonstrate
 from minvae_pyro.evaluation.scores import si_sdr
 
 QUICK = ["--epochs", "8", "--data.batch_size", "2", "--data.train.init_args.utterances", "16"]
@@ -63,7 +63,7 @@ def test_the_weights_enhance_again(shown: Demonstration, folder: Path) -> None:
 def test_what_is_there_is_kept_and_told_before_training(
     folder: Path, shown: Demonstration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(minvae_pyro.demonstration, "train", lambda arguments: pytest.fail("it trained"))
+    monkeypatch.setattr(minvae_pyro.training.run, "train", lambda arguments: pytest.fail("it trained"))
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     with pytest.raises(UserError, match=r"clean\.wav, noisy\.wav.*--overwrite"):
         demonstrate(folder)
@@ -74,7 +74,7 @@ def test_interrupted_it_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     def interrupted(arguments: list[str]) -> None:
         raise KeyboardInterrupt("the same command continues")
 
-    monkeypatch.setattr(minvae_pyro.demonstration, "train", interrupted)
+    monkeypatch.setattr(minvae_pyro.training.run, "train", interrupted)
     with pytest.raises(KeyboardInterrupt) as caught:
         demonstrate(tmp_path / "demo")
     # the run was temporary: the same command does not continue it
