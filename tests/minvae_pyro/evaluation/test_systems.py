@@ -64,7 +64,10 @@ def test_systems_of_the_command_line(tmp_path):
         ({"checkpoint": "min-vae", "temperature": "warm"}, "system x, temperature: must be float, not warm"),
         ({"checkpoint": "min-vae", "mixing_weight": 2}, "system x, settings: .*mixing_weight"),
         ({"checkpoint": "min-vae", "gain": "word"}, "system x, gain: must be 'clip', 'frame', not word"),
-        ({"checkpoint": "min-vae", "video": {"class_path": 3}}, "system x, video: .* cannot be used"),
+        (
+            {"checkpoint": "min-vae", "video": {"class_path": 3}},
+            "system x, video: the video is described by a name, or by class_path",
+        ),
         ({"checkpoint": 3}, "system x, checkpoint: must be str, not 3"),
         ({"checkpoint": "min-vae", "seed": True}, "system x, seed: must be int, not True"),
         ({"checkpoint": "min-vae", "seed": "one"}, "system x, seed: must be int, not one"),
