@@ -155,8 +155,8 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "video": lambda value: make_video(_described(value)),
     "engine": lambda value: make(InferenceEngine, _described(value), "engine", ENGINES),  # type: ignore[type-abstract]
     "start": lambda value: resolve(value, STARTS, callable, "start"),
-    "noise": lambda value: make(NoiseModel, _described(value), "noise model"),
-    "guide": lambda value: make(UtteranceGuide, _described(value), "guide"),
+    "noise": lambda value: make(NoiseModel, _described(value), "noise model"),  # type: ignore[type-abstract]
+    "guide": lambda value: make(UtteranceGuide, _described(value), "guide"),  # type: ignore[type-abstract]
     "settings": Settings.choose,
 }
 
