@@ -134,7 +134,7 @@ def _measure(demonstration: Demonstration, checkpoint: Checkpoint, options: Mapp
         elapsed, processor = time.perf_counter() - began, time.process_time() - used
     found = scores(demonstration.clean, result.speech[0], rate)
     return {
-        **{name: found[name] for name in _SCORES},  # type: ignore[literal-required]
+        **{name: found[name] for name in _SCORES},
         "elapsed": elapsed / result.seconds,
         "processor": processor / result.seconds,
         "load": load,

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 from minvae_pyro.ablation.claims import Claim, read_claim
-from minvae_pyro.ablation.training import Training
+from minvae_pyro.ablation.training import Training, filled
 from minvae_pyro.errors import UserError
 from minvae_pyro.evaluation.descriptions import parse, read_yaml
 from minvae_pyro.evaluation.systems import System
-from minvae_pyro.registry.files import first_comment
+from minvae_pyro.registry.files import first_comment, shipped
 
 Combination = Mapping[str, str]
 """A level of each factor."""
+
+_MODELS = ("checkpoint", "train")
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,7 @@ class Plan:
             UserError: something in the description cannot be used.
         """
         described = {key: value for key, value in self.description.items() if key != "train"}
-        if checkpoint is not None:
-            described["checkpoint"] = str(checkpoint)
+        described |= {} if checkpoint is None else {"checkpoint": str(checkpoint)}
         return System.from_description(self.name, described, {**self.combination, **self.replicate})
 
 
@@ -93,7 +93,7 @@ class Ablation:
     def combinations(self) -> list[dict[str, str]]:
         """The combinations that are measured, each once, in the order of the design."""
         if self.design == "full":
-            chosen = _product({factor: list(levels) for factor, levels in self.factors.items()})
+            chosen = _product(self.factors)
         elif self.design == "one-at-a-time":
             chosen = [{}, *({factor: level} for factor, levels in self.factors.items() for level in levels)]
         else:
@@ -104,14 +104,13 @@ class Ablation:
     def plans(self) -> list[Plan]:
         """What is measured; replicates that make the same system of a combination are one."""
         found: list[Plan] = []
-        runs = _product({name: list(levels) for name, levels in self.replicates.items()})
         for combination in self.combinations():
-            made: list[Plan] = []
-            for replicate in runs:
+            made: list[Mapping[str, Any]] = []
+            for replicate in _product(self.replicates):
                 description = self._description(combination, replicate)
-                if all(description != other.description for other in made):
-                    made.append(Plan(self._name(combination, replicate), combination, replicate, description))
-            found += made
+                if description not in made:
+                    made.append(description)
+                    found.append(Plan(self._name(combination, replicate), combination, replicate, description))
         return found
 
     def _name(self, combination: Combination, replicate: Combination) -> str:
@@ -120,19 +119,18 @@ class Ablation:
         return ", ".join(filter(None, [label(distinct) or "reference", label(replicate)]))
 
     def _description(self, combination: Combination, replicate: Combination) -> dict[str, Any]:
-        values = {name: self.replicates[name][level] for name, level in replicate.items()}
-        parts = [value for value in values.values() if isinstance(value, Mapping)]
+        values = [self.replicates[name][level] for name, level in replicate.items()]
+        parts = [value for value in values if isinstance(value, Mapping)]
         layers = [self.base, *parts, *(self.factors[factor][level] or {} for factor, level in combination.items())]
         merged: dict[str, Any] = {}
         for layer in layers:
             # whoever names a model stands for it alone
-            for one, other in (("train", "checkpoint"), ("checkpoint", "train")):
-                if layer.get(one) is not None:
-                    merged.pop(other, None)
+            if any(layer.get(key) is not None for key in _MODELS):
+                merged = {key: value for key, value in merged.items() if key not in _MODELS}
             merged.update(layer)
-        texts = {f"{{{name}}}": str(value) for name, value in values.items() if not isinstance(value, Mapping)}
-        filled: dict[str, Any] = _filled(merged, texts)
-        return filled
+        pairs = zip(replicate, values, strict=True)
+        texts = {f"{{{name}}}": str(value) for name, value in pairs if not isinstance(value, Mapping)}
+        return dict(filled(merged, texts))
 
 
 def read_ablation(name_or_path: str | os.PathLike[str]) -> Ablation:
@@ -144,7 +142,11 @@ def read_ablation(name_or_path: str | os.PathLike[str]) -> Ablation:
     Raises:
         UserError: the file is missing or wrong; the message names the key.
     """
-    path = _file(name_or_path)
+    path, known = Path(name_or_path), _shipped()
+    if not path.is_file():
+        if str(path) not in known:
+            raise UserError(f"there is no ablation {path}: give a YAML file or one of {', '.join(known)}.")
+        path = known[str(path)]
     described = read_yaml(path, "ablation")
     try:
         return ablation_from(described)
@@ -162,27 +164,28 @@ def ablation_from(described: Any) -> Ablation:
         UserError: something is missing, unknown or cannot be used.
     """
     given = parse(described, "an ablation", _Described)
+    for key in ("title", "factors"):
+        if not given[key]:
+            raise UserError(f"key {key} is missing.")
     for key in ("factors", "replicates"):
         given[key] = {str(name): _levels(levels, f"{key}, {name}") for name, levels in given.get(key, {}).items()}
     ablation = Ablation(**{**given, "claims": tuple(map(read_claim, given.get("claims", ())))})
-    for key in ("title", "factors"):
-        if not getattr(ablation, key):
-            raise UserError(f"key {key} is missing.")
     _check(ablation)
     return ablation
 
 
 def shipped_ablations() -> list[str]:
     """Names of the ablations that ship with the package."""
-    folder = resources.files("minvae_pyro.ablation") / "ready_made"
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    return list(_shipped())
 
 
 def ablation_comment(name: str) -> str:
     """The comment at the top of a shipped ablation."""
-    return first_comment(
-        (resources.files("minvae_pyro.ablation") / "ready_made" / f"{name}.yaml").read_text(encoding="utf-8")
-    )
+    return first_comment(_shipped()[name].read_text(encoding="utf-8"))
+
+
+def _shipped() -> dict[str, Path]:
+    return shipped("minvae_pyro.ablation", "ready_made")
 
 
 @dataclass(frozen=True)
@@ -209,11 +212,11 @@ def _check(ablation: Ablation) -> None:
     checked: list[Training] = []
     for plan in ablation.plans():
         training = plan.training
-        if training is not None and training not in checked:
+        if training and training not in checked:
             training.check()
             checked.append(training)
         # the shipped model stands in for what is not trained yet
-        plan.system(None if training is None else "min-vae")
+        plan.system("min-vae" if training else None)
     measured = ablation.combinations()
     for claim in ablation.claims:
         for part in claim.compared:
@@ -232,35 +235,14 @@ def _check_levels(combination: Combination, factors: Mapping[str, Mapping[str, A
 
 def _combinations(entry: Mapping[Any, Any]) -> list[dict[str, str]]:
     """The combinations of an entry of a design, which has a level or several for each factor."""
-    several = {str(factor): levels if isinstance(levels, list) else [levels] for factor, levels in entry.items()}
-    return _product({factor: list(map(str, levels)) for factor, levels in several.items()})
+    several = {factor: levels if isinstance(levels, list) else [levels] for factor, levels in entry.items()}
+    return _product({str(factor): dict.fromkeys(map(str, levels)) for factor, levels in several.items()})
 
 
-def _product(choices: Mapping[str, Iterable[str]]) -> list[dict[str, str]]:
+def _product(choices: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
     return [dict(zip(choices, chosen, strict=True)) for chosen in itertools.product(*choices.values())]
-
-
-def _filled(value: Any, texts: Mapping[str, str]) -> Any:
-    """The value with texts put into its strings, however deep."""
-    if isinstance(value, str):
-        for place, text in texts.items():
-            value = value.replace(place, text)
-        return value
-    if isinstance(value, Mapping):
-        return {key: _filled(part, texts) for key, part in value.items()}
-    return [_filled(part, texts) for part in value] if isinstance(value, list) else value
 
 
 def label(combination: Combination) -> str:
     """Levels in words."""
     return ", ".join(f"{factor}={level}" for factor, level in combination.items())
-
-
-def _file(name_or_path: str | os.PathLike[str]) -> Path:
-    path = Path(name_or_path)
-    if path.is_file():
-        return path
-    if str(name_or_path) in shipped_ablations():
-        return Path(str(resources.files("minvae_pyro.ablation") / "ready_made" / f"{name_or_path}.yaml"))
-    names = ", ".join(shipped_ablations())
-    raise UserError(f"there is no ablation {name_or_path}: give a YAML file or one of {names}.")

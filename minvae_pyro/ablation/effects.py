@@ -33,36 +33,24 @@ def averaged(table: pd.DataFrame, ablation: Ablation) -> pd.DataFrame:
     return means.assign(system=levels.agg(", ".join, axis=1))
 
 
-def matched(means: pd.DataFrame, ablation: Ablation, factor: str, level: str) -> pd.DataFrame:
-    """Rows in which a factor has this level or its reference, and which are alike in all other factors, in pairs.
+def comparable(means: pd.DataFrame, ablation: Ablation, factor: str) -> pd.DataFrame:
+    """Rows of each level of a factor that can be compared with its reference, all else alike, in the order of levels.
 
-    In a full design those are all rows of the level; in any other the other factors are at their reference, so that
-    levels are not averaged over different things.
+    In a full design those are all rows; in any other those whose other factors are at their reference, so that levels
+    are not averaged over different things.
 
     Args:
         means: of :func:`averaged`.
         ablation: of which.
         factor: that differs.
-        level: of the factor.
     """
-    reference, measured = ablation.reference[factor], ablation.combinations()
+    start, levels = ablation.reference, list(ablation.factors[factor])
     chosen = [
-        one
-        for one in measured
-        if one[factor] in (level, reference)
-        and (ablation.design == "full" or {**one, factor: reference} == ablation.reference)
+        one for one in ablation.combinations() if ablation.design == "full" or {**one, factor: start[factor]} == start
     ]
-    if not {level, reference} <= {one[factor] for one in chosen}:
+    if start[factor] not in (one[factor] for one in chosen):
         return means.iloc[:0]
-    return pd.concat([_rows(means, one) for one in chosen])
-
-
-def by_level(means: pd.DataFrame, ablation: Ablation, factor: str) -> pd.DataFrame:
-    """Rows of each level of a factor that can be compared with its reference, in the order of the levels."""
-    reference, *others = ablation.factors[factor]
-    parts = [matched(means, ablation, factor, level) for level in others]
-    changed = [part[part[column(factor)] == level] for part, level in zip(parts, others, strict=True)]
-    return pd.concat([matched(means, ablation, factor, reference), *changed])
+    return pd.concat([_rows(means, one) for one in sorted(chosen, key=lambda one: levels.index(one[factor]))])
 
 
 def main_effects(means: pd.DataFrame, ablation: Ablation) -> pd.DataFrame:
@@ -78,12 +66,12 @@ def main_effects(means: pd.DataFrame, ablation: Ablation) -> pd.DataFrame:
         ablation.
     """
     found = []
-    for factor, levels in ablation.factors.items():
-        for level in list(levels)[1:]:
-            rows = matched(means, ablation, factor, level)
-            if len(rows):
-                change = paired(rows, ablation.reference[factor], SHOWN, of=column(factor), by=["talker"])
-                found.append(change.rename(columns={column(factor): "level"}).assign(factor=factor))
+    for factor in ablation.factors:
+        name, rows = column(factor), comparable(means, ablation, factor)
+        for level in rows[name].unique()[1:]:
+            pair = rows[rows[name].isin([ablation.reference[factor], level])]
+            change = paired(pair, ablation.reference[factor], SHOWN, of=name, by=["talker"])
+            found.append(change.rename(columns={name: "level"}).assign(factor=factor))
     return _corrected(found, ["factor", "level", "talker"])
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from minvae_pyro.ablation.design import Ablation
-from minvae_pyro.ablation.effects import SHOWN, averaged, by_level, decide_claims, main_effects, verdict
+from minvae_pyro.ablation.effects import SHOWN, averaged, comparable, decide_claims, main_effects, verdict
 from minvae_pyro.evaluation.metrics import column, quantity
-from minvae_pyro.evaluation.report.figures import factor_figure, figure_name
+from minvae_pyro.evaluation.report.figures import figure_name, level_figure
 from minvae_pyro.evaluation.report.markup import markdown, to_markdown, value_text
 from minvae_pyro.evaluation.tables import summary
 from minvae_pyro.files import make_folder, write_atomic
@@ -40,11 +39,36 @@ def write_report(table: pd.DataFrame, ablation: Ablation, output: Path, command:
     means = averaged(table, ablation)
     effects, claims = main_effects(means, ablation), decide_claims(means, ablation)
     make_folder(output / "figures")
-    comparable = _comparable(means, ablation)
-    for factor, rows in comparable.items():
-        figure = factor_figure(rows, factor, by="talker")
-        save_figure(figure, output / "figures" / f"{figure_name(factor)}.png", overwrite=True)
-    page = _page(means, ablation, comparable, effects, claims, command)
+    replicates = f", each the mean over {', '.join(ablation.replicates)}" if ablation.replicates else ""
+    blocks = [
+        f"# {ablation.title}",
+        f"    {command}" if command else "",
+        f"{len(ablation.combinations())} combinations on {means['id'].nunique()} mixtures{replicates}. Gains are over "
+        "the noisy input; in parentheses are 95 % intervals of the bootstrap over mixtures. Changes are against the "
+        f"first level of a factor, {_others(ablation)}, mixture by mixture; p-values are of Wilcoxon's signed-rank "
+        "test, Holm-corrected over this page.",
+    ]
+    if len(claims):
+        blocks += ["## Claims", claims_table(claims)]
+    for factor in ablation.factors:
+        rows = comparable(means, ablation, factor)
+        if len(rows):
+            figure = f"figures/{figure_name(factor)}.png"
+            save_figure(level_figure(rows, column(factor), of="talker"), output / figure, overwrite=True)
+            blocks += [f"## {factor.capitalize()}", f"![{factor}]({figure})"]
+            blocks.append(to_markdown(summary(rows, ["talker", column(factor)], SHOWN)))
+        changes = effects[effects["factor"] == factor] if len(effects) else effects
+        if len(changes):
+            ordered = pd.concat(changes[changes["talker"] == talker] for talker in means["talker"].unique())
+            shown = to_markdown(ordered[["talker", *ordered.drop(columns=["talker", "factor"])]])
+            blocks += [f"Changes against {ablation.reference[factor]}:", shown]
+    if ablation.design != "one-at-a-time":
+        combinations = summary(means, ["talker", *map(column, ablation.factors)], SHOWN)
+        blocks += ["## All combinations", to_markdown(combinations)]
+    for by in ablation.by:
+        if by != "talker":
+            blocks += [f"## By {_PROPERTIES[by]}", _wide(means, ablation, by)]
+    page = "\n\n".join(block.rstrip() for block in blocks if block) + "\n"
     contents = page, effects.to_csv(index=False), claims.to_csv(index=False)
     for name, content in zip(FILES, contents, strict=True):
         write_atomic(output / name, content.encode(), overwrite=True)
@@ -78,50 +102,6 @@ def _against(comparisons: pd.DataFrame) -> list[str]:
             parts.append(f"{shown.label.replace(' gain', '')} {middle} ({low} to {high})")
         found.append(f"against {than}: {', '.join(parts)}")
     return found
-
-
-def _page(
-    means: pd.DataFrame,
-    ablation: Ablation,
-    comparable: Mapping[str, pd.DataFrame],
-    effects: pd.DataFrame,
-    claims: pd.DataFrame,
-    command: str,
-) -> str:
-    mixtures, measured = means["id"].nunique(), len(ablation.combinations())
-    over = f", each the mean over {', '.join(ablation.replicates)}" if ablation.replicates else ""
-    text = [
-        f"# {ablation.title}",
-        "",
-        *([f"    {command}", ""] if command else []),
-        f"{measured} combinations on {mixtures} mixtures{over}. Gains are over the noisy input; in parentheses are "
-        "95 % intervals of the bootstrap over mixtures. Changes are against the first level of a factor, "
-        f"{_others(ablation)}, mixture by mixture; p-values are of Wilcoxon's signed-rank test, Holm-corrected over "
-        "this page.",
-    ]
-    if len(claims):
-        text += ["", "## Claims", "", claims_table(claims).rstrip()]
-    for factor, rows in comparable.items():
-        text += ["", f"## {factor.capitalize()}", "", f"![{factor}](figures/{figure_name(factor)}.png)", ""]
-        text.append(to_markdown(summary(rows, ["talker", column(factor)], SHOWN)).rstrip())
-        changes = effects[effects["factor"] == factor] if len(effects) else effects
-        if len(changes):
-            text += ["", f"Changes against {ablation.reference[factor]}:", ""]
-            ordered = pd.concat(changes[changes["talker"] == talker] for talker in dict.fromkeys(means["talker"]))
-            text.append(to_markdown(ordered[["talker", *ordered.drop(columns=["talker", "factor"])]]).rstrip())
-    if ablation.design != "one-at-a-time":
-        factors = [column(factor) for factor in ablation.factors]
-        text += ["", "## All combinations", "", to_markdown(summary(means, ["talker", *factors], SHOWN)).rstrip()]
-    for name in ablation.by:
-        if name != "talker":
-            text += ["", f"## By {_PROPERTIES[name]}", "", _wide(means, ablation, name).rstrip()]
-    return "\n".join(text) + "\n"
-
-
-def _comparable(means: pd.DataFrame, ablation: Ablation) -> dict[str, pd.DataFrame]:
-    """For each factor whose levels can be compared the rows of its levels."""
-    found = {factor: by_level(means, ablation, factor) for factor in ablation.factors}
-    return {factor: rows for factor, rows in found.items() if len(rows)}
 
 
 def _others(ablation: Ablation) -> str:

@@ -106,15 +106,22 @@ class Training:
         return {name: training.fingerprint for name, training in self.after.items()}
 
     def _arguments(self, weights: Mapping[str, str]) -> list[str]:
-        words = ["--config", self.config]
-        for key, value in self.options.items():
-            text = value if isinstance(value, str) else json.dumps(value)
-            for name, file in weights.items():
-                text = text.replace(f"{{{name}}}", file)
-            words.append(f"--{key}={text}")
-        return words
+        options = filled(self.options, {f"{{{name}}}": file for name, file in weights.items()})
+        texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in options.items()}
+        return ["--config", self.config, *(f"--{key}={text}" for key, text in texts.items())]
 
     def _sources(self) -> list[str]:
         """Checkpoints at the start that are not trained here."""
         sources = sorted({source.partition("#")[0] for source in self._given["initialise"].values()})
         return [source for source in sources if source not in self._marks.values()]
+
+
+def filled(value: Any, texts: Mapping[str, str]) -> Any:
+    """The value with texts put in the place of others into its strings, however deep."""
+    if isinstance(value, str):
+        for place, text in texts.items():
+            value = value.replace(place, text)
+        return value
+    if isinstance(value, Mapping):
+        return {key: filled(part, texts) for key, part in value.items()}
+    return [filled(part, texts) for part in value] if isinstance(value, list) else value

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from minvae_pyro.ablation.design import Ablation
     from minvae_pyro.evaluation.systems import System
 
+_RESULTS = ("scores.parquet", "scores.csv", "ablation.md", "effects.csv", "claims.csv", "report.html")
+
 
 def parser() -> argparse.ArgumentParser:
     """The arguments of the command."""
@@ -54,16 +56,14 @@ def main(arguments: Sequence[str]) -> int:
         KeyboardInterrupt: with what has become of the work.
     """
     given = parser().parse_args(arguments)
-    check_folder(given.output, ("report.html",), overwrite=given.overwrite)
+    check_folder(given.output, _RESULTS, overwrite=given.overwrite)
 
     # What can be refused without torch is refused; only now wait for it.
     from minvae_pyro.ablation.design import read_ablation
-    from minvae_pyro.ablation.report import FILES, write_report
-    from minvae_pyro.evaluation.experiment import TABLES
+    from minvae_pyro.ablation.report import write_report
     from minvae_pyro.evaluation.mixtures import read_mixtures
     from minvae_pyro.evaluation.report.page import write_html
 
-    check_folder(given.output, (*TABLES, *FILES), overwrite=given.overwrite)
     mixtures = read_mixtures(given.mixtures)
     ablation = read_ablation(given.ablation)
     command = f"minvae ablate {given.ablation} --mixtures {given.mixtures} --output {given.output}"

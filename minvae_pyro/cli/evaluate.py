@@ -63,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
     )
     systems.add_argument(
         "--estimates",
+        type=_named,
         action="append",
         default=[],
         metavar="NAME=FOLDER",
@@ -94,8 +95,8 @@ def main(arguments: Sequence[str]) -> int:
     from minvae_pyro.evaluation.report.summary import write_overview
 
     systems = _systems(given)
-    estimates = dict(_named(text) for text in given.estimates)
-    names = [system.name for system in systems] + list(estimates)
+    estimates = dict(given.estimates)
+    names = [*(system.name for system in systems), *estimates]
     if given.baseline not in (None, "input", *names):
         raise UserError(f"the baseline {given.baseline} is no system: choose input or one of {', '.join(names)}.")
     mixtures = _mixtures(given)
@@ -143,18 +144,14 @@ def run(
             text = write(table)
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt(f"what is finished is in {given.output}, the same command goes on there") from interrupt
-    for line in failures(table):
+    for line in _failures(table):
         print(line, file=sys.stderr)
     print(f"{text.rstrip()}\n\nreport: {given.output / 'report.html'}")
     return 0
 
 
-def failures(table: pd.DataFrame) -> list[str]:
-    """A line for each mixture that could not be enhanced or read, as far as they are few.
-
-    Args:
-        table: of the experiment.
-    """
+def _failures(table: pd.DataFrame) -> list[str]:
+    """A line for each mixture that could not be enhanced or read, as far as they are few."""
     failed = table[table["si_sdr"].isna()].drop_duplicates(["id", "note"])
     lines = [f"note: {row['id']} ({row['system']}): {row['note']}" for row in failed.head(_NOTES).to_dict("records")]
     return lines + ([f"note: and {len(failed) - _NOTES} more, see scores.csv"] if len(failed) > _NOTES else [])
@@ -166,10 +163,10 @@ def _check(given: argparse.Namespace) -> None:
         raise UserError("give either a table of mixtures (--mixtures) or a recipe (--clean, --noise).")
     if recipe and (given.clean is None or given.noise is None):
         raise UserError("a recipe needs both --clean and --noise, folders of recordings.")
-    for text in given.estimates:
-        if not Path(_named(text)[1]).is_dir():
-            raise UserError(f"--estimates {text}: there is no such folder; write NAME=FOLDER.")
-    if len({_named(text)[0] for text in given.estimates}) < len(given.estimates):
+    for name, folder in given.estimates:
+        if not Path(folder).is_dir():
+            raise UserError(f"--estimates {name}={folder}: there is no such folder; write NAME=FOLDER.")
+    if len(dict(given.estimates)) < len(given.estimates):
         raise UserError("--estimates: each needs a name of its own.")
     check_folder(given.output, _RESULTS, overwrite=given.overwrite)
 

@@ -18,7 +18,7 @@ from minvae_pyro.evaluation.jobs import Job, mouth_of, mouths_folder, one_thread
 from minvae_pyro.evaluation.metrics import column
 from minvae_pyro.evaluation.mixtures import Mixture
 from minvae_pyro.evaluation.scores import METRICS
-from minvae_pyro.evaluation.systems import INPUT, Estimates, System, check_distinct, check_name
+from minvae_pyro.evaluation.systems import INPUT, Estimates, System, check_name
 from minvae_pyro.files import check_folder, make_folder, write_atomic
 
 BATCH = 12
@@ -26,6 +26,9 @@ BATCH = 12
 
 TABLES = ("scores.parquet", "scores.csv")
 """Files that hold the table of an experiment."""
+
+_MIXTURE = ("system", "id", "talker", "noise", "snr_db", "clip", "seed")
+_LAST = ("seconds", "elapsed", "real_time_factor", "audio_responsibility", "note")
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many steps of it are done, and how many there are (0: nobody knows)."""
@@ -76,7 +79,7 @@ def evaluate(
     others = [Estimates(name, Path(folder)) for name, folder in (estimates or {}).items()]
     _check(mixtures, systems, others, workers, device)
     check_folder(output, TABLES, overwrite=overwrite)
-    for folder in (mouths_folder(output), output / "pieces"):
+    for folder in (mouths_folder(output), output / "jobs"):
         make_folder(folder)
     report = progress or (lambda what, done, total: None)
     batches = [tuple(mixtures[first : first + BATCH]) for first in range(0, len(mixtures), BATCH)]
@@ -85,7 +88,7 @@ def evaluate(
     _read_mouths(missing, workers, report)
     calls = [joblib.delayed(Job.run)(job) for job in missing]
     _side_by_side(calls, workers, "enhancing and scoring", report, len(jobs))
-    table = _table([row for job in jobs for row in job.rows() or []], systems)
+    table = _table([row for job in jobs for row in job.rows()], systems)
     for name, content in zip(TABLES, (table.to_parquet(index=False), table.to_csv(index=False).encode()), strict=True):
         write_atomic(output / name, content, overwrite=True)
     return table
@@ -115,7 +118,9 @@ def _check(
     if workers < 1:
         raise UserError(f"there must be at least 1 worker, not {workers}.")
     check_device(device)
-    check_distinct([*(system.name for system in systems), *(other.name for other in others)])
+    names = [system.name for system in systems] + [other.name for other in others]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"there are two systems {twice[0]}: give each a name of its own, NAME=...")
     for mixture in mixtures:
         if Path(mixture.id).name != mixture.id or mixture.id.startswith("."):
             raise UserError(f"the id {mixture.id!r} of a mixture is no file name: leave out slashes and a leading dot.")
@@ -133,30 +138,28 @@ def _check(
 
 
 def _read_mouths(jobs: Sequence[Job], workers: int, report: Progress) -> None:
-    """Read the mouths that jobs need, clip by clip; the job that needs one that cannot be read notes it."""
-    wanted: dict[Path, list[tuple[System, Mixture, Path]]] = {}
-    for job in jobs:
-        if isinstance(job.system, System):
-            for mixture in job.mixtures:
-                wanted.setdefault(mixture.video or mixture.clip, []).append((job.system, mixture, job.output))
-    calls = [joblib.delayed(_read_mouth)(needs) for needs in wanted.values()]
+    """Read the mouths that jobs need, each once; the job that needs one that cannot be read notes it."""
+    wanted = {
+        (mixture.video or mixture.clip, repr(job.system.video)): (job.system, mixture, job.output)
+        for job in jobs
+        if isinstance(job.system, System)
+        for mixture in job.mixtures
+    }
+    calls = [joblib.delayed(_read_mouth)(*needed) for needed in wanted.values()]
     _side_by_side(calls, workers, "reading mouths", report, len(calls))
 
 
-def _read_mouth(needs: Sequence[tuple[System, Mixture, Path]]) -> None:
-    distinct = {repr(system.video): (system, mixture, output) for system, mixture, output in needs}
-    for system, mixture, output in distinct.values():
-        with one_thread(), contextlib.suppress(UserError):
-            mouth_of(system, mixture, output, [])
+def _read_mouth(system: System, mixture: Mixture, output: Path) -> None:
+    with one_thread(), contextlib.suppress(UserError):
+        mouth_of(system, mixture, output, [])
 
 
 def _side_by_side(calls: Sequence[Any], workers: int, what: str, report: Progress, total: int) -> None:
     """Make calls, the last of ``total`` of which the others are done already."""
     running = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch=workers)
-    done = total - len(calls)
-    report(what, done, total)
-    for _ in running(calls):
-        done += 1
+    first = total - len(calls)
+    report(what, first, total)
+    for done, _ in enumerate(running(calls), start=first + 1):
         report(what, done, total)
 
 
@@ -164,11 +167,11 @@ def _table(rows: Sequence[Mapping[str, Any]], systems: Sequence[System]) -> pd.D
     table = pd.DataFrame(rows)
     factors = {system.name: system.factors for system in systems}
     names = list(dict.fromkeys(name for levels in factors.values() for name in levels))
-    for place, name in enumerate(names, start=list(table).index("seed") + 1):
-        table.insert(place, column(name), [factors.get(system, {}).get(name) for system in table["system"]])
+    for name in names:
+        table[column(name)] = [factors.get(system, {}).get(name) for system in table["system"]]
     before = table[table["system"] == INPUT].set_index("id")
     for metric in METRICS:
         reference = before[metric].where(np.isfinite(before[metric]))
         table[f"{metric}_gain"] = table[metric] - table["id"].map(reference)
-    last = ["seconds", "elapsed", "real_time_factor", "audio_responsibility", "note"]
-    return table[[column for column in table if column not in last] + last]
+    numbers = [*METRICS, *(f"{metric}_gain" for metric in METRICS)]
+    return table[[*_MIXTURE, *map(column, names), *numbers, *_LAST]]

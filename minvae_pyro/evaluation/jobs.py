@@ -1,4 +1,4 @@
-"""The pieces that an experiment is made of: a system on a batch of mixtures, scored and kept in a file."""
+"""The jobs that an experiment is made of: a system on a batch of mixtures, scored and kept in a file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import functools
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,10 @@ from minvae_pyro.enhancement.batch import Estimate, enhance_batch
 from minvae_pyro.enhancement.filter import SILENCE, level
 from minvae_pyro.errors import UserError
 from minvae_pyro.evaluation.mixtures import Mixture
-from minvae_pyro.evaluation.scores import METRICS, scores, undefined
+from minvae_pyro.evaluation.scores import METRICS, scores
 from minvae_pyro.evaluation.systems import CLEAN, INPUT, Estimates, System, given
 from minvae_pyro.evaluation.videos import make_video, read_once
-from minvae_pyro.files import digest_of, write_atomic
+from minvae_pyro.files import digest_of, make_folder, write_atomic
 from minvae_pyro.inference import Settings
 from minvae_pyro.version import __version__
 from minvae_pyro.video.track import MouthTrack
@@ -57,7 +57,7 @@ class Job:
 
     @functools.cached_property
     def file(self) -> Path:
-        """Where the rows of the finished piece are; the name changes with all that decides them."""
+        """Where the rows of the finished job are; the name changes with all that decides them."""
         files = [file for mixture in self.mixtures for file in mixture.files]
         description: list[Any] = [__version__, self.name, self.sounds, self.device]
         if isinstance(self.system, System):
@@ -71,17 +71,17 @@ class Job:
         digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
         for file in files:
             digest.update(digest_of(file).encode())
-        return self.output / "pieces" / f"{self.name}-{digest.hexdigest()[:16]}.json"
+        return self.output / "jobs" / f"{self.name}-{digest.hexdigest()[:16]}.json"
 
-    def rows(self) -> list[dict[str, Any]] | None:
-        """What was found, a row for each mixture; None before the piece is finished."""
-        return json.loads(self.file.read_text(encoding="utf-8")) if self.file.exists() else None
+    def rows(self) -> list[dict[str, Any]]:
+        """What was found, a row for each mixture."""
+        return list(json.loads(self.file.read_text(encoding="utf-8")))
 
     def run(self) -> None:
         """Enhance and score, and keep what was found."""
         with one_thread():
             rows = list(_rows(self))
-        # the rows come last: their file says that the piece is finished
+        # the rows come last: their file says that the job is finished
         write_atomic(self.file, json.dumps(rows).encode(), overwrite=True)
 
 
@@ -120,100 +120,87 @@ def mouths_folder(output: Path) -> Path:
     return output / "mouths"
 
 
-def _rows(piece: Job) -> Iterator[dict[str, Any]]:
-    notes: dict[str, list[str]] = {mixture.id: [] for mixture in piece.mixtures}
-    built = {}
-    for mixture in piece.mixtures:
-        try:
-            built[mixture.id] = _built(mixture)
-        except UserError as error:
-            notes[mixture.id].append(str(error))
-    sound = [mixture for mixture in piece.mixtures if mixture.id in built]
-    estimates = _estimates(piece, sound, [built[mixture.id][0] for mixture in sound], notes)
-    for mixture in piece.mixtures:
+@contextmanager
+def _noted(notes: list[str]) -> Iterator[None]:
+    """Note what goes wrong with one mixture, and go on."""
+    try:
+        yield
+    except UserError as error:
+        notes.append(str(error))
+
+
+def _rows(job: Job) -> Iterator[dict[str, Any]]:
+    notes: dict[Mixture, list[str]] = {mixture: [] for mixture in job.mixtures}
+    built: dict[Mixture, tuple[Tensor, Tensor]] = {}
+    for mixture in job.mixtures:
+        with _noted(notes[mixture]):
+            noisy, clean = mixture.build()
+            if level(noisy) <= SILENCE:
+                raise UserError(f"the mixture {mixture.id} is silent")
+            built[mixture] = noisy, clean
+    estimates = _estimates(job, {mixture: noisy for mixture, (noisy, _) in built.items()}, notes)
+    for mixture in job.mixtures:
         row = {
-            "system": piece.name,
+            "system": job.name,
             "id": mixture.id,
             "talker": mixture.talker,
             "noise": mixture.noise_name,
             "snr_db": mixture.snr_db,
             "clip": mixture.clip.stem,
-            "seed": piece.system.seed if isinstance(piece.system, System) else 0,
-            **dict.fromkeys(METRICS, math.nan),
-            **dict.fromkeys(("seconds", "elapsed", "real_time_factor", "audio_responsibility"), math.nan),
+            "seed": job.system.seed if isinstance(job.system, System) else 0,
+            **dict.fromkeys((*METRICS, "seconds", "elapsed", "real_time_factor", "audio_responsibility"), math.nan),
         }
-        if mixture.id in built:
-            noisy, clean = built[mixture.id]
-            row["seconds"] = len(noisy) / mixture.sample_rate
-            if mixture.id in estimates:
-                row |= _measured(piece, mixture, noisy, clean, estimates[mixture.id], notes[mixture.id])
-        yield {**row, "note": "; ".join(filter(None, notes[mixture.id]))}
-
-
-def _built(mixture: Mixture) -> tuple[Tensor, Tensor]:
-    noisy, clean = mixture.build()
-    if level(noisy) <= SILENCE:
-        raise UserError(f"the mixture {mixture.id} is silent")
-    return noisy, clean
+        if mixture in built:
+            row["seconds"] = len(built[mixture][0]) / mixture.sample_rate
+        if mixture in estimates:
+            row |= _measured(job, mixture, *built[mixture], estimates[mixture], notes[mixture])
+        yield {**row, "note": "; ".join(filter(None, notes[mixture]))}
 
 
 def _measured(
-    piece: Job, mixture: Mixture, noisy: Tensor, clean: Tensor, estimate: Estimate, notes: list[str]
+    job: Job, mixture: Mixture, noisy: Tensor, clean: Tensor, estimate: Estimate, notes: list[str]
 ) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = {**scores(clean, estimate.speech, mixture.sample_rate, noisy.double() - clean.double())}
-    except UserError as error:
-        found = {**undefined(str(error))}
-    notes.append(found.pop("note"))
-    seconds = len(noisy) / mixture.sample_rate
-    found["elapsed"], found["real_time_factor"] = estimate.elapsed, estimate.elapsed / seconds
+    found: dict[str, Any] = {"elapsed": estimate.elapsed}
+    found["real_time_factor"] = estimate.elapsed / (len(noisy) / mixture.sample_rate)
+    with _noted(notes):
+        found |= scores(clean, estimate.speech, mixture.sample_rate, noisy.double() - clean.double())
+        notes.append(found.pop("note"))
     trust = estimate.audio_responsibility
     if trust is not None:
         found["audio_responsibility"] = float(trust.mean())
         table = pd.DataFrame({"time": estimate.frame_times.numpy(), "audio_responsibility": trust.numpy()})
-        _keep(responsibility_file(piece.output, piece.name, mixture.id), table.to_csv(index=False).encode())
-    if piece.sounds:
-        kept = {piece.name: estimate.speech} | ({CLEAN: clean} if piece.system is None else {})
+        file = responsibility_file(job.output, job.name, mixture.id)
+        make_folder(file.parent)
+        write_atomic(file, table.to_csv(index=False).encode(), overwrite=True)
+    if job.sounds:
+        kept = {job.name: estimate.speech} | ({CLEAN: clean} if job.system is None else {})
         for name, sound in kept.items():
-            file = sound_file(piece.output, name, mixture.id)
-            file.parent.mkdir(parents=True, exist_ok=True)
+            file = sound_file(job.output, name, mixture.id)
+            make_folder(file.parent)
             write_sound(file, Sound(sound.nan_to_num()[None], mixture.sample_rate), overwrite=True)
     return found
 
 
-def _keep(file: Path, content: bytes) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(file, content, overwrite=True)
-
-
 def _estimates(
-    piece: Job, mixtures: Sequence[Mixture], noisy: Sequence[Tensor], notes: dict[str, list[str]]
-) -> dict[str, Estimate]:
-    """By id; without those that there are not, for which the notes say why."""
-    if piece.system is None:
-        return {mixture.id: given(sound) for mixture, sound in zip(mixtures, noisy, strict=True)}
-    if isinstance(piece.system, Estimates):
-        found = {}
-        for mixture, sound in zip(mixtures, noisy, strict=True):
-            try:
-                found[mixture.id] = piece.system.read(mixture, sound, notes[mixture.id])
-            except UserError as error:
-                notes[mixture.id].append(str(error))
+    job: Job, noisy: Mapping[Mixture, Tensor], notes: Mapping[Mixture, list[str]]
+) -> dict[Mixture, Estimate]:
+    """Without those that there are not, for which the notes say why."""
+    if job.system is None:
+        return {mixture: given(sound) for mixture, sound in noisy.items()}
+    found: dict[Mixture, Estimate] = {}
+    mouths: dict[Mixture, MouthTrack | None] = {}
+    for mixture, sound in noisy.items():
+        with _noted(notes[mixture]):
+            if isinstance(job.system, Estimates):
+                found[mixture] = job.system.read(mixture, sound, notes[mixture])
+            else:
+                mouths[mixture] = mouth_of(job.system, mixture, job.output, notes[mixture])
+    if isinstance(job.system, Estimates) or not mouths:
         return found
-    mouths: dict[str, MouthTrack | None] = {}
-    for mixture in mixtures:
-        try:
-            mouths[mixture.id] = mouth_of(piece.system, mixture, piece.output, notes[mixture.id])
-        except UserError as error:
-            notes[mixture.id].append(str(error))
-    ready = [(m, sound) for m, sound in zip(mixtures, noisy, strict=True) if m.id in mouths]
-    if not ready:
-        return {}
-    checkpoint = _loaded(piece.system.checkpoint, digest_of(checkpoint_file(piece.system.checkpoint)), piece.device)
-    shown = [mouths[mixture.id] for mixture, _ in ready]
-    sounds = [sound for _, sound in ready]
-    made = enhance_batch(checkpoint, sounds, shown, piece.system.seed, piece.system.settings)
-    return {mixture.id: one for (mixture, _), one in zip(ready, made, strict=True)}
+    checkpoint = _loaded(job.system.checkpoint, digest_of(checkpoint_file(job.system.checkpoint)), job.device)
+    sounds = [noisy[mixture] for mixture in mouths]
+    made = enhance_batch(checkpoint, sounds, list(mouths.values()), job.system.seed, job.system.settings)
+    return dict(zip(mouths, made, strict=True))
 
 
 def mouth_of(system: System, mixture: Mixture, output: Path, notes: list[str]) -> MouthTrack | None:

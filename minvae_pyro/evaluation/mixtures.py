@@ -104,32 +104,31 @@ def read_mixtures(path: str | os.PathLike[str]) -> list[Mixture]:
         raise UserError(f"{path} does not exist: give a table of mixtures (CSV).") from error
     except (OSError, ValueError) as error:
         raise UserError(f"Cannot read the table of mixtures {path}: {str(error).splitlines()[0]}") from error
-    recorded = "noisy" in table
-    needed = _RECORDED if recorded else _COLUMNS
+    needed = _RECORDED if "noisy" in table else _COLUMNS
     missing = [column for column in needed if column not in table]
     if missing:
         raise UserError(f"{path} lacks the columns {', '.join(missing)}: it needs {', '.join(needed)}.")
     if table["id"].duplicated().any():
         raise UserError(f"{path} has the id {table['id'][table['id'].duplicated()].iloc[0]} twice: ids are unique.")
-    return [_checked(path, line, row, recorded) for line, row in enumerate(table.to_dict("records"), start=2)]
+    mixtures = []
+    for line, row in enumerate(table.to_dict("records"), start=2):
+        try:
+            if not all(row[column] for column in needed):
+                raise ValueError("an entry is missing")
+            mixture = _mixture(path.parent, row)
+        except (OverflowError, ValueError) as error:
+            raise UserError(f"{path}, line {line}: an entry is missing or is no number.") from error
+        for recording in mixture.files:
+            if not recording.is_file():
+                raise UserError(f"{path}, line {line}: {recording} does not exist.")
+        mixtures.append(mixture)
+    return mixtures
 
 
-def _checked(path: Path, line: int, row: dict[Any, str], recorded: bool) -> Mixture:
-    try:
-        mixture = _mixture(path.parent, row, recorded)
-    except (OverflowError, ValueError) as error:
-        raise UserError(f"{path}, line {line}: an entry is missing or is no number.") from error
-    for recording in mixture.files:
-        if not recording.is_file():
-            raise UserError(f"{path}, line {line}: {recording} does not exist.")
-    return mixture
-
-
-def _mixture(folder: Path, row: dict[Any, str], recorded: bool) -> Mixture:
-    """The mixture of a line; ValueError where an entry is missing or is no number."""
-    if not all(row[column] for column in (_RECORDED if recorded else _COLUMNS)):
-        raise ValueError("an entry is missing")
-    video, noise, snr_db = row.get("video"), row.get("noise", ""), float(row.get("snr_db") or math.nan)
+def _mixture(folder: Path, row: dict[Any, str]) -> Mixture:
+    """The mixture of a line; ValueError where an entry is no number."""
+    noise, snr_db = row.get("noise", ""), float(row.get("snr_db") or math.nan)
+    recorded = "noisy" in row
     if not recorded and not math.isfinite(snr_db):
         raise ValueError("no ratio")
     return Mixture(
@@ -138,7 +137,7 @@ def _mixture(folder: Path, row: dict[Any, str], recorded: bool) -> Mixture:
         Path(noise or "unknown") if recorded else folder / noise,
         0 if recorded else int(float(row["noise_offset_samples"])),
         snr_db,
-        video=folder / video if video else None,
+        video=folder / row["video"] if row.get("video") else None,
         noise_type=row.get("noise_type", ""),
         noisy=folder / row["noisy"] if recorded else None,
     )

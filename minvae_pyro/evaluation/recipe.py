@@ -52,8 +52,7 @@ def mix_recipe(
         raise UserError(f"a recipe needs a count above 0 and ratios in decibels, not count {count} and {list(snrs)}.")
     clips = find_clips("folder", Path(clean))
     files = _by_type(Path(noise))
-    unknown = [name for name in noise_types if name not in files]
-    if unknown:
+    if unknown := [name for name in noise_types if name not in files]:
         raise UserError(f"{noise} has no noise of the type {', '.join(unknown)}. It has {', '.join(files)}.")
     random = np.random.default_rng(seed)
     wanted = [(kind, snr) for kind in dict.fromkeys(noise_types or files) for snr in dict.fromkeys(snrs)]

@@ -7,7 +7,7 @@ Taal, IEEE/ACM TASLP 24(11), 2016.
 
 import math
 import warnings
-from typing import Any, TypedDict, cast
+from typing import Any
 
 import numpy as np
 import pesq as pesq_library
@@ -31,19 +31,6 @@ _STOI_SECONDS = 0.4  # 30 frames; pystoi fails on less than one
 
 # Share of the energy that rounding leaves of nothing: an estimate in the span of speech and noise has no artefacts.
 _ROUNDING = 1e-25
-
-
-class Scores(TypedDict):
-    """The scores of one estimate, higher is better; NaN where one is not defined, and ``note`` says why."""
-
-    si_sdr: float
-    si_sir: float
-    si_sar: float
-    pesq: float
-    pesq_nb: float
-    stoi: float
-    estoi: float
-    note: str
 
 
 def si_sdr(clean: Tensor, estimate: Tensor) -> Tensor:
@@ -111,7 +98,7 @@ def _project(signal: Tensor, onto: Tensor) -> Tensor:
     return (signal * onto).sum(-1, keepdim=True) / onto.square().sum(-1, keepdim=True) * onto
 
 
-def scores(clean: Tensor, estimate: Tensor, sample_rate: int, noise: Tensor | None = None) -> Scores:
+def scores(clean: Tensor, estimate: Tensor, sample_rate: int, noise: Tensor | None = None) -> dict[str, Any]:
     """All scores of one estimate.
 
     Args:
@@ -121,9 +108,9 @@ def scores(clean: Tensor, estimate: Tensor, sample_rate: int, noise: Tensor | No
         noise: (samples,), what was added to ``clean``; without it there is no SI-SIR and no SI-SAR.
 
     Returns:
-        The scores, and a note on those that are NaN: PESQ refuses clips without detectable speech or
-        shorter than a quarter of a second, and is not tried beyond 20 s (its reference code may crash); STOI
-        needs 30 frames (about 0.4 s) of speech.
+        Those of :data:`METRICS`, higher is better, and ``note`` on those that are NaN: PESQ refuses clips without
+        detectable speech or shorter than a quarter of a second, and is not tried beyond 20 s (its reference code may
+        crash); STOI needs 30 frames (about 0.4 s) of speech.
 
     Raises:
         UserError: not one channel each, unequal lengths, or samples that are not finite.
@@ -138,10 +125,11 @@ def scores(clean: Tensor, estimate: Tensor, sample_rate: int, noise: Tensor | No
     for name, sound in sounds.items():
         if not torch.isfinite(sound).all():
             raise UserError(f"The {name} has NaN or infinite samples: there is no score for it.")
+    undefined: dict[str, Any] = dict.fromkeys(METRICS, math.nan)
     reference, degraded = (sound.detach().cpu().double().numpy() for sound in (clean, estimate))
     if not reference.any() or not degraded.any():
-        return undefined(f"silent {'estimate' if reference.any() else 'clean sound'}")
-    result = undefined("")
+        return {**undefined, "note": f"silent {'estimate' if reference.any() else 'clean sound'}"}
+    result = undefined
     result["si_sdr"] = float(si_sdr(clean.detach(), estimate.detach()))
     if noise is not None:
         result["si_sir"], result["si_sar"] = map(float, si_sir_sar(clean.detach(), noise.detach(), estimate.detach()))
@@ -149,11 +137,6 @@ def scores(clean: Tensor, estimate: Tensor, sample_rate: int, noise: Tensor | No
     result["stoi"], result["estoi"], stoi_note = _stoi(reference, degraded, sample_rate)
     result["note"] = "; ".join(filter(None, (pesq_note, stoi_note)))
     return result
-
-
-def undefined(note: str) -> Scores:
-    """Scores of what cannot be scored: NaN, and the reason."""
-    return cast(Scores, {**dict.fromkeys(METRICS, math.nan), "note": note})
 
 
 def _pesq(clean: NDArray[Any], estimate: NDArray[Any], sample_rate: int) -> tuple[float, float, str]:

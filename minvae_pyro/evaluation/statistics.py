@@ -50,10 +50,9 @@ def bootstrap_mean(values: ArrayLike, *, confidence: float = 0.95, resamples: in
     every = np.asarray(values, dtype=np.float64)
     finite = every[np.isfinite(every)]
     count, missing = len(finite), len(every) - len(finite)
-    if count == 0:
-        return Mean(math.nan, math.nan, math.nan, 0, missing)
-    if count == 1:
-        return Mean(float(finite[0]), math.nan, math.nan, 1, missing)
+    value = float(finite.mean()) if count else math.nan
+    if count < 2:
+        return Mean(value, math.nan, math.nan, count, missing)
     low, high = bootstrap(
         (finite,),
         np.mean,
@@ -63,7 +62,7 @@ def bootstrap_mean(values: ArrayLike, *, confidence: float = 0.95, resamples: in
         method="percentile",
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    return Mean(float(finite.mean()), float(low), float(high), count, missing)
+    return Mean(value, float(low), float(high), count, missing)
 
 
 def signed_rank(differences: ArrayLike) -> float:
@@ -81,10 +80,8 @@ def signed_rank(differences: ArrayLike) -> float:
     """
     finite = np.asarray(differences, dtype=np.float64)
     finite = finite[np.isfinite(finite)]
-    if len(finite) == 0:
-        return math.nan
     if not finite.any():
-        return 1.0
+        return 1.0 if len(finite) else math.nan
     return float(wilcoxon(finite, zero_method="wilcox").pvalue)
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,20 +84,15 @@ class System:
             UserError: a name, checkpoint, setting or video that cannot be used; the message names system and key.
         """
         check_name(self.name)
-        self._try("checkpoint", describe, self.checkpoint)
-        for key, value in {"video": self.video, **self.settings}.items():
-            if key in _CHECKS:
-                self._try(key, _CHECKS[key], value)
-        self._try("settings", Settings.choose, self.settings)
+        given = {"checkpoint": self.checkpoint, "video": self.video, **self.settings, "settings": self.settings}
+        for key in [key for key in given if key in _CHECKS]:
+            try:
+                _CHECKS[key](given[key])
+            except UserError as error:
+                raise UserError(f"system {self.name}, {key}: {error}") from error
+            except (TypeError, ValueError, KeyError, AttributeError) as error:
+                raise UserError(f"system {self.name}, {key}: {given[key]!r} cannot be used ({error}).") from error
         return self
-
-    def _try(self, key: str, check: Callable[[Any], Any], value: Any) -> None:
-        try:
-            check(value)
-        except UserError as error:
-            raise UserError(f"system {self.name}, {key}: {error}") from error
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
-            raise UserError(f"system {self.name}, {key}: {value!r} cannot be used ({error}).") from error
 
 
 def check_name(name: str) -> str:
@@ -150,17 +144,6 @@ def read_systems(path: str | os.PathLike[str]) -> list[System]:
         raise UserError(f"{path}: {error}") from error
 
 
-def check_distinct(names: Iterable[str]) -> None:
-    """See that no two systems share a name.
-
-    Raises:
-        UserError: they do.
-    """
-    for name, count in Counter(names).items():
-        if count > 1:
-            raise UserError(f"there are two systems {name}: give each a name of its own, NAME=...")
-
-
 def _described(value: Any) -> Description:
     if isinstance(value, str) or (isinstance(value, Mapping) and "class_path" in value):
         return value
@@ -168,11 +151,13 @@ def _described(value: Any) -> Description:
 
 
 _CHECKS: dict[str, Callable[[Any], Any]] = {
+    "checkpoint": describe,
     "video": lambda value: make_video(_described(value)),
     "engine": lambda value: make(InferenceEngine, _described(value), "engine", ENGINES),  # type: ignore[type-abstract]
     "start": lambda value: resolve(value, STARTS, callable, "start"),
-    "noise": lambda value: make(NoiseModel, _described(value), "noise model"),
-    "guide": lambda value: make(UtteranceGuide, _described(value), "guide"),
+    "noise": lambda value: make(NoiseModel, _described(value), "noise model"),  # type: ignore[type-abstract]
+    "guide": lambda value: make(UtteranceGuide, _described(value), "guide"),  # type: ignore[type-abstract]
+    "settings": Settings.choose,
 }
 
 _SLACK = 0.05  # seconds by which an estimate may be longer or shorter than its mixture

@@ -7,7 +7,6 @@ stand for all that could have been drawn, so intervals and tests treat a mixture
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict
 
@@ -18,12 +17,10 @@ from minvae_pyro.errors import UserError
 from minvae_pyro.evaluation.metrics import GAINS
 from minvae_pyro.evaluation.statistics import bootstrap_mean, holm, signed_rank
 
+_MEAN = ["metric", "value", "low", "high", "count", "missing"]
 
-def summary(
-    table: pd.DataFrame,
-    by: Sequence[str] = ("system",),
-    metrics: Sequence[str] = GAINS,
-) -> pd.DataFrame:
+
+def summary(table: pd.DataFrame, by: Sequence[str] = ("system",), metrics: Sequence[str] = GAINS) -> pd.DataFrame:
     """Means over mixtures with bootstrap intervals.
 
     Several rows of a mixture in one group, such as those of several seeds, are averaged first: a mixture counts
@@ -47,12 +44,12 @@ def summary(
         [['ours', 5.0, 4.0, 6.0, 2]]
     """
     check_columns(table, ["id", *by, *metrics])
-    rows = []
-    for key, group in _groups(table, by):
-        for metric in metrics:
-            values = asdict(bootstrap_mean(by_mixture(group, metric)))
-            rows.append({**key, "metric": metric, "mean": values.pop("value"), **values})
-    return pd.DataFrame(rows, columns=[*by, "metric", "mean", "low", "high", "count", "missing"])
+    rows = [
+        {**key, "metric": metric, **asdict(bootstrap_mean(by_mixture(group, metric)))}
+        for key, group in _groups(table, by)
+        for metric in metrics
+    ]
+    return pd.DataFrame(rows, columns=[*by, *_MEAN]).rename(columns={"value": "mean"})
 
 
 def paired(
@@ -87,32 +84,15 @@ def paired(
         raise UserError(f"there is no {of} {baseline} to compare with: choose one of {', '.join(map(str, names))}.")
     rows = []
     for key, group in _groups(table, by):
-        reference = group[group[of] == baseline]
-        for name in names:
-            other = group[group[of] == name]
-            if name == baseline or other.empty or reference.empty:
-                continue
-            for metric in metrics:
-                # of all mixtures of either; the difference to nothing is missing
-                differences = by_mixture(other, metric) - by_mixture(reference, metric)
-                mean = bootstrap_mean(differences)
-                finite = differences[np.isfinite(differences)]
-                rows.append(
-                    {
-                        **key,
-                        of: name,
-                        "metric": metric,
-                        "difference": mean.value,
-                        "low": mean.low,
-                        "high": mean.high,
-                        "count": mean.count,
-                        "missing": mean.missing,
-                        "better": float((finite > 0).mean()) if len(finite) else math.nan,
-                        "p": signed_rank(finite),
-                    }
-                )
-    columns = [*by, of, "metric", "difference", "low", "high", "count", "missing", "better", "p"]
-    result = pd.DataFrame(rows, columns=columns)
+        levels = dict(iter(group.groupby(of, sort=False)))
+        there = [name for name in names if name in levels and name != baseline and baseline in levels]
+        for name, metric in ((name, metric) for name in there for metric in metrics):
+            # of all mixtures of either; the difference to nothing is missing
+            differences = by_mixture(levels[name], metric) - by_mixture(levels[baseline], metric)
+            finite = differences[np.isfinite(differences)]
+            tested = {"better": (finite > 0).mean(), "p": signed_rank(finite)}
+            rows.append({**key, of: name, "metric": metric, **asdict(bootstrap_mean(differences)), **tested})
+    result = pd.DataFrame(rows, columns=[*by, of, *_MEAN, "better", "p"]).rename(columns={"value": "difference"})
     result["p_holm"] = holm(result["p"].to_numpy(dtype=np.float64))
     return result
 
@@ -125,14 +105,11 @@ def values_in_order(table: pd.DataFrame, column: str) -> list[object]:
 
 def _groups(table: pd.DataFrame, by: Sequence[str]) -> list[tuple[dict[str, object], pd.DataFrame]]:
     """Groups that have rows, the first column slowest."""
-    found: list[tuple[dict[str, object], pd.DataFrame]] = [({}, table)]
-    for column in by:
-        found = [
-            ({**key, column: value}, group[group[column] == value])
-            for key, group in found
-            for value in values_in_order(table, column)
-        ]
-    return [(key, group) for key, group in found if len(group)]
+    if not by:
+        return [({}, table)]
+    ordered = table.assign(**{name: pd.Categorical(table[name], values_in_order(table, name)) for name in by})
+    groups = ordered.groupby(list(by), observed=True)
+    return [(dict(zip(by, key, strict=True)), group) for key, group in groups]
 
 
 def by_mixture(rows: pd.DataFrame, metric: str) -> pd.Series:

@@ -4,10 +4,8 @@ All take the table of an experiment (see :func:`minvae_pyro.evaluation.experimen
 mixtures, bars their 95 % bootstrap intervals. The mixtures as they are, system ``input``, are left out: what is gained
 over them is shown.
 
-Matplotlib draws them by itself. Seaborn's ``catplot`` makes its figures in pyplot, whose state all threads share; its
-``boxplot`` (0.13) passes an argument that Matplotlib deprecates since 3.11 and drops in 3.13; and its ``pointplot`` on
-axes of our own, with the intervals of the tables, takes as many lines as the error bars here. What is long here it does
-not spare: names of ticks, the legend above the panels, a line for each mixture.
+Matplotlib draws them by itself: Seaborn's ``catplot`` uses pyplot, whose state all threads share, its ``boxplot``
+(0.13) an argument that Matplotlib drops in 3.13, and its ``pointplot`` with our intervals takes as many lines.
 """
 
 from __future__ import annotations
@@ -18,7 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from minvae_pyro.errors import UserError
@@ -41,11 +38,12 @@ def figures_of(table: pd.DataFrame) -> Iterator[tuple[str, str, Callable[[pd.Dat
     for column in map(str, table):
         if column.startswith("factor:") and table[column].nunique() > 1:
             factor = column.removeprefix("factor:")
-            yield figure_name(factor), f"Levels of {factor}", functools.partial(factor_figure, factor=factor)
-    if table["snr_db"].nunique() > 1:
-        yield "gain-per-snr", "Gain per signal-to-noise ratio of the input", gain_per_snr_figure
-    if table["noise"].nunique() > 1:
-        yield "gain-per-noise", "Gain per noise", gain_per_noise_figure
+            yield figure_name(factor), f"Levels of {factor}", functools.partial(level_figure, column=column)
+    gains = {"snr_db": ("snr", "signal-to-noise ratio of the input"), "noise": ("noise", "noise")}
+    for column, (short, name) in gains.items():
+        if table[column].nunique() > 1:
+            draw = functools.partial(level_figure, column=column, of="system")
+            yield f"gain-per-{short}", f"Gain per {name}", draw
     yield "gain-over-mixtures", "Gain over mixtures: quartiles, median (line) and mean (diamond)", box_figure
 
 
@@ -54,37 +52,13 @@ def figure_name(factor: str) -> str:
     return f"factor-{re.sub(r'[^a-z0-9]+', '-', factor.lower()).strip('-')}"
 
 
-def gain_per_snr_figure(table: pd.DataFrame, metrics: Sequence[str] = GAINS) -> Figure:
-    """Draw gains per signal-to-noise ratio of the input: a panel for each metric, a line for each system.
-
-    Args:
-        table: of an experiment.
-        metrics: columns of numbers.
-
-    Returns:
-        The figure, to be saved by :func:`minvae_pyro.plots.save_figure`.
-
-    Raises:
-        UserError: the table lacks a column, or systems.
-    """
-    return _lines(_enhanced(table), "snr_db", metrics, "system", "signal-to-noise ratio of the input")
-
-
-def gain_per_noise_figure(table: pd.DataFrame, metrics: Sequence[str] = GAINS) -> Figure:
-    """Draw gains per type of noise: a panel for each metric, a point for each system.
-
-    Arguments and errors as for :func:`gain_per_snr_figure`.
-    """
-    return _lines(_enhanced(table), "noise", metrics, "system", "noise")
-
-
 def box_figure(table: pd.DataFrame, metrics: Sequence[str] = GAINS) -> Figure:
     """Draw how scores are spread over mixtures: a panel for each metric, a box for each system.
 
     A box reaches from the lower to the upper quartile with a line at the median, whiskers to the last mixture within
     1.5 times the box, a diamond stands at the mean. Several rows of a mixture are averaged first.
 
-    Arguments and errors as for :func:`gain_per_snr_figure`.
+    Arguments and errors as for :func:`level_figure`.
     """
     table = _enhanced(table)
     check_columns(table, ["id", "system", *metrics])
@@ -92,9 +66,8 @@ def box_figure(table: pd.DataFrame, metrics: Sequence[str] = GAINS) -> Figure:
     figure = Figure(figsize=(10, 1.0 + 0.32 * len(names)), layout="constrained")
     grid = figure.subplots(1, len(metrics), squeeze=False, sharey=True)[0]
     for metric, axes in zip(metrics, grid, strict=True):
-        values = [by_mixture(table[table["system"] == name], metric).dropna() for name in names]
         boxes = axes.boxplot(
-            values,
+            [by_mixture(table[table["system"] == name], metric).dropna() for name in names],
             orientation="horizontal",
             widths=0.6,
             patch_artist=True,
@@ -105,7 +78,8 @@ def box_figure(table: pd.DataFrame, metrics: Sequence[str] = GAINS) -> Figure:
         )
         for number, box in enumerate(boxes["boxes"]):
             box.set(facecolor=line_style(number)["color"], alpha=0.55)
-        _zero_line(axes, metric, vertical=True)
+        if quantity(metric).signed:
+            axes.axvline(0, color=BLACK, linewidth=0.8)
         axes.set_xlabel(quantity(metric).label)
         axes.grid(axis="x", alpha=0.3)
     grid[0].set_yticks(range(1, len(names) + 1), names)
@@ -113,16 +87,17 @@ def box_figure(table: pd.DataFrame, metrics: Sequence[str] = GAINS) -> Figure:
     return figure
 
 
-def factor_figure(table: pd.DataFrame, factor: str, metrics: Sequence[str] = GAINS, *, by: str | None = None) -> Figure:
-    """Draw what the levels of a factor do: a panel for each metric, levels side by side.
+def level_figure(table: pd.DataFrame, column: str, metrics: Sequence[str] = GAINS, *, of: str | None = None) -> Figure:
+    """Draw scores over the values of a column: a panel for each metric, values side by side.
 
-    Behind the means stands a thin line for each mixture, averaged over all else, where there are no groups.
+    Points of numbers are joined by lines. Behind them stands, where there are no groups, a thin line for each mixture,
+    averaged over all else.
 
     Args:
-        table: of an ablation.
-        factor: its name, as in the column ``factor:NAME``; or any other column.
+        table: of an experiment.
+        column: such as ``snr_db``, ``noise``, or ``factor:NAME`` of an ablation.
         metrics: columns of numbers.
-        by: column of groups, each with points of its own: ``talker``, ``noise`` or ``snr_db``.
+        of: column of groups, each with points of its own: ``system``, ``talker``, ``noise`` or ``snr_db``.
 
     Returns:
         The figure, to be saved by :func:`minvae_pyro.plots.save_figure`.
@@ -130,38 +105,31 @@ def factor_figure(table: pd.DataFrame, factor: str, metrics: Sequence[str] = GAI
     Raises:
         UserError: the table lacks a column, or systems.
     """
-    column = f"factor:{factor}" if f"factor:{factor}" in table else factor
-    return _lines(_enhanced(table), column, metrics, by, factor.replace("_", " "), mixtures=by is None)
-
-
-def _lines(
-    table: pd.DataFrame, across: str, metrics: Sequence[str], of: str | None, label: str, mixtures: bool = False
-) -> Figure:
-    """Means with intervals over the values of a column, for each value of another; as lines where they are numbers."""
-    check_columns(table, ["id", across, *metrics, *([] if of is None else [of])])
-    places = {value: place for place, value in enumerate(values_in_order(table, across))}
-    names = [None] if of is None else values_in_order(table, of)
-    numeric = pd.api.types.is_numeric_dtype(table[across])
-    ticks = [_shown(across, value) for value in places]
+    table = _enhanced(table)
+    check_columns(table, ["id", column, *metrics, *([of] if of else [])])
+    places = {value: place for place, value in enumerate(values_in_order(table, column))}
+    groups = {_shown(of, name): table[table[of] == name] for name in values_in_order(table, of)} if of else {"": table}
+    numeric = pd.api.types.is_numeric_dtype(table[column])
+    ticks = [_shown(column, value) for value in places]
     stacked = len(places) > _MOST_SIDE_BY_SIDE
-    size = (10, 0.8 + 2.3 * len(metrics)) if stacked else (10, 3.6 if len(names) <= 8 else 4.2)
+    size = (10, 0.8 + 2.3 * len(metrics)) if stacked else (10, 3.6 if len(groups) <= 8 else 4.2)
     figure = Figure(figsize=size, layout="constrained")
     shape = (len(metrics), 1) if stacked else (1, len(metrics))
     grid = figure.subplots(*shape, squeeze=False, sharex=True).flatten()
     for axes, metric in zip(grid, metrics, strict=True):
-        if mixtures:
-            _draw_mixtures(axes, table, across, metric, list(places))
-        for number, name in enumerate(names):
-            rows = table if name is None else table[table[of] == name]
-            means = summary(rows, [across], [metric])
+        if not of:
+            lines = pd.DataFrame({value: by_mixture(table[table[column] == value], metric) for value in places})
+            axes.plot(range(len(places)), lines.to_numpy().T, color=GREY, alpha=0.35, linewidth=0.6, zorder=1)
+        for number, (name, rows) in enumerate(groups.items()):
+            means = summary(rows, [column], [metric])
             # side by side, or the bars would hide each other
-            shift = _SPREAD * ((number + 0.5) / len(names) - 0.5)
-            at = means[across].map(places).to_numpy(dtype=float) + shift
+            shift = _SPREAD * ((number + 0.5) / len(groups) - 0.5)
+            at = means[column].map(places).to_numpy(dtype=float) + shift
             reach = np.nan_to_num([means["mean"] - means["low"], means["high"] - means["mean"]])
             look = line_style(number) if numeric else line_style(number) | {"linestyle": "none"}
-            text = None if name is None else _shown(str(of), name)
-            axes.errorbar(at, means["mean"], reach, label=text, capsize=2, markersize=4, linewidth=1.2, **look)
-        _zero_line(axes, metric)
+            axes.errorbar(at, means["mean"], reach, label=name, capsize=2, markersize=4, linewidth=1.2, **look)
+        if quantity(metric).signed:
+            axes.axhline(0, color=BLACK, linewidth=0.8)
         crowded = max(map(len, ticks)) > (110 if stacked else 30) / len(ticks)
         axes.set_xticks(range(len(places)), ticks, rotation=40 if crowded else 0, ha="right" if crowded else "center")
         for border in range(1, len(places)):
@@ -169,28 +137,13 @@ def _lines(
         axes.set_xlim(-0.6, len(places) - 0.4)
         axes.set_title(quantity(metric).label, fontsize="medium")
         axes.grid(axis="y", alpha=0.3)
-    figure.supxlabel(label, fontsize="medium")
-    if of is not None:
-        _legend(figure, grid[0])
+    label = "signal-to-noise ratio of the input" if column == "snr_db" else column.removeprefix("factor:")
+    figure.supxlabel(label.replace("_", " "), fontsize="medium")
+    if of:
+        columns = max(1, min(len(groups), _LEGEND_WIDTH // (max(map(len, groups)) + 5)))
+        handles, labels = grid[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=columns, frameon=False, fontsize="small")
     return figure
-
-
-def _draw_mixtures(axes: Axes, table: pd.DataFrame, across: str, metric: str, values: Sequence[object]) -> None:
-    """A thin line for each mixture from value to value."""
-    levels = pd.DataFrame({value: by_mixture(table[table[across] == value], metric) for value in values})
-    axes.plot(range(len(values)), levels.to_numpy().T, color=GREY, alpha=0.35, linewidth=0.6, zorder=1)
-
-
-def _zero_line(axes: Axes, metric: str, vertical: bool = False) -> None:
-    """Where nothing is gained."""
-    if quantity(metric).signed:
-        (axes.axvline if vertical else axes.axhline)(0, color=BLACK, linewidth=0.8)
-
-
-def _legend(figure: Figure, axes: Axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    columns = max(1, min(len(labels), _LEGEND_WIDTH // (max(map(len, labels)) + 5)))
-    figure.legend(handles, labels, loc="outside upper center", ncols=columns, frameon=False, fontsize="small")
 
 
 def _shown(column: str, value: object) -> str:

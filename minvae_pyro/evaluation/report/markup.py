@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -28,7 +29,8 @@ def laid_out(result: pd.DataFrame) -> pd.DataFrame:
     """
     groups = [str(column) for column in result if column not in _NUMBERS]
     comparison = "difference" in result
-    headings = {metric: _metric_heading(str(metric), comparison) for metric in dict.fromkeys(result["metric"])}
+    labels = {metric: quantity(metric).label for metric in result["metric"].unique()}
+    headings = {metric: label.replace(" gain", "") if comparison else label for metric, label in labels.items()}
     rows: list[dict[str, str]] = []
     for _, part in result.groupby(groups, sort=False, dropna=False) if groups else [((), result)]:
         row = {_heading(column): value_text(part.iloc[0][column]) for column in groups}
@@ -54,7 +56,8 @@ def markdown(table: pd.DataFrame, names: int) -> str:
         table: of text.
         names: how many columns at the left are names, aligned to the left; all others are aligned to the right.
     """
-    escaped = table.map(_no_bar).rename(columns=_no_bar)  # tabulate lets a bar in a cell end the cell
+    no_bar = operator.methodcaller("replace", "|", r"\|")  # tabulate lets a bar in a cell end the cell
+    escaped = table.map(no_bar).rename(columns=no_bar)
     align = ["left"] * names + ["right"] * (table.shape[1] - names)
     return f"{escaped.to_markdown(index=False, disable_numparse=True, colalign=align)}\n"
 
@@ -65,13 +68,6 @@ def to_latex(result: pd.DataFrame) -> str:
     names = list(table).index("mixtures")
     style = table.style.hide(axis="index").format(_latex_numbers, escape="latex").format_index(escape="latex", axis=1)
     return str(style.to_latex(hrules=True, column_format="l" * names + "r" * (table.shape[1] - names)))
-
-
-def p_text(p: float) -> str:
-    """A p-value in words."""
-    if math.isnan(p):
-        return "no test"
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def value_text(value: object) -> str:
@@ -85,28 +81,18 @@ def _entry(entry: Mapping[Any, Any], comparison: bool, total: int) -> str:
     """Mean, interval, p-value and count of one cell."""
     if not entry["count"]:
         return "-"
-    shown = quantity(entry["metric"])
-    if comparison:
-        shown = replace(shown, signed=True)
+    shown = replace(quantity(entry["metric"]), signed=True) if comparison else quantity(entry["metric"])
     text = shown.text(entry["difference" if comparison else "mean"])
     if not math.isnan(entry["low"]):
         text += f" ({shown.text(entry['low'])} to {shown.text(entry['high'])})"
     if comparison:
-        text += f", {p_text(entry['p_holm'])}"
+        p = entry["p_holm"]
+        text += ", no test" if math.isnan(p) else ", p < 0.001" if p < 0.001 else f", p = {p:.3f}"
     return text if entry["count"] == total else f"{text}, {entry['count']} of {total}"
-
-
-def _metric_heading(metric: str, comparison: bool) -> str:
-    label = quantity(metric).label
-    return label.replace(" gain", "") if comparison else label
 
 
 def _heading(column: str) -> str:
     return {"snr_db": "SNR (dB)"}.get(column, column.removeprefix("factor:").replace("_", " "))
-
-
-def _no_bar(text: str) -> str:
-    return text.replace("|", r"\|")
 
 
 def _latex_numbers(text: object) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Hashable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ MOST_LISTENED = 200
 """Mixtures that have players; of more, as many are spread evenly over the table."""
 
 _SCORES = ("si_sdr", "pesq", "estoi")
+_FILTERS = (("snr_db", "snr", "SNR", " dB"), ("talker", "talker", "talker", ""), ("noise", "noise", "noise", ""))
 
 
 def write_html(
@@ -58,25 +58,26 @@ def write_html(
         UserError: a table without systems, or the page exists or cannot be written.
     """
     results = results or summarise(table)
-    ours = table[table["system"] != INPUT]
-    systems = [str(name) for name in values_in_order(ours, "system")]
-    ids = [str(name) for name in values_in_order(table, "id")]
+    ours, before = table[table["system"] != INPUT], table[table["system"] == INPUT]
+    ids = table["id"].unique()
     shown = ids if len(ids) <= MOST_LISTENED else [ids[len(ids) * n // MOST_LISTENED] for n in range(MOST_LISTENED)]
+    heard = [quantity(metric).phrase(before[metric].mean()) for metric in _SCORES if before[metric].notna().any()]
+    failures = table[table[list(_SCORES)].isna().any(axis=1)]
+    failures = failures.assign(note=failures["note"].fillna("").replace("", "no reason is known"))
     content = {
         "title": title,
         "mixtures": len(ids),
-        "systems": [INPUT, *systems],
-        "input": _scores_of_input(table),
+        "systems": [INPUT, *ours["system"].unique()],
+        "input": heard,
         "gains": _cells(results.gains),
         "splits": {name: _cells(split) for name, split in results.splits.items()},
         "baseline": results.baseline,
         "comparison": _cells(results.comparison) if len(results.comparison) else None,
         "figures": [{"caption": caption, "source": _embedded(draw(ours))} for _, caption, draw in figures_of(ours)],
-        "failures": _failures(table),
+        "failures": failures.to_dict("records"),
         "filters": [
-            {"name": "snr", "label": "SNR", "unit": " dB", "values": _choices(table, "snr_db")},
-            {"name": "talker", "label": "talker", "unit": "", "values": _choices(table, "talker")},
-            {"name": "noise", "label": "noise", "unit": "", "values": _choices(table, "noise")},
+            {"name": name, "label": label, "unit": unit, "values": [*map(value_text, values_in_order(table, column))]}
+            for column, name, label, unit in _FILTERS
         ],
         "rows": listening_rows(table[table["id"].isin(shown)], output),
     }
@@ -89,19 +90,6 @@ def _embedded(figure: Figure) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(drawn(figure, 'svg')).decode()}"
 
 
-def _scores_of_input(table: pd.DataFrame) -> list[str]:
-    """Scores of the mixtures as they are, in words."""
-    before = table[table["system"] == INPUT]
-    return [quantity(metric).phrase(before[metric].mean()) for metric in _SCORES if before[metric].notna().any()]
-
-
-def _failures(table: pd.DataFrame) -> list[dict[Hashable, Any]]:
-    """Rows that lack a score, and what is known of why."""
-    lacking = table[table[list(_SCORES)].isna().any(axis=1)]
-    notes = lacking["note"].fillna("").replace("", "no reason is known")
-    return lacking.assign(note=notes)[["system", "id", "note"]].to_dict("records")
-
-
 def _cells(result: pd.DataFrame) -> dict[str, Any]:
     """Headings, and rows of text; intervals and p-values have lines of their own."""
     table = laid_out(result)
@@ -111,7 +99,3 @@ def _cells(result: pd.DataFrame) -> dict[str, Any]:
         for row in table.itertuples(index=False, name=None)
     ]
     return {"headings": list(table), "names": names, "rows": rows}
-
-
-def _choices(table: pd.DataFrame, column: str) -> list[str]:
-    return [value_text(value) for value in values_in_order(table, column)]

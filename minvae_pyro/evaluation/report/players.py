@@ -42,18 +42,20 @@ def listening_rows(table: pd.DataFrame, output: Path) -> list[dict[str, Any]]:
     found = []
     for name, rows in table.groupby("id", sort=False):
         first = rows.iloc[0]
-        records = {str(row["system"]): row for row in rows.to_dict("records")}
-        order = [system for system in records if system != INPUT]
-        sounds = []
-        for system in [*([INPUT] if INPUT in records else []), CLEAN, *order]:
+        records: dict[str, dict[Any, Any]] = {CLEAN: {}, **{row["system"]: row for row in rows.to_dict("records")}}
+        sounds: list[dict[str, Any]] = []
+        for system in sorted(records, key=lambda one: (one != INPUT, one != CLEAN)):
             file = sound_file(output, system, str(name))
             if file.is_file() or system != CLEAN:
-                row = records.get(system, {})
+                row = records[system]
                 link = quote(file.relative_to(output).as_posix()) if file.is_file() else ""
                 known = [metric for metric in LISTENED if not math.isnan(row.get(metric, math.nan))]
                 scores = [quantity(metric).phrase(row[metric]) for metric in known]
-                sounds.append({"system": system, "link": link, "file": file, "scores": scores})
-        _add_pictures(sounds)
+                sounds.append({"system": system, "link": link, "scores": scores, "spectrogram": _spectrogram(file)})
+        spectrograms = [sound.pop("spectrogram") for sound in sounds]
+        loudest = max((float(one.max()) for one in spectrograms if one is not None), default=0.0)
+        for sound, spectrogram in zip(sounds, spectrograms, strict=True):
+            sound["picture"] = "" if spectrogram is None else _picture(spectrogram, loudest)
         found.append(
             {
                 "id": str(name),
@@ -66,37 +68,30 @@ def listening_rows(table: pd.DataFrame, output: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _add_pictures(sounds: list[dict[str, Any]]) -> None:
-    """Draw the sounds of one mixture, all on the scale of the loudest."""
-    spectrograms = {}
-    for sound in sounds:
-        if sound["link"]:
-            try:
-                file = read_sound(sound["file"])
-            except UserError:  # the page shows what there is
-                continue
-            spectrograms[sound["system"]] = _coarse(power_spectrogram(file.mono(), file.sample_rate, _COLUMNS))
-    loudest = max((float(spectrogram.max()) for spectrogram in spectrograms.values()), default=0.0)
-    for sound in sounds:
-        sound["picture"] = ""
-        if sound["system"] in spectrograms:
-            picture = io.BytesIO()
-            imsave(
-                picture,
-                spectrograms[sound["system"]],
-                format="jpg",
-                vmin=loudest - _DYNAMIC_RANGE,
-                vmax=loudest,
-                cmap="magma",
-                origin="lower",
-                pil_kwargs={"quality": 75},
-            )
-            sound["picture"] = f"data:image/jpeg;base64,{base64.b64encode(picture.getvalue()).decode()}"
-
-
-def _coarse(spectrogram: np.ndarray) -> np.ndarray:
-    """Means over neighbouring frequencies, so that few rows are left."""
+def _spectrogram(file: Path) -> np.ndarray | None:
+    """Means over neighbouring frequencies, so that few rows are left; None of what cannot be read."""
+    try:
+        sound = read_sound(file)
+    except UserError:  # the page shows what there is
+        return None
+    spectrogram = power_spectrogram(sound.mono(), sound.sample_rate, _COLUMNS)
     share = max(1, len(spectrogram) // _ROWS)
     rows = len(spectrogram) // share
     power = 10 ** (spectrogram[: rows * share] / 10)
     return 10 * np.log10(power.reshape(rows, share, -1).mean(axis=1))
+
+
+def _picture(spectrogram: np.ndarray, loudest: float) -> str:
+    """As a data URI, on the scale of the loudest sound of its mixture."""
+    picture = io.BytesIO()
+    imsave(
+        picture,
+        spectrogram,
+        format="jpg",
+        vmin=loudest - _DYNAMIC_RANGE,
+        vmax=loudest,
+        cmap="magma",
+        origin="lower",
+        pil_kwargs={"quality": 75},
+    )
+    return f"data:image/jpeg;base64,{base64.b64encode(picture.getvalue()).decode()}"

@@ -49,26 +49,25 @@ def write_overview(
         "Scores": summary(table, ["system"], METRICS),
         **{f"Gains by {name}": split for name, split in results.splits.items()},
     }
-    if compared := len(results.comparison) > 0:
+    told = [results.gains]
+    if len(results.comparison):
         sections[f"Against {results.baseline}"] = results.comparison
-    text = [f"# {title}", _introduction(table)]
+        told.append(results.comparison)
+    undefined = int(table[list(GAINS)].isna().any(axis=1).sum())
+    left_out = f" Rows that lack a score: {undefined}; their notes in scores.csv say why." if undefined else ""
+    text = [
+        f"# {title}",
+        f"Mixtures: {table['id'].nunique()}. Means over mixtures; in parentheses 95 % intervals of the bootstrap over "
+        f"mixtures. Gains are over the noisy input.{left_out}",
+    ]
     latex = [f"% {title}"]
     for heading, result in sections.items():
         text += [f"## {heading}", to_markdown(result).rstrip()]
         latex += [f"% {heading}", to_latex(result).rstrip()]
     make_folder(output / "figures")
-    write_atomic(output / RESULTS[0], ("\n\n".join(text) + "\n").encode(), overwrite=overwrite)
-    write_atomic(output / RESULTS[1], ("\n\n".join(latex) + "\n").encode(), overwrite=overwrite)
+    for name, blocks in zip(RESULTS, (text, latex), strict=False):
+        write_atomic(output / name, ("\n\n".join(blocks) + "\n").encode(), overwrite=overwrite)
     for name, _, draw in figures_of(table):
         save_figure(draw(table), output / "figures" / f"{name}.png", overwrite=overwrite)
     write_html(table, output, title=title, results=results, overwrite=overwrite)
-    return "\n".join(map(to_markdown, [results.gains, *([results.comparison] if compared else [])])).rstrip()
-
-
-def _introduction(table: pd.DataFrame) -> str:
-    undefined = int(table[list(GAINS)].isna().any(axis=1).sum())
-    left_out = f" Rows that lack a score: {undefined}; their notes in scores.csv say why." if undefined else ""
-    return (
-        f"Mixtures: {table['id'].nunique()}. Means over mixtures; in parentheses 95 % intervals of the bootstrap over "
-        f"mixtures. Gains are over the noisy input.{left_out}"
-    )
+    return "\n".join(map(to_markdown, told)).rstrip()

@@ -81,11 +81,11 @@ def test_an_ablation_is_measured_and_told_and_trains_once(ablation, mixtures, tm
 
     # results are kept unless asked for, and then nothing is done twice
     weights = sorted(output.glob("trainings/*/weights.safetensors"))
-    made = [file.stat().st_mtime_ns for file in (*weights, *sorted(output.glob("pieces/*")))]
+    made = [file.stat().st_mtime_ns for file in (*weights, *sorted(output.glob("jobs/*")))]
     assert len(weights) == 2
     assert main(command) == 2
     assert main([*command, "--overwrite"]) == 0
-    assert [file.stat().st_mtime_ns for file in (*weights, *sorted(output.glob("pieces/*")))] == made
+    assert [file.stat().st_mtime_ns for file in (*weights, *sorted(output.glob("jobs/*")))] == made
     assert (output / "ablation.md").read_text() == page
 
 

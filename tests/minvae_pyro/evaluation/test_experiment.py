@@ -36,13 +36,13 @@ def system(tmp_path: Path, handmade: Handmade) -> System:
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the systems of pieces that are run."""
+    """Names of the systems of jobs that are run."""
     seen: list[str] = []
     run = Job.run
 
-    def watched(piece: Job) -> None:
-        seen.append(piece.name)
-        run(piece)
+    def watched(job: Job) -> None:
+        seen.append(job.name)
+        run(job)
 
     monkeypatch.setattr(Job, "run", watched)
     return seen

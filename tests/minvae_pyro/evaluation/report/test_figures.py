@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -7,8 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from minvae_pyro.errors import UserError
-from minvae_pyro.evaluation.report.figures import box_figure, factor_figure, gain_per_noise_figure, gain_per_snr_figure
+from minvae_pyro.evaluation.report.figures import box_figure, level_figure
 from minvae_pyro.evaluation.tables import summary
+
+gain_per_snr = partial(level_figure, column="snr_db", of="system")
+gain_per_noise = partial(level_figure, column="noise", of="system")
 
 
 def table(systems: int = 2, noises: int = 2) -> pd.DataFrame:
@@ -44,7 +48,7 @@ def drawn(axes: Axes) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 def test_lines_are_means_with_intervals_per_snr() -> None:
     scores = table()
-    left, right = gain_per_snr_figure(scores, ["si_sdr_gain", "pesq_gain"]).axes
+    left, right = gain_per_snr(scores, metrics=["si_sdr_gain", "pesq_gain"]).axes
     assert (left.get_title(), right.get_title()) == ("SI-SDR gain (dB)", "PESQ-wb gain")
     assert [text.get_text() for text in left.get_xticklabels()] == ["-5 dB", "0 dB", "+5 dB"]
     for axes, metric in ((left, "si_sdr_gain"), (right, "pesq_gain")):
@@ -57,7 +61,7 @@ def test_lines_are_means_with_intervals_per_snr() -> None:
 
 
 def test_bars_of_systems_stand_side_by_side_in_their_places() -> None:
-    axes = gain_per_snr_figure(table(systems=5), ["si_sdr_gain"]).axes[0]
+    axes = gain_per_snr(table(systems=5), metrics=["si_sdr_gain"]).axes[0]
     places = np.array([container[0].get_xdata() for container in axes.containers])
     assert np.unique(places).size == places.size
     np.testing.assert_array_equal(places.round(), np.broadcast_to([0, 1, 2], places.shape))
@@ -65,7 +69,7 @@ def test_bars_of_systems_stand_side_by_side_in_their_places() -> None:
 
 @pytest.mark.parametrize("noises", [2, 12])
 def test_noises_have_points_and_no_lines_between_them(noises: int) -> None:
-    figure = gain_per_noise_figure(table(noises=noises), ["si_sdr_gain", "pesq_gain"])
+    figure = gain_per_noise(table(noises=noises), metrics=["si_sdr_gain", "pesq_gain"])
     (title,) = (axes for axes in figure.axes if axes.get_title() == "SI-SDR gain (dB)")
     assert all(container[0].get_linestyle() == "None" for container in title.containers)
     assert [text.get_text() for text in figure.axes[-1].get_xticklabels()] == [f"noise {n}" for n in range(noises)]
@@ -87,7 +91,7 @@ def test_boxes_are_quartiles_over_mixtures() -> None:
 
 def test_a_factor_has_its_levels_side_by_side_and_a_line_a_mixture() -> None:
     scores = table()
-    axes = factor_figure(scores, "start", ["si_sdr_gain"]).axes[0]
+    axes = level_figure(scores, "factor:start", ["si_sdr_gain"]).axes[0]
     assert [text.get_text() for text in axes.get_xticklabels()] == ["visual", "audio"]
     expected = scores[scores["system"] != "input"].pivot(index="id", columns="factor:start", values="si_sdr_gain")
     behind = [line.get_ydata() for line in axes.lines if len(line.get_ydata()) == 2 and line.get_linewidth() < 0.7]
@@ -98,19 +102,19 @@ def test_a_factor_has_its_levels_side_by_side_and_a_line_a_mixture() -> None:
 
 
 def test_groups_of_a_factor_are_named() -> None:
-    figure = factor_figure(table(), "start", ["si_sdr_gain"], by="snr_db")
+    figure = level_figure(table(), "factor:start", ["si_sdr_gain"], of="snr_db")
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["-5 dB", "0 dB", "+5 dB"]
 
 
 def test_mixtures_without_a_score_are_left_out() -> None:
     scores = table()
     scores.loc[(scores["system"] == "system 0") & (scores["snr_db"] == 0), "si_sdr_gain"] = np.nan
-    means, _ = drawn(gain_per_snr_figure(scores, ["si_sdr_gain"]).axes[0])["system 0"]
+    means, _ = drawn(gain_per_snr(scores, metrics=["si_sdr_gain"]).axes[0])["system 0"]
     assert np.isnan(means).tolist() == [False, True, False]
     box_figure(scores, ["si_sdr_gain"])
 
 
-@pytest.mark.parametrize("draw", [gain_per_snr_figure, gain_per_noise_figure, box_figure])
+@pytest.mark.parametrize("draw", [gain_per_snr, gain_per_noise, box_figure])
 def test_tables_that_cannot_be_drawn_are_refused(draw: Callable[..., Figure]) -> None:
     with pytest.raises(UserError, match="nothing to draw but the input"):
         draw(table(systems=0))
