@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from minvae_pyro.audio.stft import STFT, stft_settings
 from minvae_pyro.corpora.manifest import Entry, read_manifest, read_stft
-from minvae_pyro.corpora.structural import Structural
+from minvae_pyro.corpora.structural import Structural, lacking
 from minvae_pyro.errors import UserError
 from minvae_pyro.utterances import Utterances
 
@@ -33,10 +34,14 @@ class Corpus(Structural):
     def load(self, row: int, start: int = 0, stop: int | None = None) -> Utterances:
         """Frames ``start`` to ``stop`` of one utterance; its ``index`` is ``row``."""
 
-    @abstractmethod
     def load_power(self, row: int, start: int, stop: int) -> Tensor:
         """Power of frames ``start`` to ``stop`` alone, (stop - start, F)."""
         return self.load(row, start, stop).power[0]
+
+    @classmethod
+    def lacks(cls, found: Any) -> str:
+        """As of every structural base; whoever does not derive from this one inherits no :meth:`load_power`."""
+        return lacking(cls, ("load", "load_power"), found)
 
 
 class Transform(Structural):
