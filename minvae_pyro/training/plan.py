@@ -106,7 +106,7 @@ class TrainingPlan(LightningModule):
         """
         if (table := self.table()) is None:
             return
-        data: CorpusData = self.trainer.datamodule  # type: ignore[attr-defined]
+        data: CorpusData = self.trainer.datamodule.data  # type: ignore[attr-defined]
         if data.crop_frames is not None:
             raise UserError("the responsibility table is per frame of whole utterances: leave data.crop_frames out.")
         resize_table(table, len(data.train.lengths), max(data.train.lengths))

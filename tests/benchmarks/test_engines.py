@@ -40,7 +40,7 @@ def published(tmp_path: Path, handmade: Any, monkeypatch: pytest.MonkeyPatch) ->
         (tmp_path / "published" / name / "weights.pt").write_text(name)
 
     def imported(path: Path, output: Path, **_: Any) -> Imported:
-        return Imported(handmade(output), path.name, "AudioVAE", ())
+        return Imported(handmade(output), path.name, "AudioVAE", (), "none")
 
     monkeypatch.setattr(quality, "import_weights", imported)
     monkeypatch.setattr(quality, "ENGINES", {"svi": StochasticVariational, "map": PointEM})

@@ -267,7 +267,7 @@ def test_noise_that_is_held(noisy: Any) -> None:
         (
             "engine",
             "minvae_pyro.inference.InferenceEngine",
-            "is a base class, which leaves __call__ open. Choose fast",
+            "is a base class, which leaves run open. Choose fast",
         ),
         ("noise", "PinkNoise", "there is no noise model 'PinkNoise'. Choose BayesianNMFNoise, NMFNoise, "),
         (
@@ -279,7 +279,7 @@ def test_noise_that_is_held(noisy: Any) -> None:
         (
             "guide",
             "minvae_pyro.guides.UtteranceGuide",
-            "is a base class, which leaves z_posterior open. Choose Amor",
+            "is a base class, which leaves initialise, z_posterior open. Choose Amor",
         ),
     ],
 )
