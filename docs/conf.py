@@ -64,7 +64,7 @@ napoleon_use_rtype = False
 # Libraries that are not linked to, since nothing is fetched, and what annotations call them.
 nitpick_ignore_regex = [
     (r"py:.*", r"(torch|pyro|numpy|np|pandas|pd|matplotlib|lightning|scipy|av|cv2|jsonargparse|rich|jinja2)(\..*)?"),
-    (r"py:.*", r"(collections|typing|pathlib|argparse|dataclasses|abc|fractions|random|subprocess|os)\..*"),
+    (r"py:.*", r"(collections|typing|pathlib|argparse|dataclasses|abc|fractions|inspect|random|subprocess|os)(\..*)?"),
     (r"py:.*", r"(Tensor|Generator|Path|Message|Dataset|Sampler|_T_co|_collate_fn_t|_worker_init_fn_t)"),
     # type variables and private bases
     (r"py:.*", r"minvae_pyro\..*\.(T|Module|_\w+)"),

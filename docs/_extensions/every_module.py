@@ -1,7 +1,7 @@
 """The reference, written from the packages: a page for each, with all of its public modules, each name once.
 
 The pages ``api/NAME`` are written when a build begins, so that modules may come and go. What a package re-exports in
-``__all__`` stands under the name by which it is imported, everything else in its module. References by any other name,
+``__init__`` stands under the name by which it is imported, everything else in its module. References by any other name,
 such as that of the module which a re-exported class is written in, find the same place.
 """
 
@@ -46,10 +46,23 @@ def written_in(module: str) -> list[str]:
     return [
         name
         for name, part in vars(found).items()
-        if not name.startswith("_")
-        and (inspect.isclass(part) or inspect.isfunction(part))
-        and part.__module__ == module
+        if not name.startswith("_") and _is_code(part) and part.__module__ == module
     ]
+
+
+def _is_code(part: Any) -> bool:
+    """Whether it is a class or a function, perhaps one that remembers its answers."""
+    return inspect.isclass(part) or inspect.isfunction(inspect.unwrap(part) if callable(part) else part)
+
+
+def _public(package: str) -> dict[str, Any]:
+    """What a package gives under its own name: what it lists, or else what it imports from its modules."""
+    found = importlib.import_module(package)
+    listed = getattr(found, "__all__", None)
+    if listed is None:
+        inside = f"{package}."
+        listed = [name for name, part in vars(found).items() if getattr(part, "__module__", "").startswith(inside)]
+    return {name: getattr(found, name) for name in listed if not name.startswith("_")}
 
 
 @cache
@@ -57,10 +70,8 @@ def exported() -> dict[tuple[str, str], str]:
     """The outermost package that re-exports each class and function: ``{(module, name): package}``."""
     homes: dict[tuple[str, str], str] = {}
     for package in modules():
-        found = importlib.import_module(package)
-        for name in getattr(found, "__all__", []):
-            part = getattr(found, name)
-            if inspect.isclass(part) or inspect.isfunction(part):
+        for name, part in _public(package).items():
+            if _is_code(part):
                 homes.setdefault((part.__module__, name), package)
     return homes
 

@@ -3,6 +3,7 @@
 import ast
 import functools
 import importlib
+import inspect
 import os
 import re
 import shutil
@@ -88,8 +89,7 @@ def test_everything_public_is_in_the_reference(built: Built) -> None:
     shorter = {
         f"{part.__module__}.{name}"
         for package in map(importlib.import_module, known & set(inventory.data["py:module"]))
-        for name in getattr(package, "__all__", ())
-        for part in [getattr(package, name)]
+        for name, part in inspect.getmembers(package)
         if f"{package.__name__}.{name}" in known and hasattr(part, "__module__")
     }
     assert sorted(public().keys() - known - shorter) == []
