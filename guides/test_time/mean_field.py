@@ -60,9 +60,8 @@ class MixtureUtteranceGuide(MeanFieldGuide):
             alpha[n] ~ q(alpha[n])                              # enumerated
             z[n] | alpha[n] ~ N(mean[alpha, n], diag scale[alpha, n]^2)
 
-    The start that arXiv 1912.10647 argues for, kept for both values of alpha, and the only family in which two
-    priors with different latent spaces (arXiv 1911.03930) can each be right. For a prior without alpha it is the mean
-    field.
+    The start that arXiv 1912.10647 argues for, kept for both values of alpha, and the only family in which two priors
+    with different latent spaces (arXiv 1911.03930) can each be right. For a prior without alpha it is the mean field.
     """
 
     def initialise(self, utterances: Utterances, begin: Gaussian, encoders: TrainingGuide | None, mixed: bool) -> None:

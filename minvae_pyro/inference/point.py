@@ -21,8 +21,7 @@ class PointEM(ParticleEM):
 
     alpha is summed out of what is climbed, log p(x, z): equation :eq:`log-joint`.
 
-    Nothing is drawn: frames that the prior does not tie together
-    know nothing of each other, nor do recordings.
+    Nothing is drawn: frames that the prior does not tie together know nothing of each other, nor do recordings.
 
     Attributes:
         iterations: EM iterations.

@@ -45,14 +45,13 @@ class UniformNoise(Transform):
 class RealisticNoise(Transform):
     """Talkers of the corpus, stationary noise or modulated noise, at a random signal-to-noise ratio.
 
-    Noise and speech are added as complex numbers with a phase between them drawn per bin, of which only the
-    power is kept: powers that are added never show speech cancelled by noise.
+    Noise and speech are added as complex numbers with a phase between them drawn per bin, of which only the power is
+    kept: powers that are added never show speech cancelled by noise.
 
     Attributes:
         share: of utterances that get noise.
         snr_db: lowest and highest signal-to-noise ratio over the piece, drawn uniformly, in decibels.
-        talkers: share of noises that are one or two other talkers; of the rest, half are stationary and half
-            modulated.
+        talkers: share of noises that are one or two other talkers; of the rest, half are stationary and half modulated.
         voices: prepared folders that the other talkers come from, opened at the first call; the corpus of the training
             itself when omitted.
     """
