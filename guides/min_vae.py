@@ -24,14 +24,12 @@ from minvae_pyro.utterances import Utterances
 class MixtureGuide(TrainingGuide):
     """The mixture of inference networks, q(alpha) q(z | alpha) (arXiv 1912.10647).
 
-    ::
+    Equation :eq:`mixture-posterior`; the bound that it is trained by is equation :eq:`mixture-bound`::
 
         for n in frames:
             alpha[n] ~ Bernoulli(r[n])                          # responsibility; enumerated, never sampled
             z[n] | alpha[n] = 1 ~ N(audio encoder(power[n]))
             z[n] | alpha[n] = 0 ~ N(visual encoder(mouth))
-
-    Equation :eq:`mixture-posterior`; the bound that it is trained by is equation :eq:`mixture-bound`.
 
     Args:
         prior: the prior that is trained; its conditionals give the bounds L_a and L_v.

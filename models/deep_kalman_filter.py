@@ -16,14 +16,12 @@ from minvae_pyro.utterances import Plates, Utterances
 class DeepKalmanFilter(SpeechPrior):
     """A-DKF, and AV-DKF when it is given visual features (arXiv 2211.00988).
 
-    ::
+    Equation :eq:`kalman-prior`::
 
         z[0] = 0
         for n in frames:
             z[n] ~ N(transition(z[n-1], v[n]))               # z_prior; v, features of the mouth, if it has them
             s[n] ~ N_c(0, diag variance(z[n], v[n]))         # speech_variance
-
-    Equation :eq:`kalman-prior`.
 
     Args:
         latent_dim: L.

@@ -22,15 +22,13 @@ from minvae_pyro.utterances import Plates, Utterances
 class MinVAE(SpeechPrior):
     """MIN-VAE v1: each frame is explained by the audio or by the visual component (arXiv 1912.10647).
 
-    ::
+    Equation :eq:`mixture-story`::
 
         for n in frames:
             alpha[n] ~ Bernoulli(pi)                            # alpha_prior; 1 audio, 0 visual
             z[n] | alpha[n] = 1 ~ N(mu_a, var_a I)              # z_prior
             z[n] | alpha[n] = 0 ~ N(mu_v, var_v I)
             s[n] | z[n] ~ N_c(0, diag variance(z[n]))           # speech_variance
-
-    Equation :eq:`mixture-story`.
 
     Args:
         latent_dim: L.

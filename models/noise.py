@@ -105,9 +105,8 @@ class NoiseModel(AbstractPyroModule):
 class NMFNoise(NoiseModel):
     """Low-rank noise, ``variance = spectra @ activations`` (Leglaive et al., arXiv 1902.01605, noise model).
 
-    Equation :eq:`nmf-noise`.
-
-    Started, it has W as ``spectra``, (B, F, K) >= 0, and H as ``activations``, (B, K, N) >= 0.
+    Equation :eq:`nmf-noise`. Started, it has W as ``spectra``, (B, F, K) >= 0, and H as ``activations``, (B, K, N) >=
+    0.
 
     Args:
         rank: K, at least 1.

@@ -16,13 +16,11 @@ from minvae_pyro.utterances import Plates, Utterances
 class NoisyMixture(PyroModule):
     """A noisy recording; the speech s is integrated out analytically (arXiv 1912.10647, observation model).
 
-    ::
+    Equations :eq:`noisy-mixture` and :eq:`wiener-filter`::
 
         z, alpha ~ speech.latent                                    # alpha where the prior has it
         x | z, alpha ~ N_c(0, gain * speech variance(z, alpha) + noise variance)
         E[s | x, z, alpha] = gain * speech variance / (gain * speech variance + noise variance) * x
-
-    Equations :eq:`noisy-mixture` and :eq:`wiener-filter`.
 
     Args:
         speech: the prior of clean speech; its parameters stay as they are.
@@ -84,9 +82,7 @@ class NoisyMixture(PyroModule):
 
     @torch.no_grad()
     def m_step(self, latent: Latent, utterances: Utterances, weight: Tensor | None = None) -> None:
-        """Update noise, then gain, by multiplicative steps; the likelihood never falls.
-
-        Equation :eq:`noise-update`.
+        """Update noise, then gain, by multiplicative steps; the likelihood never falls. Equation :eq:`noise-update`.
 
         Args:
             latent: draws of the posterior, z (..., B, N, L).

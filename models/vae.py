@@ -16,13 +16,11 @@ from minvae_pyro.utterances import Plates, Utterances
 class AudioVAE(SpeechPrior):
     """A-VAE: speech from a standard normal z (Leglaive et al., MLSP 2018, arXiv 1902.01605).
 
-    ::
+    Equation :eq:`vae-story`::
 
         for n in frames:
             z[n] ~ N(0, I)                            # z_prior
             s[n] ~ N_c(0, diag variance(z[n]))        # speech_variance
-
-    Equation :eq:`vae-story`.
 
     Args:
         latent_dim: L.

@@ -84,9 +84,7 @@ class ConditionalComponent(ZPrior):
 
 
 class SharpenedComponent(ZPrior):
-    """A component with its variance multiplied by a temperature.
-
-    Equation :eq:`sharpened-component`.
+    """A component with its variance multiplied by a temperature. Equation :eq:`sharpened-component`.
 
     Below one it trusts the mean more than training does: in a frame of noise there is little else to go by. Frames
     without a mouth stay as they are.

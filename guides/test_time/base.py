@@ -131,9 +131,7 @@ class UtteranceGuide(AbstractPyroModule):
         """Set q(alpha) to its closed form given q(z | alpha) (arXiv 1912.10647, speech enhancement).
 
         ``log p(alpha) + E_q[log p(observed | z, alpha)] - KL(q(z | alpha) || p(z | alpha))``, normalised. The
-        likelihood cancels where alpha has no say in it, and is not asked for then.
-
-        Equation :eq:`frame-evidence`.
+        likelihood cancels where alpha has no say in it, and is not asked for then. Equation :eq:`frame-evidence`.
 
         Args:
             story: the noisy mixture, or the prior when ``utterances`` are of clean speech.

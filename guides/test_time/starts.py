@@ -50,10 +50,7 @@ def visual(prior: SpeechPrior, encoders: TrainingGuide, utterances: Utterances, 
 
 
 def both(prior: SpeechPrior, encoders: TrainingGuide, utterances: Utterances, trust: Tensor, seed: int) -> Gaussian:
-    """Between the two posteriors, by the trust in the mouth.
-
-    Equation :eq:`blended-start`.
-    """
+    """Between the two posteriors, by the trust in the mouth. Equation :eq:`blended-start`."""
     return _blend(encoders, utterances, trust)
 
 

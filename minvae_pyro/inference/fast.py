@@ -110,12 +110,10 @@ class Step:
 class CompiledBound:
     """The bound of :class:`minvae_pyro.probability.elbo.AnalyticTraceEnum_ELBO` without its traces.
 
-    ::
+    Equation :eq:`noisy-bound`::
 
         sum over frames of  E_q(alpha)[E_q[log p(x | z, alpha)] - KL(q(z | alpha) || p(z | alpha))]
                             - KL(q(alpha) || p(alpha))
-
-    Equation :eq:`noisy-bound`.
 
     Args:
         mixture: any prior plus any noise model.

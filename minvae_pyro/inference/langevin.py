@@ -24,16 +24,14 @@ FARTHEST = 1.0
 class LangevinEM(ParticleEM):
     """Unadjusted Langevin steps on z, all chains, recordings and frames at once (arXiv 2211.02728).
 
-    ::
+    Equation :eq:`langevin-step`::
 
         z <- z + step_size / 2 * scale^2 * gradient of (log p(x, z) - total_variation * sum over n of |z[n] - z[n - 1]|)
                + scale * N(0, step_size I)
 
-    Equation :eq:`langevin-step`.
-
-    ``scale`` is what the prior leaves z where the E-step begins, see :func:`room`, and one for a standard normal.
-    alpha is summed out. The steps are not corrected: what is drawn from approaches the posterior as ``step_size``
-    becomes small.
+    ``scale`` is what the prior leaves z where the E-step begins, see :func:`room`, and one for a standard normal. alpha
+    is summed out. The steps are not corrected: what is drawn from approaches the posterior as ``step_size`` becomes
+    small.
 
     Attributes:
         iterations: EM iterations.

@@ -30,17 +30,16 @@ from minvae_pyro.probability.markov import conditionals, couples_frames
 class AnalyticTraceEnum_ELBO(TraceEnum_ELBO):
     """``TraceEnum_ELBO`` with ``-KL(q || p)`` in place of ``log p - log q`` at reparameterised sites.
 
-    Equation :eq:`mixture-bound`, with the divergence of equation :eq:`normal-divergence`.
-
-    Takes every argument of :class:`pyro.infer.TraceEnum_ELBO`. A site takes part when its guide distribution
-    has ``rsample``, and guide and model distribution have a registered divergence; others are scored as usual. A site
-    whose frames follow from one another (:class:`minvae_pyro.probability.gauss_markov.MarkovNormal`) takes part frame
-    by frame, each divergence given the draw of the frame before. An enumerated site takes part where its prior is a
-    chain (:class:`minvae_pyro.probability.markov.BinaryMarkovChain`). One whose posterior is deferred
+    Equation :eq:`mixture-bound`, with the divergence of equation :eq:`normal-divergence`. Takes every argument of
+    :class:`pyro.infer.TraceEnum_ELBO`. A site takes part when its guide distribution has ``rsample``, and guide and
+    model distribution have a registered divergence; others are scored as usual. A site whose frames follow from one
+    another (:class:`minvae_pyro.probability.gauss_markov.MarkovNormal`) takes part frame by frame, each divergence
+    given the draw of the frame before. An enumerated site takes part where its prior is a chain
+    (:class:`minvae_pyro.probability.markov.BinaryMarkovChain`). One whose posterior is deferred
     (:class:`minvae_pyro.probability.bernoulli.DeferredBernoulli`) is resolved by the scores of the model, which are
-    worked out once: the closed form of q(alpha) then costs no second pass of the decoder.
-    With validation on, forgetting ``infer={"enumerate": "parallel"}`` on a discrete guide site is an error
-    here, for it would silently train on one draw per frame.
+    worked out once: the closed form of q(alpha) then costs no second pass of the decoder. With validation on,
+    forgetting ``infer={"enumerate": "parallel"}`` on a discrete guide site is an error here, for it would silently
+    train on one draw per frame.
     """
 
     def _get_trace(self, model: Any, guide: Any, args: Any, kwargs: Any) -> tuple[Trace, Trace]:

@@ -22,11 +22,9 @@ before them. Whatever else a frame depends on, the transition knows by the slice
 class MarkovNormal(TorchDistribution):
     """A first-order Markov chain of diagonal normals, ``p(z_1) prod_n p(z_n | z_{n-1})`` (Krishnan et al., 1609.09869).
 
-    Equation :eq:`kalman-prior`.
-
-    Frames are the last batch axis: :meth:`log_prob` gives one conditional term per frame, so that a padding mask leaves
-    a shorter chain. All frames are scored at once; only :meth:`rsample`, where a frame has to wait for the one before,
-    goes through them one by one.
+    Equation :eq:`kalman-prior`. Frames are the last batch axis: :meth:`log_prob` gives one conditional term per frame,
+    so that a padding mask leaves a shorter chain. All frames are scored at once; only :meth:`rsample`, where a frame
+    has to wait for the one before, goes through them one by one.
 
     Args:
         initial: mean and scale of the first frame, each (..., B, L).
