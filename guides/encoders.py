@@ -37,13 +37,10 @@ class NoisyAudioEncoder(ZPosterior):
 
 
 class CleanAudioEncoder(NoisyAudioEncoder):
-    """The audio encoder on the clean power that the likelihood scores.
+    """The audio encoder on the clean power that the likelihood scores; arguments as of :class:`NoisyAudioEncoder`.
 
-    In training it is the posterior that a component conditioned on the mouth is fitted to: the divergence
-    ``KL(q(z | s) || p(z | alpha = 0, mouth))`` is what AV-CVAE minimises (arXiv 1908.02590).
-
-    Args:
-        encoder: maps power (B, N, F) to mean and scale, each (B, N, L).
+    In training a component conditioned on the mouth is fitted to this posterior: ``KL(q(z | s) || p(z | alpha = 0,
+    mouth))`` is what AV-CVAE minimises (arXiv 1908.02590).
     """
 
     def forward(self, utterances: Utterances) -> Gaussian:

@@ -89,12 +89,7 @@ class MixtureGuide(TrainingGuide):
         return PresampledNormal(loc, scale, picked)
 
     def evidence(self, utterances: Utterances, *draw: Any) -> Evidence:
-        """What the rule for r may ask for.
-
-        Args:
-            utterances: the batch.
-            *draw: q(z | alpha) and z drawn from it, see :meth:`bounds`; none on a noisy recording, which has no bounds.
-        """
+        """What the rule for r may ask for, given q(z | alpha) and its draw; no draw, no bounds on a noisy recording."""
         bounds = partial(self.bounds, utterances, *draw) if draw else _no_bounds
         return Evidence(bounds, partial(self.visual_prediction, utterances))
 
@@ -107,17 +102,12 @@ class MixtureGuide(TrainingGuide):
     def bounds(
         self, utterances: Utterances, posterior: dist.Normal, draw: Tensor
     ) -> tuple[dist.Distribution, Tensor, Tensor]:
-        """p(alpha), and the two bounds ``E_q[log p(s | z, alpha)] - KL(q || p(z | alpha))`` at a draw.
-
-        Equation :eq:`branch-bound`.
+        """p(alpha), (B, N), and the bounds L_a and L_v at a draw, each (B, N). Equation :eq:`branch-bound`.
 
         Args:
             utterances: the batch.
             posterior: q(z | alpha), parameters (2, B, N, L).
             draw: z drawn from it, (2, B, N, L).
-
-        Returns:
-            tuple: p(alpha), batch shape (B, N); L_a and L_v, each (B, N).
 
         Raises:
             UserError: the prior has no mixture variable.
@@ -140,9 +130,9 @@ def _no_bounds() -> Any:
 class SharedGuide(MixtureGuide):
     """One posterior of z whatever alpha, q(alpha) q(z), for a prior whose visual component depends on the mouth.
 
-    Clean speech determines z by itself; what is learnt is how well the mouth predicts it (the divergence
-    ``KL(q(z | s) || p(z | alpha = 0, mouth))``, arXiv 1908.02590) and when it can be trusted. Both alphas
-    share one draw, so the likelihood cancels from ``L_a - L_v`` to the last digit: equation :eq:`shared-evidence`.
+    Clean speech determines z by itself; what is learnt is how well the mouth predicts it (the divergence ``KL(q(z | s)
+    || p(z | alpha = 0, mouth))``, arXiv 1908.02590) and when it can be trusted. Both alphas share one draw, so the
+    likelihood cancels from ``L_a - L_v`` to the last digit: equation :eq:`shared-evidence`.
 
     Args:
         prior: the prior that is trained.

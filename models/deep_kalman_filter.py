@@ -25,11 +25,10 @@ class DeepKalmanFilter(SpeechPrior):
 
     Args:
         latent_dim: L.
-        transition: maps z (..., L), and features if it has them, to mean and scale of the next z; a
+        transition: maps z (..., L) and any features to mean and scale of the next z; a
             :class:`minvae_pyro.nn.recurrent.GatedTransition` when omitted.
-        decoder: maps z (..., L), and features if it has them, to variance (..., F); one layer of 128 tanh units when
-            omitted.
-        visual_features: maps utterances to features (B, N, V), zero where no mouth was seen; None is the sound alone.
+        decoder: maps z (..., L) and any features to variance (..., F); one layer of 128 tanh units when omitted.
+        visual_features: maps utterances to features (B, N, V), zero in frames without a mouth; None is the sound alone.
     """
 
     def __init__(

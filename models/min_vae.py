@@ -82,16 +82,14 @@ class MinVAE(SpeechPrior):
 class ConditionalMinVAE(MinVAE):
     """MIN-VAE (arXiv 1912.10647) whose visual component depends on the mouth.
 
-    ::
+    Where constant components nearly coincide, alpha decides almost nothing at test time; here it says, frame by frame,
+    whether the mouth can be trusted. Equation :eq:`conditional-component`::
 
         for n in frames:
             alpha[n] ~ Bernoulli(pi)                            # 1 audio, 0 visual
             z[n] | alpha[n] = 1 ~ N(0, I)
             z[n] | alpha[n] = 0 ~ N(mu_v(mouth), var_v(mouth))  # AV-CVAE's prior, arXiv 1908.02590
             s[n] | z[n] ~ N_c(0, diag variance(z[n]))
-
-    With constant components that nearly coincide the mixture variable decides almost nothing at test time;
-    here alpha says, frame by frame, whether the mouth can be trusted: equation :eq:`conditional-component`.
 
     Args:
         latent_dim: L.
@@ -110,7 +108,7 @@ class ConditionalMinVAE(MinVAE):
 class MinVAEv2(MinVAE):
     """MIN-VAE v2: a mixture of an audio and a visual component, an audio-visual decoder (arXiv 1912.10647).
 
-    ::
+    The published model has two constant components and features of its own: hand them over::
 
         v = features(mouth)                                     # zero in frames without one
         for n in frames:
@@ -118,8 +116,6 @@ class MinVAEv2(MinVAE):
             z[n] | alpha[n] = 1 ~ N(0, I)                       # z_prior
             z[n] | alpha[n] = 0 ~ N(mu_v(mouth), var_v(mouth))
             s[n] | z[n] ~ N_c(0, diag variance(z[n], v[n]))     # speech_variance
-
-    The published model has two constant components and features of its own: hand them over.
 
     Args:
         latent_dim: L.

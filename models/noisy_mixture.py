@@ -101,9 +101,9 @@ class NoisyMixture(PyroModule):
         """Take the multiplicative step of the gain.
 
         Args:
-            rise: posterior mean of ``|x|^2 variance / V^2`` summed over frequencies, (B, N), zero in padding, with
-                ``variance`` that of speech at unit gain and V that of the mixture.
-            fall: the same of ``variance / V``.
+            rise: posterior mean of ``|x|^2 v / V^2`` summed over frequencies, (B, N), zero in padding; v is the
+                variance of speech at unit gain, V that of the mixture.
+            fall: the same of ``v / V``.
         """
         if self.gain.shape[1] == 1:
             rise, fall = rise.sum(1, keepdim=True), fall.sum(1, keepdim=True)

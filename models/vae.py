@@ -50,6 +50,5 @@ class AudioVAE(SpeechPrior):
 class VisualVAE(AudioVAE):
     """V-VAE: the same generative story as :class:`AudioVAE`, trained with a guide that reads only the mouth.
 
-    The two differ in the posterior (arXiv 1908.02590, where V-VAE is introduced): see
-    :class:`minvae_pyro.guides.VisualGuide`.
+    They differ in the posterior, :class:`minvae_pyro.guides.VisualGuide` (V-VAE is introduced in arXiv 1908.02590).
     """

@@ -26,10 +26,10 @@ class AmortisedGuide(UtteranceGuide):
             z[n] | alpha[n] = 1 ~ N(audio encoder(power[n]; trained weights + rate * change))
             z[n] | alpha[n] = 0 ~ N(mean[n], diag scale[n]^2)               # from the visual encoder, fitted freely
 
-    Without alpha in the prior there is the first of the two alone. Frames that sound alike get similar z: noise in one
-    frame cannot pull its z about as it does where each frame has parameters of its own. The network that reads the
-    mouth is large and runs once: its answer is where that posterior starts, as in
-    :class:`minvae_pyro.guides.MixtureUtteranceGuide`. The trained guide itself stays as it is.
+    A prior without alpha has the first of the two alone. Frames that sound alike get similar z, so that noise in one
+    frame moves its z less than where each frame has free parameters. The mouth network is large and runs once: its
+    answer is where that posterior starts, as in :class:`minvae_pyro.guides.MixtureUtteranceGuide`. The trained guide
+    does not change.
 
     Args:
         rate: how far a weight moves for one unit of what the engine's optimiser moves.

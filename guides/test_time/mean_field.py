@@ -36,10 +36,7 @@ class MeanFieldGuide(UtteranceGuide):
 
 
 class PointGuide(MeanFieldGuide):
-    """A point estimate of z (maximum a posteriori), with the same closed-form q(alpha).
-
-    The scale given at the start is not used.
-    """
+    """A point estimate of z (maximum a posteriori) with the same closed-form q(alpha), started at the mean."""
 
     def z_posterior(self) -> dist.Distribution:
         """A Dirac at the mean."""
@@ -79,9 +76,9 @@ class MixtureUtteranceGuide(MeanFieldGuide):
 class PatientMixtureGuide(MixtureUtteranceGuide):
     """q(alpha) q(z | alpha) whose q(alpha) stays at the prior until both posteriors of z had time to converge.
 
-    Before the noise is known the evidence says no more than which encoder started nearer to the mixture; and the
-    posterior that loses a frame there is never fitted again, so that the first choice is the last. No engine stops for
-    its tolerance before the choice. Engines that move particles sum alpha out and have no need of patience.
+    Before the noise is known the evidence says no more than which encoder started nearer to the mixture; the posterior
+    that loses a frame there is never fitted again, and the first choice is the last. No engine stops for its tolerance
+    before the choice. Engines that move particles sum alpha out and need no patience.
 
     Args:
         patience: share of the engine's run, 0 to 1, after which q(alpha) takes its closed form.

@@ -42,9 +42,9 @@ class ParticleGuide(UtteranceGuide):
 
     @classmethod
     def around(cls, guide: UtteranceGuide, chains: int) -> ParticleGuide:
-        """Particles that all start at the mean of another guide; one of particles is taken as it is.
+        """Particles that start at the mean of another guide; one of particles is taken as it is.
 
-        Where that mean depends on alpha, so many chains start from the sound as q(alpha) says.
+        Where that mean depends on alpha, the chains are divided between sound and mouth as q(alpha) says.
 
         Args:
             guide: a started guide; its q(alpha) goes on here.

@@ -26,7 +26,7 @@ class Start(Protocol):
             prior: the speech prior.
             encoders: the trained guide.
             utterances: the noisy batch.
-            trust: (B, N), prior probability that the mouth explains the frame, P(alpha = 0).
+            trust: prior P(alpha = 0), (B, N).
             seed: for starts that draw.
         """
         ...

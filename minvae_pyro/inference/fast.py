@@ -39,16 +39,14 @@ class Compiled:
 
 
 def compiled(mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterances) -> Compiled | None:
-    """Trace a story and see whether the bound has a closed form but for the likelihood.
+    """Trace a story; None where the bound has no closed form but for the likelihood.
+
+    That is where the prior has other sites, z follows from itself or is no normal, or q(z) is not a plain normal.
 
     Args:
         mixture: any prior plus any noise model.
         guide: a started guide.
         utterances: the noisy batch.
-
-    Returns:
-        Compiled, or None where the prior has other sites, z follows from itself or is no normal, or q(z) is not a plain
-        normal.
     """
     own: Any = type(guide)
     as_usual = own.forward is UtteranceGuide.forward and own.z_given is UtteranceGuide.z_given
@@ -72,7 +70,7 @@ def compiled(mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterance
 class _Score(torch.autograd.Function):
     """Sum over frequencies of -log V - power / V with V = gain * speech + noise; half the passes of its autograd.
 
-    Gives 1 / V and power / V too, which the M-step needs; no gradient goes through them.
+    Also gives 1 / V and power / V, which the M-step needs, without gradient.
     """
 
     @staticmethod
@@ -193,8 +191,8 @@ class FastVariational(StochasticVariational):
     """The bound of ``svi``, climbed without tracing; what has no such form goes through ``svi`` itself.
 
     Each step moves q(z) by Adam along one draw, at a rate that falls along a cosine. The M-step moves noise and gain
-    together, from the variances that the last step has worked out; unlike that of ``svi``, which works them out
-    anew for each factor, it may lower the bound.
+    together, from the variances of the last step; unlike that of ``svi``, which recomputes them for each factor, it may
+    lower the bound.
 
     Attributes:
         iterations: EM iterations.

@@ -19,11 +19,10 @@ _State = list[tuple[Tensor, int]]
 class CachedUtterances(Utterances):
     """A batch whose mouths each network encodes once, however many parts of prior and guide ask.
 
-    An answer holds as long as the weights of the network and the mouths are what they were. Made where gradients are
-    on, as in a step of training, answers are differentiable, all who ask share what was dropped out, and statistics of
-    batches are taken once; whoever asks without a gradient gets the same answer, detached. Made where gradients are
-    off, answers are constants: where a gradient is wanted, or the network is in training mode and drops out anew, it
-    runs anew. A copy with other fields (:meth:`replace`) has no answers.
+    An answer holds as long as the weights of the network and the mouths stay the same. Made where gradients are on, as
+    in training, answers are differentiable, share one dropout mask, and update batch statistics once; a caller without
+    gradients gets the same answer, detached. Made where gradients are off, answers are constants: where a gradient is
+    wanted, or the network is in training mode, it runs anew. A copy with other fields (:meth:`replace`) has no answers.
     """
 
     def __post_init__(self) -> None:
@@ -78,11 +77,7 @@ def _wants_gradient(network: nn.Module) -> bool:
 
 
 class Precomputed(nn.Module):
-    """Stands in for a part that maps utterances to tensors: its answer for one batch, worked out beforehand.
-
-    Args:
-        answer: a tensor, such as features (B, N, V), or several, such as mean and scale.
-    """
+    """Stands in for a part that maps utterances to tensors: its answer for one batch, one tensor or several."""
 
     def __init__(self, answer: Tensor | Gaussian) -> None:
         super().__init__()

@@ -25,11 +25,7 @@ class AbstractPyroModule(PyroModule, metaclass=_AbstractMeta):
 
 @contextmanager
 def local_parameters(*modules: PyroModule) -> Iterator[None]:
-    """Run Pyro modules with their parameters kept in themselves, out of the global store.
-
-    Args:
-        modules: those that run inside, each the top of its tree.
-    """
+    """Run Pyro modules, each the top of its tree, with their parameters kept out of the global store."""
     for module in modules:
         # a module made outside of this mode lacks the store that Pyro gives to those made inside
         if not hasattr(module._pyro_context, "param_state"):

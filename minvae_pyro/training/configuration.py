@@ -99,10 +99,7 @@ def make_parser() -> Parser:
 
 
 def read_configuration(arguments: Sequence[str]) -> jsonargparse.Namespace:
-    """Parse the arguments of ``minvae train``.
-
-    Args:
-        arguments: options; ``--config`` takes a file or the name of a shipped configuration.
+    """Parse the arguments of ``minvae train``; ``--config`` takes a file or the name of a shipped configuration.
 
     Raises:
         UserError: a configuration that is missing or wrong.

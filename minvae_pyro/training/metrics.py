@@ -19,15 +19,13 @@ Measure = tuple[Tensor, int]
 
 @torch.no_grad()
 def mixture_measures(guide: MixtureGuide, utterances: Utterances) -> dict[str, Measure]:
-    """Mean responsibility, pi, and the bounds of both branches on clean and on noisy frames.
+    """Mean responsibility, pi, and the bounds of both branches, by name, on clean and on noisy frames.
+
+    Each comes with its number of frames, 0 where there are none; all but L_a are over frames with a mouth.
 
     Args:
         guide: the mixture.
         utterances: a batch with or without noise in ``noisy_power``.
-
-    Returns:
-        dict: by name the mean and its number of frames, 0 where there are none. Responsibility, pi and the
-        visual bound ``L_v`` are over frames with a mouth.
     """
     posterior = dist.Normal(*guide.posteriors(utterances))
     evidence = guide.evidence(utterances, posterior, guide.draw(posterior))

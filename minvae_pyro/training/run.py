@@ -35,17 +35,14 @@ _MONITOR = "validation/loss"  # what early stopping and the best checkpoint go b
 
 
 def train(arguments: Sequence[str]) -> Path:
-    """Train a model, or continue training it.
+    """Train a model, or continue training it, and return the exported weights.
 
     The folder of the run (``output``) gets ``config.json``, ``checkpoints/`` (best and last), ``csv/``,
     ``tensorboard/``, and in the end ``training.png``, the metrics over the epochs, and ``weights.safetensors``, the
-    best weights as a checkpoint of this package.
+    best weights.
 
     Args:
         arguments: those of ``minvae train``, such as ``["--config", "a-vae", "--seed", "1"]``.
-
-    Returns:
-        The exported weights.
 
     Raises:
         UserError: configuration, data or folder cannot be used, or training diverged.
