@@ -1,4 +1,4 @@
-"""What a prior says of its mixture variable alpha, asked by conditioning, whatever its class."""
+"""p(alpha) and q(alpha) of any prior with a mixture variable, found by conditioning."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Branches:
     Attributes:
         prior: p(alpha), batch shape (B, N).
         divergence: KL(q(z | alpha) || p(z | alpha)), (2, B, N).
-        latent: what sets the variance; with alpha at both values if it has a say in it.
+        latent: what sets the variance; with alpha at both values if the variance depends on it.
     """
 
     prior: dist.Distribution

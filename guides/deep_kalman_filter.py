@@ -39,7 +39,7 @@ class RecurrentGuide(TrainingGuide):
         return self.encoded(utterances)
 
     def encoded(self, utterances: Utterances) -> Any:
-        """What the encoder says of these recordings."""
+        """Output of the encoder for these recordings."""
         network = self._prior[0].visual_features
         features = () if network is None else (network(utterances),)
         return self.encoder(utterances.noisy_power, utterances.mask, *features)

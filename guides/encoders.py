@@ -21,7 +21,7 @@ class ZPosterior(AbstractModule):
 
 
 class NoisyAudioEncoder(ZPosterior):
-    """q(z | alpha = 1): the audio encoder on the noisy power (in training, noise is injected if it is asked for).
+    """q(z | alpha = 1): the audio encoder on the noisy power (in training, noise may be injected).
 
     Args:
         encoder: maps power (B, N, F) to mean and scale, each (B, N, L).

@@ -66,7 +66,7 @@ class MixtureGuide(TrainingGuide):
         return self.visual(utterances)
 
     def gate_logits(self, utterances: Utterances) -> Tensor | None:
-        """Log-odds of alpha = 1 by the noisy recording alone, (B, N), or None; the rule says."""
+        """Log-odds of alpha = 1 by the noisy recording alone, (B, N), or None, by the rule."""
         return self.responsibility.noisy(utterances, self.evidence(utterances))
 
     def draw(self, posterior: dist.Normal) -> Tensor:
@@ -89,7 +89,7 @@ class MixtureGuide(TrainingGuide):
         return PresampledNormal(loc, scale, picked)
 
     def evidence(self, utterances: Utterances, *draw: Any) -> Evidence:
-        """What the rule for r may ask for, given q(z | alpha) and its draw; no draw, no bounds on a noisy recording."""
+        """What the rule for r may need, given q(z | alpha) and its draw; no draw, no bounds on a noisy recording."""
         bounds = partial(self.bounds, utterances, *draw) if draw else _no_bounds
         return Evidence(bounds, partial(self.visual_prediction, utterances))
 
@@ -162,5 +162,5 @@ class SharedGuide(MixtureGuide):
         return dist.Normal(posterior.loc[0], posterior.scale[0]).rsample().expand_as(posterior.loc)
 
     def z_posterior(self, alpha: Tensor, posterior: dist.Normal, draw: Tensor) -> PresampledNormal:
-        """q(z), which does not know alpha: the decoder runs once."""
+        """q(z), which does not depend on alpha: the decoder runs once."""
         return PresampledNormal(posterior.loc[0], posterior.scale[0], draw[0])

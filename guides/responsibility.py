@@ -24,7 +24,7 @@ from minvae_pyro.utterances import Utterances
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a rule may ask for; each call costs a pass of a network, so nothing is computed beforehand.
+    """What a rule may need; each call costs a pass of a network, so nothing is computed beforehand.
 
     Attributes:
         bounds: p(alpha), and L_a and L_v, each (B, N), at the current draw; needs clean speech.
@@ -48,7 +48,7 @@ class Responsibility(AbstractModule):
         """Log-odds of alpha = 1 on clean speech, (B, N)."""
 
     def posterior(self, utterances: Utterances, evidence: Evidence) -> dist.Distribution:
-        """q(alpha) on clean speech, batch shape (B, N); every frame by itself unless a rule knows better."""
+        """q(alpha) on clean speech, batch shape (B, N); independent over frames unless a rule overrides it."""
         return dist.Bernoulli(logits=self(utterances, evidence))
 
     def noisy(self, utterances: Utterances, evidence: Evidence) -> Tensor | None:

@@ -45,7 +45,7 @@ class Utterances:
     Attributes:
         spectrum: (B, N, F) what the likelihood scores: power (real) or STFT coefficients (complex).
         noisy_power: (B, N, F) input of the audio encoder: power of ``spectrum``, plus noise injected in training.
-        mouth: (B, N, 67, 67) grey crops in [0, 1], zeros where unseen.
+        mouth: (B, N, 67, 67) grey crops in [0, 1], zeros without a mouth.
         mouth_seen: (B, N) bool, False where no mouth was found.
         mask: (B, N) bool, False in padding.
         index: (B,) row of each utterance in its corpus; the responsibility table is addressed by it.
@@ -67,7 +67,7 @@ class Utterances:
         Args:
             spectrum: (B, N, F) or (N, F), power or complex coefficients.
             mouth: (B, N, 67, 67) or (N, 67, 67), in [0, 1] or uint8; None when there is no video.
-            mouth_seen: (B, N) or (N,); all seen when omitted with a mouth given.
+            mouth_seen: (B, N) or (N,); all True when omitted with a mouth given.
 
         Example:
             >>> utterances = Utterances.from_spectrum(torch.ones(7, 513))
@@ -122,7 +122,7 @@ class Utterances:
         return replace(self, spectrum=spectrum, noisy_power=self.noisy_power.to(target), mouth=self.mouth.to(target))
 
     def encode_mouth(self, network: nn.Module) -> tuple[Tensor, Tensor]:
-        """Mean and scale, each (B, N, V), by a network on the mouth; all parts of a prior or guide ask here."""
+        """Mean and scale, each (B, N, V), by a network on the mouth; all parts of a prior or guide call this."""
         mean, scale = network(self.mouth, self.mouth_seen)
         return mean, scale
 
@@ -131,7 +131,7 @@ class Utterances:
         return [type(self)(**{f.name: getattr(self, f.name)[[row]] for f in fields(self)}) for row in range(len(self))]
 
     def without_mouth(self) -> Utterances:
-        """The same sound with every mouth frame unseen."""
+        """The same sound without a mouth in any frame."""
         return replace(
             self,
             mouth=self.mouth.new_zeros(()).expand_as(self.mouth),

@@ -38,7 +38,7 @@ class AlphaPrior(AbstractModule):
 
 
 class IndependentAlphaPrior(AlphaPrior):
-    """Frames are independent, log-odds of alpha = 1 in ``logit``; a subclass says how they come about."""
+    """Frames are independent, log-odds of alpha = 1 in ``logit``; a subclass defines them."""
 
     logit: Tensor
 
@@ -113,7 +113,7 @@ def reweigh(prior: SpeechPrior, weight: float | None) -> SpeechPrior:
 
 
 class MarkovAlphaPrior(AlphaPrior):
-    """A chain by three log-odds of alpha = 1, each broadcasting to (B, N); a subclass says how they come about.
+    """A chain by three log-odds of alpha = 1, each broadcasting to (B, N); a subclass defines them.
 
     Frames without a mouth are the sound's, and so is padding: they do not depend on the frame before.
 

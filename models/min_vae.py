@@ -69,7 +69,7 @@ class MinVAE(SpeechPrior):
         return dist.Normal(mean, torch.where(audio, audio_scale, visual_scale)).to_event(1)
 
     def latent(self, utterances: Utterances, plates: Plates) -> Latent:
-        """Sample ``alpha`` and ``z``; alpha has no say in the variance beyond z, (..., B, N, L)."""
+        """Sample ``alpha`` and ``z``; the variance depends on alpha through z alone, (..., B, N, L)."""
         with plates.every_frame():
             alpha = pyro.sample("alpha", self.alpha_prior(utterances))
             return Latent(pyro.sample("z", self.z_prior(alpha, utterances)))
@@ -82,8 +82,8 @@ class MinVAE(SpeechPrior):
 class ConditionalMinVAE(MinVAE):
     """MIN-VAE (arXiv 1912.10647) whose visual component depends on the mouth.
 
-    Where constant components nearly coincide, alpha decides almost nothing at test time; here it says, frame by frame,
-    whether the mouth can be trusted. Equation :eq:`conditional-component`::
+    Constant components that nearly coincide leave alpha almost no effect at test time; here alpha decides, frame by
+    frame, whether the mouth can be trusted. Equation :eq:`conditional-component`::
 
         for n in frames:
             alpha[n] ~ Bernoulli(pi)                            # 1 audio, 0 visual

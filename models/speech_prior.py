@@ -22,7 +22,7 @@ class Latent(NamedTuple):
 
     Attributes:
         z: (..., B, N, L).
-        alpha: broadcasting to (..., B, N), where the mixture variable has a say in the variance; None elsewhere.
+        alpha: broadcasting to (..., B, N), where the variance depends on the mixture variable; None elsewhere.
     """
 
     z: Tensor
@@ -37,7 +37,7 @@ def spectral_likelihood(spectrum: Tensor, variance: Tensor) -> PowerExponential 
 class SpeechPrior(AbstractPyroModule):
     """A prior over clean speech.
 
-    A subclass says how latent variables come about (:meth:`latent`) and how they set the variance of speech
+    A subclass defines how latent variables come about (:meth:`latent`) and how they set the variance of speech
     (:meth:`speech_variance`); training, the noisy mixture and every inference engine need nothing else.
     """
 

@@ -17,7 +17,7 @@ from minvae_pyro.utterances import Utterances
 
 
 class AmortisedGuide(UtteranceGuide):
-    """What the trained encoders say, their weights fine-tuned on each recording (semi-amortised, arXiv 1802.02550).
+    """The trained encoders, their weights fine-tuned on each recording (semi-amortised inference, arXiv 1802.02550).
 
     ::
 
@@ -42,7 +42,7 @@ class AmortisedGuide(UtteranceGuide):
         self.rate = rate
 
     def initialise(self, utterances: Utterances, begin: Gaussian, encoders: TrainingGuide | None, mixed: bool) -> None:
-        """Start where the encoders say.
+        """Start at the posterior of the encoders.
 
         Raises:
             UserError: there are no encoders to fine-tune.
@@ -68,7 +68,7 @@ class AmortisedGuide(UtteranceGuide):
         return CommonRandomNormal(mean, scale).to_event(1)
 
     def _encoded(self) -> Gaussian:
-        """What each recording's own encoder says of it, each (B, N, L)."""
+        """Mean and scale by each recording's own encoder, each (B, N, L)."""
         changes = [getattr(self, f"change{number}") for number in range(len(self._trained))]
         found = []
         for row, encoding in enumerate(self._encodings):

@@ -93,7 +93,7 @@ class UtteranceGuide(AbstractPyroModule):
         """q(z) of each frame by itself, batch shape (B, N), or q(z | alpha), (2, B, N); event shape (L,)."""
 
     def z_given(self, alpha: Tensor | None) -> dist.Distribution:
-        """What z is drawn from: the joint distribution, for a guide whose frames hang together.
+        """What z is drawn from: the joint distribution, for a guide whose frames are dependent.
 
         Args:
             alpha: broadcasting to (..., B, N), perhaps enumerated; None for both of q(z | alpha) side by side.
@@ -158,7 +158,7 @@ class UtteranceGuide(AbstractPyroModule):
 
     @property
     def draw_responsibility(self) -> Tensor | None:
-        """What :meth:`draw` gives has this r, (S, B, N), or (B, N) where z has no say in it."""
+        """What :meth:`draw` gives has this r, (S, B, N), or (B, N) where it does not depend on z."""
         return self.responsibility
 
 

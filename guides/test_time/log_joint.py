@@ -1,4 +1,4 @@
-"""The log-joint of a story at known z, with alpha still open: what engines that sample or climb need to know."""
+"""The log-joint of a story at known z, for engines that sample or climb."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Joint:
 
     @property
     def evidence(self) -> Tensor:
-        """What a frame says of alpha = 1 against alpha = 0, (S, B, N)."""
+        """Log-evidence of a frame for alpha = 1 against alpha = 0, (S, B, N)."""
         return self.terms[:, 1] - self.terms[:, 0]
 
     def posterior(self) -> Distribution:

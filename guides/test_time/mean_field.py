@@ -25,7 +25,7 @@ class MeanFieldGuide(UtteranceGuide):
     """
 
     def initialise(self, utterances: Utterances, begin: Gaussian, encoders: TrainingGuide | None, mixed: bool) -> None:
-        """Start where ``begin`` says."""
+        """Start at ``begin``."""
         mean, scale = begin
         self.mean = PyroParam(mean.detach().clone())
         self.scale = PyroParam(scale.detach().clone(), constraint=constraints.positive)
@@ -76,7 +76,7 @@ class MixtureUtteranceGuide(MeanFieldGuide):
 class PatientMixtureGuide(MixtureUtteranceGuide):
     """q(alpha) q(z | alpha) whose q(alpha) stays at the prior until both posteriors of z had time to converge.
 
-    Before the noise is known the evidence says no more than which encoder started nearer to the mixture; the posterior
+    Before the noise is known the evidence shows no more than which encoder started nearer to the mixture; the posterior
     that loses a frame there is never fitted again, and the first choice is the last. No engine stops for its tolerance
     before the choice. Engines that move particles sum alpha out and need no patience.
 

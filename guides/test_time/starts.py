@@ -33,7 +33,7 @@ class Start(Protocol):
 
 
 def _blend(encoders: TrainingGuide, utterances: Utterances, trust: Tensor) -> Gaussian:
-    """Blend of both posteriors; the mouth's share is ``trust``, and zero where no mouth was seen."""
+    """Blend of both posteriors; the mouth's share is ``trust``, and zero in frames without a mouth."""
     share = (trust * utterances.mouth_seen)[..., None]
     (mean, scale), (visual_mean, visual_scale) = encoders.encode_audio(utterances), encoders.encode_visual(utterances)
     return share * visual_mean + (1 - share) * mean, share * visual_scale + (1 - share) * scale
@@ -45,7 +45,7 @@ def audio(prior: SpeechPrior, encoders: TrainingGuide, utterances: Utterances, t
 
 
 def visual(prior: SpeechPrior, encoders: TrainingGuide, utterances: Utterances, trust: Tensor, seed: int) -> Gaussian:
-    """The visual encoder's posterior, which no noise can reach (arXiv 1912.10647); audio where unseen."""
+    """The visual encoder's posterior, which no noise can reach (arXiv 1912.10647); audio in frames without a mouth."""
     return _blend(encoders, utterances, torch.ones_like(trust))
 
 

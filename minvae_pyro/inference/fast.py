@@ -30,7 +30,7 @@ class Compiled:
     Attributes:
         alpha: p(alpha), batch shape (B, N); None for a story without it.
         z: p(z | alpha), a normal that broadcasts to (2, B, N, L), or (B, N, L) without alpha.
-        dependent: whether alpha has a say in the variance of speech.
+        dependent: whether the variance of speech depends on alpha.
     """
 
     alpha: Any
@@ -94,7 +94,7 @@ class Step:
 
     Attributes:
         value: what depends on q(z), ().
-        speech: variance of speech, the gain left out, (B, N, F), or (2, B, N, F) where alpha has a say in it.
+        speech: variance of speech, the gain left out, (B, N, F), or (2, B, N, F) where it depends on alpha.
         inverse: 1 / V, V the variance of the mixture, of the same shape.
         ratio: power / V.
     """
@@ -163,7 +163,7 @@ class CompiledBound:
         mixture.move_gain(rise, fall)
 
     def update_alpha(self, done: float) -> None:
-        """E-step of alpha and M-step of pi, see :func:`update_alpha`; then the story is asked for p(alpha) anew."""
+        """E-step of alpha and M-step of pi, see :func:`update_alpha`; then p(alpha) is taken from the story anew."""
         before = self.guide.alpha
         update_alpha(self.mixture, self.guide, self.mixture, self.noisy_power, done)
         if self.guide.alpha is not before:

@@ -78,7 +78,7 @@ class LangevinEM(ParticleEM):
 def room(joint: Joint) -> Tensor:
     """How far z of a frame may go before its prior, or that of the next frame, objects, (S, B, N, L).
 
-    ``joint`` knows the variance of each frame given the one before; of two values of alpha, the smaller counts.
+    ``joint`` gives the variance of each frame given the one before; of two values of alpha, the smaller counts.
     """
     precision = joint.variance.amin(1).reciprocal()
     if joint.follows:

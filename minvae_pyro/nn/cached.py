@@ -1,4 +1,4 @@
-"""What a network makes of the mouth is worked out once, whoever asks."""
+"""Outputs of networks on the mouth, computed once for all callers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _State = list[tuple[Tensor, int]]
 
 @dataclass
 class CachedUtterances(Utterances):
-    """A batch whose mouths each network encodes once, however many parts of prior and guide ask.
+    """A batch whose mouths each network encodes once, however many parts of prior and guide need it.
 
     An answer holds as long as the weights of the network and the mouths stay the same. Made where gradients are on, as
     in training, answers are differentiable, share one dropout mask, and update batch statistics once; a caller without
@@ -48,7 +48,7 @@ class CachedUtterances(Utterances):
         return (mean, scale) if torch.is_grad_enabled() else (mean.detach(), scale.detach())
 
     def one_by_one(self) -> list[Self]:
-        """Batches of one utterance each, padding kept, that know what is known of them."""
+        """Batches of one utterance each, padding kept, with the answers of this one."""
         parts = super().one_by_one()
         for network in self._answers:
             answer = self._known(network)
@@ -58,7 +58,7 @@ class CachedUtterances(Utterances):
         return parts
 
     def _known(self, network: nn.Module) -> Gaussian | None:
-        """What a network has said, unless something has changed since."""
+        """The stored answer of a network, unless something has changed since."""
         before, answer = self._answers.get(network, ([], None))
         now = self._state(network)
         same = len(before) == len(now) and all(
@@ -86,7 +86,7 @@ class Precomputed(nn.Module):
             self.register_buffer(str(number), part, persistent=False)
 
     def forward(self, utterances: Utterances) -> Tensor | Gaussian:
-        """The answer, whatever is asked about."""
+        """The answer, whatever the utterances."""
         if self.single:
             return next(self.buffers())
         mean, scale = self.buffers()

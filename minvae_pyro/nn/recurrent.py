@@ -197,7 +197,7 @@ class StructuredEncoder(_NoisyFrames):
         self.head = GaussianHead(narrow, latent_dim)
 
     def forward(self, power: Tensor, mask: Tensor, features: Tensor | None = None) -> Tensor:
-        """What this frame and the later ones say, (B, N, units); arguments as of :class:`RecurrentEncoder`."""
+        """Summary of this frame and the later ones, (B, N, units); arguments as of :class:`RecurrentEncoder`."""
         return run_backward(self.backward_in_time, self.frames(power, features), mask)
 
     def step(self, previous: Tensor, ahead: Tensor) -> Gaussian:
@@ -206,7 +206,7 @@ class StructuredEncoder(_NoisyFrames):
 
 
 def run_backward(network: nn.RNNBase, inputs: Tensor, mask: Tensor) -> Tensor:
-    """Run a recurrent network from the end of each utterance to its first frame, (B, N, units); padding has no say.
+    """Run a recurrent network from the end of each utterance to its first frame, (B, N, units); padding is ignored.
 
     Args:
         network: with ``batch_first``, in one direction.

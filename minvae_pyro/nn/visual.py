@@ -39,7 +39,7 @@ class MouthConvolution(VisualEncoder):
 
     Crops are shrunk and normalised by the mean picture and the standard deviation of their clip, which removes the
     talker's skin, beard and light; then three stride-two 2-D convolutions per frame and two 1-D convolutions over time,
-    13 frames in all: a single picture says little about sound.
+    13 frames in all: a single picture predicts little of the sound.
 
     Args:
         channels: of the three 2-D convolutions.

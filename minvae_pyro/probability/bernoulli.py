@@ -44,7 +44,7 @@ class DeferredBernoulli(TorchDistribution):
 
     @lazy_property
     def resolved(self) -> Any:
-        """The distribution itself, at the evidence that it asks for."""
+        """The distribution itself, at the evidence that it computes."""
         with torch.no_grad():
             return self.resolve(*self.ask())
 

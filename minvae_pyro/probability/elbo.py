@@ -110,7 +110,7 @@ def _make_divergences_analytic(model_trace: Trace, guide_trace: Trace, where: Ca
 
 
 def _resolve(model_trace: Trace, guide_trace: Trace) -> None:
-    """Resolve every deferred posterior by what the model's other sites say of its site, in place."""
+    """Resolve every deferred posterior by the scores of the model's other sites, in place."""
     for name, guide_site in guide_trace.nodes.items():
         dim = guide_site["infer"].get("_enumerate_dim") if guide_site["type"] == "sample" else None
         if dim is None or name not in model_trace or not isinstance(guide_site["fn"], DeferredBernoulli):

@@ -1,4 +1,4 @@
-"""Ablations of alpha as effect handlers: what is known, said from outside of models, guides and inference."""
+"""Ablations of alpha as effect handlers: values fixed from outside of models, guides and inference."""
 
 from __future__ import annotations
 

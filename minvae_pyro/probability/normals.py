@@ -55,7 +55,7 @@ class PresampledNormal(Normal):
         """Return the draw made beforehand.
 
         Raises:
-            ValueError: when more than that one draw is asked for.
+            ValueError: more than that one draw is requested.
         """
         if len(torch.Size(sample_shape)):
             raise ValueError("a PresampledNormal holds exactly one draw")

@@ -50,7 +50,7 @@ def _mean(values: Tensor, where: Tensor) -> Measure:
 
 @contextmanager
 def collapsed_when_unknown(guide: nn.Module) -> Iterator[None]:
-    """Let the closed form stand in for a responsibility table, which knows no validation utterances."""
+    """Let the closed form stand in for a responsibility table, which has no validation utterances."""
     if isinstance(guide, MixtureGuide) and isinstance(guide.responsibility, TableResponsibility):
         table = guide.responsibility
         guide.responsibility = CollapsedResponsibility()

@@ -153,7 +153,7 @@ def _fit(plan: TrainingPlan, data: CorpusData, settings: jsonargparse.Namespace)
 
 
 class _Batches(LightningDataModule):
-    """The batches of the data, as Lightning asks for them."""
+    """The batches of the data, as Lightning needs them."""
 
     def __init__(self, data: CorpusData) -> None:
         super().__init__()
@@ -191,7 +191,7 @@ def _finished(output: Path, plain: dict[str, Any]) -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep back what Lightning says about hardware, tips and loaders."""
+    """Suppress the messages of Lightning about hardware, tips and loaders."""
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.ERROR)
