@@ -39,8 +39,8 @@ class NoisyAudioEncoder(ZPosterior):
 class CleanAudioEncoder(NoisyAudioEncoder):
     """The audio encoder on the clean power that the likelihood scores; arguments as of :class:`NoisyAudioEncoder`.
 
-    In training a component conditioned on the mouth is fitted to this posterior: ``KL(q(z | s) || p(z | alpha = 0,
-    mouth))`` is what AV-CVAE minimises (arXiv 1908.02590).
+    In training a component conditioned on the mouth is fitted to this posterior: AV-CVAE (arXiv 1908.02590) minimises
+    ``KL(q(z | s) || p(z | alpha = 0, mouth))``.
     """
 
     def forward(self, utterances: Utterances) -> Gaussian:

@@ -104,6 +104,8 @@ class MixtureGuide(TrainingGuide):
     ) -> tuple[dist.Distribution, Tensor, Tensor]:
         """p(alpha), (B, N), and the bounds L_a and L_v at a draw, each (B, N). Equation :eq:`branch-bound`.
 
+        Each is ``E_q[log p(s | z, alpha)] - KL(q || p(z | alpha))``.
+
         Args:
             utterances: the batch.
             posterior: q(z | alpha), parameters (2, B, N, L).
@@ -130,9 +132,9 @@ def _no_bounds() -> Any:
 class SharedGuide(MixtureGuide):
     """One posterior of z whatever alpha, q(alpha) q(z), for a prior whose visual component depends on the mouth.
 
-    Clean speech determines z by itself; what is learnt is how well the mouth predicts it (the divergence ``KL(q(z | s)
-    || p(z | alpha = 0, mouth))``, arXiv 1908.02590) and when it can be trusted. Both alphas share one draw, so the
-    likelihood cancels from ``L_a - L_v`` to the last digit: equation :eq:`shared-evidence`.
+    Clean speech determines z by itself; what is learnt is how well the mouth predicts it (the divergence
+    ``KL(q(z | s) || p(z | alpha = 0, mouth))``, arXiv 1908.02590) and when it can be trusted. Both alphas share one
+    draw, so the likelihood cancels from ``L_a - L_v`` to the last digit: equation :eq:`shared-evidence`.
 
     Args:
         prior: the prior that is trained.

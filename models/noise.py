@@ -169,7 +169,10 @@ def random_factor(like: Tensor, generator: Generator | None, size: int, rank: in
 
 
 class StationaryNoise(NoiseModel):
-    """One ``spectrum``, (B, F) >= 0, for the whole recording: NMF noise of rank one whose activations are all one."""
+    """One spectrum for the whole recording: NMF noise of rank one whose activations are all one.
+
+    Started, it has it as ``spectrum``, (B, F) >= 0.
+    """
 
     spectrum: Tensor
 

@@ -13,7 +13,7 @@ from minvae_pyro.utterances import Utterances
 
 
 class MouthFeatures(VisualFeatures):
-    """Features of the mouth: the mean of z that a mouth network predicts, zero in frames without a mouth.
+    """Features of the mouth: the mean that a mouth network predicts, zero in frames without a mouth.
 
     Args:
         network: maps crops (B, N, 67, 67) and ``mouth_seen`` (B, N) to mean and scale, each (B, N, V).

@@ -81,7 +81,7 @@ def _is_summed_over_a_chain(model_site: Any, guide_site: Any) -> bool:
 
 
 def _make_divergences_analytic(model_trace: Trace, guide_trace: Trace, where: Callable[[Any, Any], bool]) -> None:
-    """Put -KL(q || p) for the scores of sites where model and guide take part, before the traces are packed."""
+    """Put -KL(q || p) in place of the scores of sites that take part, before the traces are packed."""
     for name, guide_site in guide_trace.nodes.items():
         model_site = model_trace.nodes.get(name)
         if guide_site["type"] != "sample" or model_site is None or guide_site["is_observed"]:

@@ -23,7 +23,7 @@ class MarkovNormal(TorchDistribution):
     """A first-order Markov chain of diagonal normals, ``p(z_1) prod_n p(z_n | z_{n-1})`` (Krishnan et al., 1609.09869).
 
     Equation :eq:`kalman-prior`. Frames are the last batch axis: :meth:`log_prob` gives one conditional term per frame,
-    so that a padding mask leaves a shorter chain. Only :meth:`rsample` loops over the frames.
+    so that a padding mask leaves a shorter chain. Scoring does not loop over the frames; drawing does.
 
     Args:
         initial: mean and scale of the first frame, each (..., B, L).

@@ -51,7 +51,9 @@ class _MeanPower(TorchDistribution):
 
 
 class ComplexNormal(_MeanPower):
-    """Zero-mean circular complex normal, ``log p(x) = -log(pi v) - |x|^2 / v`` (arXiv 1912.10647) :eq:`complex-normal`.
+    """Zero-mean circular complex normal, ``log p(x) = -log(pi v) - |x|^2 / v`` (arXiv 1912.10647).
+
+    Equation :eq:`complex-normal`.
 
     Args:
         mean_power: v > 0, any shape; clamped at :data:`VARIANCE_FLOOR`.

@@ -22,7 +22,7 @@ def normal(shape: Sequence[int], like: Tensor, generator: Generator | None = Non
     Args:
         shape: of what they are for.
         like: has their dtype and device.
-        generator: on the CPU; one seeded by one number of the default generator when omitted.
+        generator: on the CPU; when omitted, one that a single number of the default generator seeds.
     """
     *draws, _, frames, dim = shape
     count = math.prod(draws) * frames * dim
