@@ -1,4 +1,4 @@
-"""What a prior says of its mixture variable alpha, asked by conditioning, whatever its class."""
+"""p(alpha) and q(alpha) of any prior with a mixture variable, found by conditioning."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Branches:
     Attributes:
         prior: p(alpha), batch shape (B, N).
         divergence: KL(q(z | alpha) || p(z | alpha)), (2, B, N).
-        latent: what sets the variance; with alpha at both values if it has a say in it.
+        latent: what sets the variance; with alpha at both values if the variance depends on it.
     """
 
     prior: dist.Distribution
@@ -57,16 +57,12 @@ def both_alphas(like: Tensor) -> Tensor:
 
 
 def latent_trace(story: Story, utterances: Utterances, **sites: Tensor) -> Any:
-    """The trace of the latent part of a story at known values of its sites.
+    """The trace of the latent part of a story at known values of its sites; ``_RETURN`` has the latent variables.
 
     Args:
         story: any speech prior, or a noisy mixture.
         utterances: the batch.
-        **sites: a value for each site, batch shape (B, N) or what broadcasts to it. Names that the story lacks are
-            passed over.
-
-    Returns:
-        Trace: its ``_RETURN`` has the :class:`minvae_pyro.models.speech_prior.Latent`.
+        **sites: values, batch shape broadcasting to (B, N); names that the story lacks are ignored.
     """
     # hidden: a guide that asks must not find the model's sites in its own trace
     with hidden_block(), pyro.validation_enabled(False):
@@ -81,16 +77,13 @@ def latent_at(story: Story, utterances: Utterances, **sites: Tensor) -> Latent:
 
 
 def branches(story: Story, posterior: dist.Distribution, draw: Tensor, utterances: Utterances) -> Branches | None:
-    """Run the latent part of a story with alpha at both of its values and z at a draw.
+    """The latent part of a story with alpha at both of its values and z at a draw; None without a site ``alpha``.
 
     Args:
         story: any speech prior, or a noisy mixture.
         posterior: q(z | alpha), batch shape (2, B, N), or q(z), batch shape (B, N); event shape (L,).
         draw: z, of the shape of the posterior, perhaps with more axes in front.
         utterances: the batch.
-
-    Returns:
-        Branches, or None for a story without a site ``alpha``.
     """
     sites = latent_trace(story, utterances, alpha=both_alphas(draw), z=draw).nodes
     if "alpha" not in sites:
@@ -100,7 +93,7 @@ def branches(story: Story, posterior: dist.Distribution, draw: Tensor, utterance
 
 
 def alpha_posterior(prior: dist.Distribution, evidence: Tensor, utterances: Utterances) -> dist.Distribution:
-    """q(alpha) in closed form: the prior, tilted by what each frame says.
+    """q(alpha) in closed form, batch shape (B, N): the prior, tilted by the evidence of each frame.
 
     Equation :eq:`best-responsibility`, or :eq:`tilted-chain` where the prior is a chain.
 
@@ -108,9 +101,6 @@ def alpha_posterior(prior: dist.Distribution, evidence: Tensor, utterances: Utte
         prior: p(alpha), Bernoulli over frames or a distribution with ``tilted``, such as a Markov chain.
         evidence: log-evidence for alpha = 1 against alpha = 0, (B, N).
         utterances: the batch; frames without a mouth are the sound's.
-
-    Returns:
-        Distribution: batch shape (B, N), with ``mean`` and ``logits`` of each frame.
 
     Example:
         >>> seen = Utterances.from_spectrum(torch.ones(3, 5), torch.zeros(3, 67, 67))

@@ -17,7 +17,7 @@ from minvae_pyro.utterances import Utterances
 
 
 class TrainingGuide(AbstractPyroModule):
-    """The posterior that a speech prior is trained with, and what inference asks of it on a noisy recording.
+    """The posterior that a speech prior is trained with, and what inference needs of it on a noisy recording.
 
     A guide whose constructor has an argument ``prior`` is given the prior that is trained; its annotation says which
     priors fit. The sites that :meth:`forward` samples are those of the prior.
@@ -31,7 +31,7 @@ class TrainingGuide(AbstractPyroModule):
         """Where z may start at test time, from the sound: mean and scale, each (B, N, L)."""
 
     def encode_visual(self, utterances: Utterances) -> Gaussian:
-        """Where z may start at test time, from the mouth; from the sound, unless a guide knows better."""
+        """Where z may start at test time, from the mouth; from the sound, unless a guide overrides it."""
         return self.encode_audio(utterances)
 
     def gate_logits(self, utterances: Utterances) -> Tensor | None:

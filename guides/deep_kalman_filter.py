@@ -25,9 +25,8 @@ class RecurrentGuide(TrainingGuide):
             z[n] ~ N(encoder(power)[n])
 
     Args:
-        prior: the prior that is trained; with visual features, its dynamics say what the mouth lets expect.
-        encoder: maps power (B, N, F), mask (B, N) and, with visual features, features (B, N, V) to mean and scale,
-            each (B, N, L).
+        prior: the prior that is trained; with visual features, its dynamics give the start from the mouth.
+        encoder: maps power (B, N, F), mask (B, N) and any features (B, N, V) to mean and scale, each (B, N, L).
     """
 
     def __init__(self, prior: DeepKalmanFilter, encoder: SequenceEncoder | None = None) -> None:
@@ -40,7 +39,7 @@ class RecurrentGuide(TrainingGuide):
         return self.encoded(utterances)
 
     def encoded(self, utterances: Utterances) -> Any:
-        """What the encoder says of these recordings."""
+        """Output of the encoder for these recordings."""
         network = self._prior[0].visual_features
         features = () if network is None else (network(utterances),)
         return self.encoder(utterances.noisy_power, utterances.mask, *features)
@@ -56,16 +55,14 @@ class RecurrentGuide(TrainingGuide):
 class StructuredGuide(RecurrentGuide):
     """Each frame depends on the one before and on the sound from here on (arXiv 1609.09869, DKS).
 
-    The posterior of the published A-DKF (arXiv 2211.00988)::
+    The posterior of the published A-DKF (arXiv 2211.00988); its divergence from the prior is :eq:`kalman-divergence`::
 
         z[0] = 0
         for n in frames:
             z[n] ~ N(encoder.step(z[n-1], encoder(power)[n]))
 
-    Its divergence from the prior is equation :eq:`kalman-divergence`.
-
     Args:
-        prior: the prior that is trained; with visual features, its dynamics say what the mouth lets expect.
+        prior: as of :class:`RecurrentGuide`.
         encoder: maps power (B, N, F), mask (B, N) and, with visual features, features (B, N, V) to what lies ahead of
             each frame, (B, N, H); its method ``step`` makes mean and scale of that and of z of the frame before.
     """

@@ -21,7 +21,7 @@ class ZPosterior(AbstractModule):
 
 
 class NoisyAudioEncoder(ZPosterior):
-    """q(z | alpha = 1): the audio encoder on the noisy power (in training, noise is injected if it is asked for).
+    """q(z | alpha = 1): the audio encoder on the noisy power (in training, noise may be injected).
 
     Args:
         encoder: maps power (B, N, F) to mean and scale, each (B, N, L).
@@ -37,13 +37,10 @@ class NoisyAudioEncoder(ZPosterior):
 
 
 class CleanAudioEncoder(NoisyAudioEncoder):
-    """The audio encoder on the clean power that the likelihood scores.
+    """The audio encoder on the clean power that the likelihood scores; arguments as of :class:`NoisyAudioEncoder`.
 
-    In training it is the posterior that a component conditioned on the mouth is fitted to: the divergence
-    ``KL(q(z | s) || p(z | alpha = 0, mouth))`` is what AV-CVAE minimises (arXiv 1908.02590).
-
-    Args:
-        encoder: maps power (B, N, F) to mean and scale, each (B, N, L).
+    In training a component conditioned on the mouth is fitted to this posterior: AV-CVAE (arXiv 1908.02590) minimises
+    ``KL(q(z | s) || p(z | alpha = 0, mouth))``.
     """
 
     def forward(self, utterances: Utterances) -> Gaussian:

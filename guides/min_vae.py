@@ -24,14 +24,12 @@ from minvae_pyro.utterances import Utterances
 class MixtureGuide(TrainingGuide):
     """The mixture of inference networks, q(alpha) q(z | alpha) (arXiv 1912.10647).
 
-    ::
+    Equation :eq:`mixture-posterior`; the bound that it is trained by is equation :eq:`mixture-bound`::
 
         for n in frames:
             alpha[n] ~ Bernoulli(r[n])                          # responsibility; enumerated, never sampled
             z[n] | alpha[n] = 1 ~ N(audio encoder(power[n]))
             z[n] | alpha[n] = 0 ~ N(visual encoder(mouth))
-
-    Equation :eq:`mixture-posterior`; the bound that it is trained by is equation :eq:`mixture-bound`.
 
     Args:
         prior: the prior that is trained; its conditionals give the bounds L_a and L_v.
@@ -68,7 +66,7 @@ class MixtureGuide(TrainingGuide):
         return self.visual(utterances)
 
     def gate_logits(self, utterances: Utterances) -> Tensor | None:
-        """Log-odds of alpha = 1 by the noisy recording alone, (B, N), or None; the rule says."""
+        """Log-odds of alpha = 1 by the noisy recording alone, (B, N), or None, by the rule."""
         return self.responsibility.noisy(utterances, self.evidence(utterances))
 
     def draw(self, posterior: dist.Normal) -> Tensor:
@@ -91,12 +89,7 @@ class MixtureGuide(TrainingGuide):
         return PresampledNormal(loc, scale, picked)
 
     def evidence(self, utterances: Utterances, *draw: Any) -> Evidence:
-        """What the rule for r may ask for.
-
-        Args:
-            utterances: the batch.
-            *draw: q(z | alpha) and z drawn from it, see :meth:`bounds`; none on a noisy recording, which has no bounds.
-        """
+        """What the rule for r may need, given q(z | alpha) and its draw; no draw, no bounds on a noisy recording."""
         bounds = partial(self.bounds, utterances, *draw) if draw else _no_bounds
         return Evidence(bounds, partial(self.visual_prediction, utterances))
 
@@ -109,17 +102,14 @@ class MixtureGuide(TrainingGuide):
     def bounds(
         self, utterances: Utterances, posterior: dist.Normal, draw: Tensor
     ) -> tuple[dist.Distribution, Tensor, Tensor]:
-        """p(alpha), and the two bounds ``E_q[log p(s | z, alpha)] - KL(q || p(z | alpha))`` at a draw.
+        """p(alpha), (B, N), and the bounds L_a and L_v at a draw, each (B, N). Equation :eq:`branch-bound`.
 
-        Equation :eq:`branch-bound`.
+        Each is ``E_q[log p(s | z, alpha)] - KL(q || p(z | alpha))``.
 
         Args:
             utterances: the batch.
             posterior: q(z | alpha), parameters (2, B, N, L).
             draw: z drawn from it, (2, B, N, L).
-
-        Returns:
-            tuple: p(alpha), batch shape (B, N); L_a and L_v, each (B, N).
 
         Raises:
             UserError: the prior has no mixture variable.
@@ -143,8 +133,8 @@ class SharedGuide(MixtureGuide):
     """One posterior of z whatever alpha, q(alpha) q(z), for a prior whose visual component depends on the mouth.
 
     Clean speech determines z by itself; what is learnt is how well the mouth predicts it (the divergence
-    ``KL(q(z | s) || p(z | alpha = 0, mouth))``, arXiv 1908.02590) and when it can be trusted. Both alphas
-    share one draw, so the likelihood cancels from ``L_a - L_v`` to the last digit: equation :eq:`shared-evidence`.
+    ``KL(q(z | s) || p(z | alpha = 0, mouth))``, arXiv 1908.02590) and when it can be trusted. Both alphas share one
+    draw, so the likelihood cancels from ``L_a - L_v`` to the last digit: equation :eq:`shared-evidence`.
 
     Args:
         prior: the prior that is trained.
@@ -174,5 +164,5 @@ class SharedGuide(MixtureGuide):
         return dist.Normal(posterior.loc[0], posterior.scale[0]).rsample().expand_as(posterior.loc)
 
     def z_posterior(self, alpha: Tensor, posterior: dist.Normal, draw: Tensor) -> PresampledNormal:
-        """q(z), which does not know alpha: the decoder runs once."""
+        """q(z), which does not depend on alpha: the decoder runs once."""
         return PresampledNormal(posterior.loc[0], posterior.scale[0], draw[0])

@@ -24,12 +24,11 @@ from minvae_pyro.utterances import Utterances
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a rule may ask for; each call costs a pass of a network, so nothing is worked out before.
+    """What a rule may need; each call costs a pass of a network, so nothing is computed beforehand.
 
     Attributes:
-        bounds: p(alpha), and L_a and L_v, each (B, N), at the draw in hand; needs clean speech.
-        visual: mean and scale of z that the mouth suggests, each (B, N, L), and the variance of speech (B, N, F)
-            at that mean; can be asked of a noisy recording too.
+        bounds: p(alpha), and L_a and L_v, each (B, N), at the current draw; needs clean speech.
+        visual: mean and scale of z by the mouth, each (B, N, L), and the variance of speech (B, N, F) at that mean.
     """
 
     bounds: Callable[[], tuple[dist.Distribution, Tensor, Tensor]]
@@ -49,7 +48,7 @@ class Responsibility(AbstractModule):
         """Log-odds of alpha = 1 on clean speech, (B, N)."""
 
     def posterior(self, utterances: Utterances, evidence: Evidence) -> dist.Distribution:
-        """q(alpha) on clean speech, batch shape (B, N); every frame by itself unless a rule knows better."""
+        """q(alpha) on clean speech, batch shape (B, N); independent over frames unless a rule overrides it."""
         return dist.Bernoulli(logits=self(utterances, evidence))
 
     def noisy(self, utterances: Utterances, evidence: Evidence) -> Tensor | None:
@@ -60,8 +59,7 @@ class Responsibility(AbstractModule):
 class CollapsedResponsibility(Responsibility):
     """The closed form r = sigmoid(logit(pi) + L_a - L_v): no r to store, the bound is a log-sum-exp.
 
-    The optimum over r of the bound of arXiv 1912.10647, taken at the draw of z in hand: equations
-    :eq:`best-responsibility` and :eq:`collapsed-bound`.
+    The optimum of the bound (arXiv 1912.10647) at a draw of z: :eq:`best-responsibility`, :eq:`collapsed-bound`.
     """
 
     def forward(self, utterances: Utterances, evidence: Evidence) -> Tensor:
@@ -134,10 +132,9 @@ class FixedResponsibility(Responsibility):
 
 
 class GatedResponsibility(Responsibility):
-    """An amortised r(power, mouth), trained by the gradient that enumeration gives it.
+    """An amortised r(power, mouth), trained by the gradient that enumeration gives it. Equation :eq:`gate-log-odds`.
 
-    Unlike the other rules it can be asked on a noisy recording, where there are no L_a and L_v: equation
-    :eq:`gate-log-odds`.
+    Unlike the other rules it works on a noisy recording, where there are no L_a and L_v.
 
     Args:
         gate: log-odds from noisy power, predicted variance, p(z | mouth) and a mask.

@@ -9,9 +9,7 @@ from minvae_pyro.utterances import Utterances
 
 
 class AudioGuide(TrainingGuide):
-    """q(z) = N(audio encoder(power)): the posterior of A-VAE (arXiv 1902.01605).
-
-    The bound that it is trained by is equation :eq:`vae-bound`.
+    """q(z) = N(audio encoder(power)): the posterior of A-VAE (arXiv 1902.01605). It is trained by :eq:`vae-bound`.
 
     Args:
         audio: maps utterances to mean and scale of z.

@@ -44,9 +44,8 @@ class Utterances:
 
     Attributes:
         spectrum: (B, N, F) what the likelihood scores: power (real) or STFT coefficients (complex).
-        noisy_power: (B, N, F) power that the audio encoder reads; equals the power of ``spectrum`` unless noise
-            was injected in training.
-        mouth: (B, N, 67, 67) grey crops in [0, 1], zeros where unseen.
+        noisy_power: (B, N, F) input of the audio encoder: power of ``spectrum``, plus noise injected in training.
+        mouth: (B, N, 67, 67) grey crops in [0, 1], zeros without a mouth.
         mouth_seen: (B, N) bool, False where no mouth was found.
         mask: (B, N) bool, False in padding.
         index: (B,) row of each utterance in its corpus; the responsibility table is addressed by it.
@@ -68,7 +67,7 @@ class Utterances:
         Args:
             spectrum: (B, N, F) or (N, F), power or complex coefficients.
             mouth: (B, N, 67, 67) or (N, 67, 67), in [0, 1] or uint8; None when there is no video.
-            mouth_seen: (B, N) or (N,); all seen when omitted with a mouth given.
+            mouth_seen: (B, N) or (N,); all True when omitted with a mouth given.
 
         Example:
             >>> utterances = Utterances.from_spectrum(torch.ones(7, 513))
@@ -123,11 +122,7 @@ class Utterances:
         return replace(self, spectrum=spectrum, noisy_power=self.noisy_power.to(target), mouth=self.mouth.to(target))
 
     def encode_mouth(self, network: nn.Module) -> tuple[Tensor, Tensor]:
-        """What a network makes of the mouth; every part of a prior or guide that reads the mouth asks here.
-
-        Args:
-            network: maps ``mouth`` and ``mouth_seen`` to mean and scale, each (B, N, V).
-        """
+        """Mean and scale, each (B, N, V), by a network on the mouth; all parts of a prior or guide call this."""
         mean, scale = network(self.mouth, self.mouth_seen)
         return mean, scale
 
@@ -136,7 +131,7 @@ class Utterances:
         return [type(self)(**{f.name: getattr(self, f.name)[[row]] for f in fields(self)}) for row in range(len(self))]
 
     def without_mouth(self) -> Utterances:
-        """The same sound with every mouth frame unseen."""
+        """The same sound without a mouth in any frame."""
         return replace(
             self,
             mouth=self.mouth.new_zeros(()).expand_as(self.mouth),
@@ -150,11 +145,7 @@ class Utterances:
 
 
 def concatenate(batches: Sequence[Utterances]) -> Utterances:
-    """Join batches along the utterances, padding the frames of the shorter ones.
-
-    Args:
-        batches: at least one batch; all of the same F, dtype and device.
-    """
+    """Join batches of the same F, dtype and device along the utterances, padding the frames of the shorter ones."""
 
     def joined(name: str) -> Tensor:
         return pad_sequence([row for batch in batches for row in getattr(batch, name)], batch_first=True)

@@ -17,15 +17,7 @@ from minvae_pyro.utterances import Utterances
 
 
 def audio_where_unseen(logit: Tensor, utterances: Utterances) -> Tensor:
-    """Clamp log-odds and decide frames without a mouth for the audio component.
-
-    Args:
-        logit: log-odds of alpha = 1, broadcasting to (B, N).
-        utterances: the batch.
-
-    Returns:
-        Tensor: (B, N).
-    """
+    """Log-odds of alpha = 1, (B, N), clamped, and decided for the audio component in frames without a mouth."""
     logit = logit.clamp(-LOGIT_BOUND, LOGIT_BOUND)
     return torch.where(utterances.mouth_seen, logit, LOGIT_BOUND)
 
@@ -42,16 +34,11 @@ class AlphaPrior(AbstractModule):
         return self
 
     def m_step(self, alpha: dist.Distribution, utterances: Utterances) -> None:
-        """Re-estimate what belongs to a recording; nothing by default.
-
-        Args:
-            alpha: q(alpha), batch shape (B, N).
-            utterances: the batch.
-        """
+        """Re-estimate what belongs to a recording from q(alpha), batch shape (B, N); nothing by default."""
 
 
 class IndependentAlphaPrior(AlphaPrior):
-    """Frames are independent, log-odds of alpha = 1 in ``logit``; a subclass says how they come about."""
+    """Frames are independent, log-odds of alpha = 1 in ``logit``; a subclass defines them."""
 
     logit: Tensor
 
@@ -93,11 +80,7 @@ class FixedAlphaPrior(IndependentAlphaPrior):
 
 
 class UtteranceAlphaPrior(IndependentAlphaPrior):
-    """Log-odds set per utterance or frame, re-estimated at test time by the M-step.
-
-    Args:
-        logit: (B, N) or (B, 1).
-    """
+    """Log-odds per utterance or frame, (B, N) or (B, 1), re-estimated at test time by the M-step."""
 
     def __init__(self, logit: Tensor) -> None:
         super().__init__()
@@ -106,7 +89,7 @@ class UtteranceAlphaPrior(IndependentAlphaPrior):
     def m_step(self, alpha: dist.Distribution, utterances: Utterances) -> None:
         """Set pi of each utterance to the mean responsibility of its frames with a mouth (arXiv 1912.10647, M-step).
 
-        Equation :eq:`mixing-update`; arguments as of :meth:`AlphaPrior.m_step`.
+        Equation :eq:`mixing-update`.
 
         Example:
             >>> seen = Utterances.from_spectrum(torch.ones(4, 3), torch.zeros(4, 67, 67))
@@ -121,12 +104,7 @@ class UtteranceAlphaPrior(IndependentAlphaPrior):
 
 
 def reweigh(prior: SpeechPrior, weight: float | None) -> SpeechPrior:
-    """A copy of the prior with another P(alpha = 1); the prior as it is for None, or without one weight for all.
-
-    Args:
-        prior: any speech prior.
-        weight: pi in (0, 1).
-    """
+    """A copy of the prior with ``weight`` as P(alpha = 1); the prior itself for None, or without one weight for all."""
     if weight is None or not isinstance(getattr(prior, "alpha_prior", None), IndependentAlphaPrior):
         return prior
     weighed = shallow_copy(prior)
@@ -135,7 +113,7 @@ def reweigh(prior: SpeechPrior, weight: float | None) -> SpeechPrior:
 
 
 class MarkovAlphaPrior(AlphaPrior):
-    """A chain by three log-odds of alpha = 1, each broadcasting to (B, N); a subclass says how they come about.
+    """A chain by three log-odds of alpha = 1, each broadcasting to (B, N); a subclass defines them.
 
     Frames without a mouth are the sound's, and so is padding: they do not depend on the frame before.
 
@@ -198,12 +176,7 @@ class FixedMarkovAlphaPrior(MarkovAlphaPrior):
 
 
 class UtteranceMarkovAlphaPrior(MarkovAlphaPrior):
-    """A chain for each recording, re-estimated at test time by the M-step.
-
-    Args:
-        chain: where it starts.
-        size: B.
-    """
+    """A chain for each of ``size`` recordings, starting at ``chain``, re-estimated at test time by the M-step."""
 
     def __init__(self, chain: MarkovAlphaPrior, size: int) -> None:
         super().__init__()
@@ -211,9 +184,9 @@ class UtteranceMarkovAlphaPrior(MarkovAlphaPrior):
             self.register_buffer(name, getattr(chain, name).detach().expand(size, 1))
 
     def m_step(self, alpha: dist.Distribution, utterances: Utterances) -> None:
-        """Set the transitions of each recording to the mean of what q(alpha) makes of them (arXiv 2102.04144).
+        """Set the transitions of each recording to the mean of those of q(alpha) (arXiv 2102.04144).
 
-        Equation :eq:`switching-update`. Neighbours that both show a mouth count; q(alpha) may be a chain or independent
+        Equation :eq:`switching-update`. Only pairs of frames with a mouth count; q(alpha) may be a chain or independent
         over frames. The start stays: it has only one frame a recording.
         """
         chain = alpha if isinstance(alpha, BinaryMarkovChain) else independent_frames(alpha.logits)

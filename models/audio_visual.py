@@ -49,14 +49,12 @@ class AudioVisualVAE(AudioVAE):
 class ConditionalVAE(AudioVisualVAE):
     """AV-CVAE: the prior of z, too, depends on the mouth (arXiv 1908.02590).
 
-    ::
+    Equation :eq:`conditional-prior`::
 
         v = features(mouth)                                 # zero in frames without one
         for n in frames:
             z[n] ~ N(mu(v[n]), diag var(v[n]))              # z_prior; N(0, I) without a mouth
             s[n] | z[n] ~ N_c(0, diag variance(z[n], v[n])) # speech_variance
-
-    Equation :eq:`conditional-prior`.
 
     Args:
         latent_dim: L.

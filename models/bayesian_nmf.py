@@ -16,7 +16,7 @@ from minvae_pyro.utterances import Plates, Utterances
 class BayesianNMFNoise(NoiseModel):
     """NMF noise with Gamma priors and automatic relevance determination (Tan & Févotte, arXiv 1111.6085).
 
-    ::
+    Equation :eq:`relevance-prior`::
 
         for k in components:
             relevance[k] ~ InverseGamma(shape, scale)
@@ -26,12 +26,9 @@ class BayesianNMFNoise(NoiseModel):
                 activations[k, n] ~ Gamma(activations_shape, 1 / relevance[k])
         variance[n, f] = level[f] * sum over k of spectra[f, k] * activations[k, n]
 
-    Equation :eq:`relevance-prior`.
-
-    Parameters are estimates of greatest posterior density. A component that the recording does not need loses
-    its relevance and with it its spectrum and activations, so the rank is an upper bound. ``level`` is the mean power
-    of the recording, so that the priors are about shapes whatever the loudness; ``scale`` is the one at which the
-    noise has this power a priori (ibid., section on hyper-parameters).
+    Parameters are maximum a posteriori estimates. A component that the recording does not need loses its relevance, so
+    the rank is an upper bound. ``level`` is the mean power of the recording, so that the priors are about shapes
+    whatever the loudness; at ``scale`` the noise has this power a priori (ibid., section on hyper-parameters).
 
     Args:
         rank: K, the most components there can be.

@@ -16,22 +16,19 @@ from minvae_pyro.utterances import Plates, Utterances
 class DeepKalmanFilter(SpeechPrior):
     """A-DKF, and AV-DKF when it is given visual features (arXiv 2211.00988).
 
-    ::
+    Equation :eq:`kalman-prior`::
 
         z[0] = 0
         for n in frames:
             z[n] ~ N(transition(z[n-1], v[n]))               # z_prior; v, features of the mouth, if it has them
             s[n] ~ N_c(0, diag variance(z[n], v[n]))         # speech_variance
 
-    Equation :eq:`kalman-prior`.
-
     Args:
         latent_dim: L.
-        transition: maps z (..., L), and features if it has them, to mean and scale of the next z; a
+        transition: maps z (..., L) and any features to mean and scale of the next z; a
             :class:`minvae_pyro.nn.recurrent.GatedTransition` when omitted.
-        decoder: maps z (..., L), and features if it has them, to variance (..., F); one layer of 128 tanh units when
-            omitted.
-        visual_features: maps utterances to features (B, N, V), zero where no mouth was seen; None is the sound alone.
+        decoder: maps z (..., L) and any features to variance (..., F); one layer of 128 tanh units when omitted.
+        visual_features: maps utterances to features (B, N, V), zero in frames without a mouth; None is the sound alone.
     """
 
     def __init__(

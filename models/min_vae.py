@@ -22,15 +22,13 @@ from minvae_pyro.utterances import Plates, Utterances
 class MinVAE(SpeechPrior):
     """MIN-VAE v1: each frame is explained by the audio or by the visual component (arXiv 1912.10647).
 
-    ::
+    Equation :eq:`mixture-story`::
 
         for n in frames:
             alpha[n] ~ Bernoulli(pi)                            # alpha_prior; 1 audio, 0 visual
             z[n] | alpha[n] = 1 ~ N(mu_a, var_a I)              # z_prior
             z[n] | alpha[n] = 0 ~ N(mu_v, var_v I)
             s[n] | z[n] ~ N_c(0, diag variance(z[n]))           # speech_variance
-
-    Equation :eq:`mixture-story`.
 
     Args:
         latent_dim: L.
@@ -71,7 +69,7 @@ class MinVAE(SpeechPrior):
         return dist.Normal(mean, torch.where(audio, audio_scale, visual_scale)).to_event(1)
 
     def latent(self, utterances: Utterances, plates: Plates) -> Latent:
-        """Sample ``alpha`` and ``z``; alpha has no say in the variance beyond z, (..., B, N, L)."""
+        """Sample ``alpha`` and ``z``; the variance depends on alpha through z alone, (..., B, N, L)."""
         with plates.every_frame():
             alpha = pyro.sample("alpha", self.alpha_prior(utterances))
             return Latent(pyro.sample("z", self.z_prior(alpha, utterances)))
@@ -84,16 +82,14 @@ class MinVAE(SpeechPrior):
 class ConditionalMinVAE(MinVAE):
     """MIN-VAE (arXiv 1912.10647) whose visual component depends on the mouth.
 
-    ::
+    Constant components that nearly coincide leave alpha almost no effect at test time; here alpha decides, frame by
+    frame, whether the mouth can be trusted. Equation :eq:`conditional-component`::
 
         for n in frames:
             alpha[n] ~ Bernoulli(pi)                            # 1 audio, 0 visual
             z[n] | alpha[n] = 1 ~ N(0, I)
             z[n] | alpha[n] = 0 ~ N(mu_v(mouth), var_v(mouth))  # AV-CVAE's prior, arXiv 1908.02590
             s[n] | z[n] ~ N_c(0, diag variance(z[n]))
-
-    With constant components that nearly coincide the mixture variable decides almost nothing at test time;
-    here alpha says, frame by frame, whether the mouth can be trusted: equation :eq:`conditional-component`.
 
     Args:
         latent_dim: L.
@@ -112,7 +108,7 @@ class ConditionalMinVAE(MinVAE):
 class MinVAEv2(MinVAE):
     """MIN-VAE v2: a mixture of an audio and a visual component, an audio-visual decoder (arXiv 1912.10647).
 
-    ::
+    The published model has two constant components and features of its own: hand them over::
 
         v = features(mouth)                                     # zero in frames without one
         for n in frames:
@@ -120,8 +116,6 @@ class MinVAEv2(MinVAE):
             z[n] | alpha[n] = 1 ~ N(0, I)                       # z_prior
             z[n] | alpha[n] = 0 ~ N(mu_v(mouth), var_v(mouth))
             s[n] | z[n] ~ N_c(0, diag variance(z[n], v[n]))     # speech_variance
-
-    The published model has two constant components and features of its own: hand them over.
 
     Args:
         latent_dim: L.

@@ -23,9 +23,7 @@ FLOOR = 1e-9
 
 
 class NoiseModel(AbstractPyroModule):
-    """A model of noise variance with its own M-step.
-
-    A subclass takes its hyper-parameters in the constructor and the recordings in :meth:`start`.
+    """A model of noise variance with its own M-step; hyper-parameters in the constructor, recordings in :meth:`start`.
 
     Attributes:
         framewise: names of the parameters whose last axis is the frames.
@@ -37,8 +35,8 @@ class NoiseModel(AbstractPyroModule):
     def start(self, utterances: Utterances, generator: Generator | None = None) -> Self:
         """A copy with parameters of its own for these recordings, at their level.
 
-        Random parameters are best drawn once for all recordings (:func:`random_factor`): the result of one is then
-        the same in any batch.
+        Random parameters are best drawn once for all recordings (:func:`random_factor`): results then do not depend on
+        the batch.
 
         Args:
             utterances: the noisy batch.
@@ -62,8 +60,8 @@ class NoiseModel(AbstractPyroModule):
         """A copy for a window that has moved on over the recording; new frames start at the mean of those known.
 
         Args:
-            utterances: what the window now holds.
-            dropped: how many frames have left it at its beginning; at least one must be left.
+            utterances: of the new window.
+            dropped: how many of the first frames have left it; at least one must be left.
         """
         parameters = {}
         for name in self.framewise:
@@ -73,12 +71,7 @@ class NoiseModel(AbstractPyroModule):
         return self.at(**parameters)
 
     def declare(self, utterances: Utterances, plates: Plates) -> None:
-        """Declare the Pyro sites of parameters that have a prior, observed at their values; by default there are none.
-
-        Args:
-            utterances: the noisy batch.
-            plates: its plates.
-        """
+        """Declare the Pyro sites of parameters that have a prior, observed at their values; none by default."""
 
     def log_prior(self, utterances: Utterances) -> Tensor:
         """Log-density of the parameters under their prior, (B,), zero without one."""
@@ -98,16 +91,14 @@ class NoiseModel(AbstractPyroModule):
         """Update the parameters by majorise-minimise steps; likelihood plus log-prior never falls.
 
         Args:
-            statistics: to be asked anew for each block of parameters, since V follows the one before.
+            statistics: called anew for each block of parameters, since V follows the one before.
         """
 
 
 class NMFNoise(NoiseModel):
     """Low-rank noise, ``variance = spectra @ activations`` (Leglaive et al., arXiv 1902.01605, noise model).
 
-    Equation :eq:`nmf-noise`.
-
-    Started, it has W as ``spectra``, (B, F, K) >= 0, and H as ``activations``, (B, K, N) >= 0.
+    Equation :eq:`nmf-noise`. Started, W is ``spectra``, (B, F, K) >= 0, and H is ``activations``, (B, K, N) >= 0.
 
     Args:
         rank: K, at least 1.
@@ -165,8 +156,8 @@ def mean_power(utterances: Utterances) -> Tensor:
 def random_factor(like: Tensor, generator: Generator | None, size: int, rank: int) -> Tensor:
     """Uniform numbers between 0.1 and 1.1, (size, rank), with dtype and device of ``like``.
 
-    They are for all recordings of a batch: what one starts from does not depend on the others. Fewer rows are the
-    first ones of more, so that it does not depend on padding either.
+    They are for all recordings of a batch, and fewer rows are the first ones of more: a start depends neither on the
+    others nor on padding.
 
     Args:
         like: a tensor.

@@ -16,13 +16,11 @@ from minvae_pyro.utterances import Plates, Utterances
 class NoisyMixture(PyroModule):
     """A noisy recording; the speech s is integrated out analytically (arXiv 1912.10647, observation model).
 
-    ::
+    Equations :eq:`noisy-mixture` and :eq:`wiener-filter`::
 
         z, alpha ~ speech.latent                                    # alpha where the prior has it
         x | z, alpha ~ N_c(0, gain * speech variance(z, alpha) + noise variance)
         E[s | x, z, alpha] = gain * speech variance / (gain * speech variance + noise variance) * x
-
-    Equations :eq:`noisy-mixture` and :eq:`wiener-filter`.
 
     Args:
         speech: the prior of clean speech; its parameters stay as they are.
@@ -84,9 +82,7 @@ class NoisyMixture(PyroModule):
 
     @torch.no_grad()
     def m_step(self, latent: Latent, utterances: Utterances, weight: Tensor | None = None) -> None:
-        """Update noise, then gain, by multiplicative steps; the likelihood never falls.
-
-        Equation :eq:`noise-update`.
+        """Update noise, then gain, by multiplicative steps; the likelihood never falls. Equation :eq:`noise-update`.
 
         Args:
             latent: draws of the posterior, z (..., B, N, L).
@@ -105,9 +101,9 @@ class NoisyMixture(PyroModule):
         """Take the multiplicative step of the gain.
 
         Args:
-            rise: posterior mean of ``|x|^2 variance / V^2`` summed over frequencies, (B, N), zero in padding, with
-                ``variance`` that of speech at unit gain and V that of the mixture.
-            fall: the same of ``variance / V``.
+            rise: posterior mean of ``|x|^2 v / V^2`` summed over frequencies, (B, N), zero in padding; v is the
+                variance of speech at unit gain, V that of the mixture.
+            fall: the same of ``v / V``.
         """
         if self.gain.shape[1] == 1:
             rise, fall = rise.sum(1, keepdim=True), fall.sum(1, keepdim=True)

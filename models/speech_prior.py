@@ -22,7 +22,7 @@ class Latent(NamedTuple):
 
     Attributes:
         z: (..., B, N, L).
-        alpha: broadcasting to (..., B, N), where the mixture variable has a say in the variance; None elsewhere.
+        alpha: broadcasting to (..., B, N), where the variance depends on the mixture variable; None elsewhere.
     """
 
     z: Tensor
@@ -30,21 +30,15 @@ class Latent(NamedTuple):
 
 
 def spectral_likelihood(spectrum: Tensor, variance: Tensor) -> PowerExponential | ComplexNormal:
-    """The zero-mean likelihood that scores this kind of spectrum, complex coefficients or power.
-
-    Args:
-        spectrum: (B, N, F), what will be scored.
-        variance: (..., B, N, F) > 0.
-    """
+    """Zero-mean likelihood of variance (..., B, N, F) > 0 for the kind of ``spectrum``: coefficients or power."""
     return ComplexNormal(variance) if spectrum.is_complex() else PowerExponential(variance)
 
 
 class SpeechPrior(AbstractPyroModule):
     """A prior over clean speech.
 
-    A subclass says how latent variables come about (:meth:`latent`) and how they set the variance of speech
-    (:meth:`speech_variance`). Nothing else is asked of it: training, the noisy mixture and every inference
-    engine work through these two.
+    A subclass defines how latent variables come about (:meth:`latent`) and how they set the variance of speech
+    (:meth:`speech_variance`); training, the noisy mixture and every inference engine need nothing else.
     """
 
     latent_dim: int
@@ -75,20 +69,15 @@ class SpeechPrior(AbstractPyroModule):
             return pyro.sample("s", likelihood, obs=utterances.spectrum)
 
     def condition_on(self, utterances: Utterances) -> Self:
-        """The same prior for these recordings: what depends on their mouths alone is worked out, and a constant.
+        """The same prior for these recordings: what depends on their mouths alone is computed once, and constant.
 
         Inference evaluates a prior hundreds of times on one batch. Every part that has a ``condition_on`` of its own
-        (features of the mouth, priors of z and alpha, priors that this one is made of) is replaced by what that gives.
+        (features of the mouth, priors of z and alpha, other speech priors) is replaced by its result.
         """
         return conditioned_parts(self, utterances)
 
     def m_step(self, alpha: dist.Distribution, utterances: Utterances) -> None:
-        """Re-estimate p(alpha), the part ``alpha_prior``, once :meth:`condition_on` has given each recording its own.
-
-        Args:
-            alpha: q(alpha), batch shape (B, N); its mean is the responsibility of the sound.
-            utterances: the noisy batch.
-        """
+        """Re-estimate each recording's ``alpha_prior`` from q(alpha), (B, N), once :meth:`condition_on` has made it."""
         alpha_prior = getattr(self, "alpha_prior", None)
         if alpha_prior is not None:
             alpha_prior.m_step(alpha, utterances)

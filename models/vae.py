@@ -16,13 +16,11 @@ from minvae_pyro.utterances import Plates, Utterances
 class AudioVAE(SpeechPrior):
     """A-VAE: speech from a standard normal z (Leglaive et al., MLSP 2018, arXiv 1902.01605).
 
-    ::
+    Equation :eq:`vae-story`::
 
         for n in frames:
             z[n] ~ N(0, I)                            # z_prior
             s[n] ~ N_c(0, diag variance(z[n]))        # speech_variance
-
-    Equation :eq:`vae-story`.
 
     Args:
         latent_dim: L.
@@ -52,6 +50,5 @@ class AudioVAE(SpeechPrior):
 class VisualVAE(AudioVAE):
     """V-VAE: the same generative story as :class:`AudioVAE`, trained with a guide that reads only the mouth.
 
-    The two differ in the posterior (arXiv 1908.02590, where V-VAE is introduced): see
-    :class:`minvae_pyro.guides.VisualGuide`.
+    They differ in the posterior, :class:`minvae_pyro.guides.VisualGuide` (V-VAE is introduced in arXiv 1908.02590).
     """

@@ -13,9 +13,7 @@ from minvae_pyro.utterances import Utterances
 
 
 class MouthFeatures(VisualFeatures):
-    """Features of the mouth: the mean that a mouth network gives, zero where no mouth was seen.
-
-    The mean of a network trained to predict z from the mouth has what the mouth says of the sound.
+    """Features of the mouth: the mean that a mouth network predicts, zero in frames without a mouth.
 
     Args:
         network: maps crops (B, N, 67, 67) and ``mouth_seen`` (B, N) to mean and scale, each (B, N, V).
@@ -32,11 +30,7 @@ class MouthFeatures(VisualFeatures):
 
 
 class MissingFeatures(VisualFeatures):
-    """Stands in for a network on the mouth that is not there: no frame has features.
-
-    Args:
-        feature_dim: V.
-    """
+    """Stands in for a missing network on the mouth: ``feature_dim`` features, zero in every frame."""
 
     def __init__(self, feature_dim: int = 32) -> None:
         super().__init__()

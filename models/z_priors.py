@@ -84,12 +84,9 @@ class ConditionalComponent(ZPrior):
 
 
 class SharpenedComponent(ZPrior):
-    """A component with its variance multiplied by a temperature.
+    """A component with its variance multiplied by a temperature. Equation :eq:`sharpened-component`.
 
-    Equation :eq:`sharpened-component`.
-
-    Below one it trusts the mean more than training does: in a frame of noise there is little else to go by. Frames
-    without a mouth stay as they are.
+    Below one it trusts the mean more than training does. Frames without a mouth stay as they are.
 
     Args:
         component: any component.
@@ -108,12 +105,7 @@ class SharpenedComponent(ZPrior):
 
 
 def sharpen(prior: SpeechPrior, temperature: float) -> SpeechPrior:
-    """A copy of the prior whose visual component is sharpened; a prior without one is returned as it is.
-
-    Args:
-        prior: any speech prior.
-        temperature: tau > 0, see :class:`SharpenedComponent`.
-    """
+    """A copy of the prior with its visual component sharpened (:class:`SharpenedComponent`); itself without one."""
     component = getattr(prior, "visual_component", None)
     if component is None:
         return prior

@@ -17,7 +17,7 @@ from minvae_pyro.utterances import Utterances
 
 
 class AmortisedGuide(UtteranceGuide):
-    """What the trained encoders say, their weights fine-tuned on each recording (semi-amortised, arXiv 1802.02550).
+    """The trained encoders, their weights fine-tuned on each recording (semi-amortised inference, arXiv 1802.02550).
 
     ::
 
@@ -26,10 +26,10 @@ class AmortisedGuide(UtteranceGuide):
             z[n] | alpha[n] = 1 ~ N(audio encoder(power[n]; trained weights + rate * change))
             z[n] | alpha[n] = 0 ~ N(mean[n], diag scale[n]^2)               # from the visual encoder, fitted freely
 
-    Without alpha in the prior there is the first of the two alone. Frames that sound alike get similar z: noise in one
-    frame cannot pull its z about as it does where each frame has parameters of its own. The network that reads the
-    mouth is large and runs once: its answer is where that posterior starts, as in
-    :class:`minvae_pyro.guides.MixtureUtteranceGuide`. The trained guide itself stays as it is.
+    A prior without alpha has the first of the two alone. Frames that sound alike get similar z, so that noise in one
+    frame moves its z less than where each frame has free parameters. The mouth network is large and runs once: its
+    answer is where that posterior starts, as in :class:`minvae_pyro.guides.MixtureUtteranceGuide`. The trained guide
+    does not change.
 
     Args:
         rate: how far a weight moves for one unit of what the engine's optimiser moves.
@@ -42,7 +42,7 @@ class AmortisedGuide(UtteranceGuide):
         self.rate = rate
 
     def initialise(self, utterances: Utterances, begin: Gaussian, encoders: TrainingGuide | None, mixed: bool) -> None:
-        """Start where the encoders say.
+        """Start at the posterior of the encoders.
 
         Raises:
             UserError: there are no encoders to fine-tune.
@@ -68,7 +68,7 @@ class AmortisedGuide(UtteranceGuide):
         return CommonRandomNormal(mean, scale).to_event(1)
 
     def _encoded(self) -> Gaussian:
-        """What each recording's own encoder says of it, each (B, N, L)."""
+        """Mean and scale by each recording's own encoder, each (B, N, L)."""
         changes = [getattr(self, f"change{number}") for number in range(len(self._trained))]
         found = []
         for row, encoding in enumerate(self._encodings):

@@ -26,8 +26,7 @@ DRAWS = 4
 class UtteranceGuide(AbstractPyroModule):
     """A posterior of recordings; a subclass holds q(z) and says how it starts (:meth:`initialise`).
 
-    The constructor takes settings alone, so that a guide can be named on the command line; :meth:`start` gives the
-    one that belongs to a batch of recordings.
+    The constructor takes settings alone, for the command line; :meth:`start` gives the one of a batch of recordings.
 
     Attributes:
         framewise: names of the parameters that are (..., B, N, L), one value for each frame.
@@ -57,9 +56,8 @@ class UtteranceGuide(AbstractPyroModule):
             prior: any speech prior.
             utterances: the noisy batch.
             begin: mean and scale of q(z) before the first step, each (B, N, L).
-            encoders: the trained guide, for those that ask it for more.
-            log_odds: of alpha = 1, (B, N), when a learnt gate knows them; q(alpha) then stays as it is. Otherwise
-                it has its closed form, see :meth:`update_alpha`.
+            encoders: the trained guide.
+            log_odds: of alpha = 1, (B, N), by a learnt gate, which fixes q(alpha); else see :meth:`update_alpha`.
         """
         twin = copy.deepcopy(self)
         with torch.no_grad():
@@ -72,22 +70,15 @@ class UtteranceGuide(AbstractPyroModule):
 
     @abstractmethod
     def initialise(self, utterances: Utterances, begin: Gaussian, encoders: TrainingGuide | None, mixed: bool) -> None:
-        """Set the parameters of q(z) to where they start.
-
-        Args:
-            utterances: the noisy batch.
-            begin: mean and scale of q(z), each (B, N, L).
-            encoders: the trained guide, if there is one.
-            mixed: whether the prior has a mixture variable alpha.
-        """
+        """Set the parameters of q(z) to where they start, as of :meth:`start`; ``mixed`` if the prior has alpha."""
 
     @torch.no_grad()
     def warm_start(self, earlier: Self, dropped: int) -> None:
-        """Take over what was fitted in an earlier window over the recording; new frames stay where they start.
+        """Take over what was fitted to an earlier window over the recording; new frames stay where they start.
 
         Args:
             earlier: the guide of that window, for the same prior.
-            dropped: how many of its frames have left the window at the beginning.
+            dropped: how many of its first frames have left the window.
         """
         before = dict(earlier.named_parameters())
         for name, parameter in self.named_parameters():
@@ -102,7 +93,7 @@ class UtteranceGuide(AbstractPyroModule):
         """q(z) of each frame by itself, batch shape (B, N), or q(z | alpha), (2, B, N); event shape (L,)."""
 
     def z_given(self, alpha: Tensor | None) -> dist.Distribution:
-        """What z is drawn from: the joint distribution, for a guide whose frames hang together.
+        """What z is drawn from: the joint distribution, for a guide whose frames are dependent.
 
         Args:
             alpha: broadcasting to (..., B, N), perhaps enumerated; None for both of q(z | alpha) side by side.
@@ -130,10 +121,8 @@ class UtteranceGuide(AbstractPyroModule):
     def update_alpha(self, story: Story, utterances: Utterances, done: float = 1.0) -> bool:
         """Set q(alpha) to its closed form given q(z | alpha) (arXiv 1912.10647, speech enhancement).
 
-        ``log p(alpha) + E_q[log p(observed | z, alpha)] - KL(q(z | alpha) || p(z | alpha))``, normalised. The
-        likelihood cancels where alpha has no say in it, and is not asked for then.
-
-        Equation :eq:`frame-evidence`.
+        ``log p(alpha) + E_q[log p(observed | z, alpha)] - KL(q(z | alpha) || p(z | alpha))``, normalised: equation
+        :eq:`frame-evidence`. A likelihood that does not depend on alpha cancels and is not computed.
 
         Args:
             story: the noisy mixture, or the prior when ``utterances`` are of clean speech.
@@ -169,7 +158,7 @@ class UtteranceGuide(AbstractPyroModule):
 
     @property
     def draw_responsibility(self) -> Tensor | None:
-        """What :meth:`draw` gives has this r, (S, B, N), or (B, N) where z has no say in it."""
+        """What :meth:`draw` gives has this r, (S, B, N), or (B, N) where it does not depend on z."""
         return self.responsibility
 
 

@@ -1,4 +1,4 @@
-"""The log-joint of a story at known z, with alpha still open: what engines that sample or climb need to know."""
+"""The log-joint of a story at known z, for engines that sample or climb."""
 
 from __future__ import annotations
 
@@ -21,16 +21,14 @@ from minvae_pyro.utterances import Utterances
 class Joint:
     """A story at S values of z, frame by frame.
 
-    ::
+    The sum of the terms over alpha and frames is equation :eq:`log-joint`::
 
         terms[s, a, b, n] = log p(z[n] | z[n - 1], alpha[n] = a) + log p(x[n] | z[n], alpha[n] = a)
-
-    Their sum over alpha and frames is equation :eq:`log-joint`.
 
     Attributes:
         alpha: p(alpha), batch shape (B, N); None for a story without it.
         terms: (S, A, B, N), zero in padding; A is 2 with alpha, visual first, and 1 without.
-        latent: what sets the variance, z (S, 1, B, N, L), with alpha at both values where it has a say in it.
+        latent: what sets the variance, z (S, 1, B, N, L), with alpha at both values where the variance depends on it.
         variance: of z under p(z[n] | z[n - 1], alpha[n]), (S, A, B, N, L).
         follows: whether each z follows from the one before.
         utterances: the batch.
@@ -50,7 +48,7 @@ class Joint:
 
     @property
     def evidence(self) -> Tensor:
-        """What a frame says of alpha = 1 against alpha = 0, (S, B, N)."""
+        """Log-evidence of a frame for alpha = 1 against alpha = 0, (S, B, N)."""
         return self.terms[:, 1] - self.terms[:, 0]
 
     def posterior(self) -> Distribution:
@@ -64,10 +62,10 @@ class Joint:
         return torch.where(alpha == 1, self.terms[:, 1], self.terms[:, 0])
 
     def frames(self, held: Distribution | None = None) -> Tensor:
-        """Each frame's log p(x, z), alpha summed out, (S, B, N); not for a chain, whose frames hang together.
+        """Each frame's log p(x, z), alpha summed out, (S, B, N); not for a chain, whose frames are dependent.
 
         Args:
-            held: q(alpha) where it is given: ``E_q[log p(x, z | alpha)] - KL(q(alpha) || p(alpha))`` then, also for a
+            held: q(alpha) where it is given: then ``E_q[log p(x, z | alpha)] - KL(q(alpha) || p(alpha))``, also for a
                 chain.
         """
         if self.alpha is None:
@@ -98,15 +96,12 @@ class Joint:
 
 
 def latent_joint(story: Story, z: Tensor, utterances: Utterances) -> Joint:
-    """Run the latent part of a story with z known and alpha at both of its values.
+    """The :class:`Joint` of z alone, alpha at both of its values; nothing is observed yet.
 
     Args:
         story: a noisy mixture, or any speech prior.
         z: (S, B, N, L).
         utterances: the batch.
-
-    Returns:
-        Joint: of z alone; nothing is observed yet.
     """
     values = z.unsqueeze(1)
     sites = latent_trace(story, utterances, alpha=both_alphas(z), z=values).nodes

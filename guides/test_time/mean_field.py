@@ -25,7 +25,7 @@ class MeanFieldGuide(UtteranceGuide):
     """
 
     def initialise(self, utterances: Utterances, begin: Gaussian, encoders: TrainingGuide | None, mixed: bool) -> None:
-        """Start where ``begin`` says."""
+        """Start at ``begin``."""
         mean, scale = begin
         self.mean = PyroParam(mean.detach().clone())
         self.scale = PyroParam(scale.detach().clone(), constraint=constraints.positive)
@@ -36,10 +36,7 @@ class MeanFieldGuide(UtteranceGuide):
 
 
 class PointGuide(MeanFieldGuide):
-    """A point estimate of z (maximum a posteriori), with the same closed-form q(alpha).
-
-    The scale given at the start is not used.
-    """
+    """A point estimate of z (maximum a posteriori) with the same closed-form q(alpha), started at the mean."""
 
     def z_posterior(self) -> dist.Distribution:
         """A Dirac at the mean."""
@@ -60,9 +57,8 @@ class MixtureUtteranceGuide(MeanFieldGuide):
             alpha[n] ~ q(alpha[n])                              # enumerated
             z[n] | alpha[n] ~ N(mean[alpha, n], diag scale[alpha, n]^2)
 
-    The start that arXiv 1912.10647 argues for, kept for both values of alpha, and the only family in which two
-    priors with different latent spaces (arXiv 1911.03930) can each be right. For a prior without alpha it is the mean
-    field.
+    The start that arXiv 1912.10647 argues for, kept for both values of alpha, and the only family in which two priors
+    with different latent spaces (arXiv 1911.03930) can each be right. For a prior without alpha it is the mean field.
     """
 
     def initialise(self, utterances: Utterances, begin: Gaussian, encoders: TrainingGuide | None, mixed: bool) -> None:
@@ -80,9 +76,9 @@ class MixtureUtteranceGuide(MeanFieldGuide):
 class PatientMixtureGuide(MixtureUtteranceGuide):
     """q(alpha) q(z | alpha) whose q(alpha) stays at the prior until both posteriors of z had time to converge.
 
-    Before the noise is known the evidence says no more than which encoder started nearer to the mixture; and the
-    posterior that loses a frame there is never fitted again, so that the first choice is the last. No engine stops for
-    its tolerance before the choice. Engines that move particles sum alpha out and have no need of patience.
+    Before the noise is known the evidence shows no more than which encoder started nearer to the mixture; the posterior
+    that loses a frame there is never fitted again, and the first choice is the last. No engine stops for its tolerance
+    before the choice. Engines that move particles sum alpha out and need no patience.
 
     Args:
         patience: share of the engine's run, 0 to 1, after which q(alpha) takes its closed form.

@@ -42,9 +42,9 @@ class ParticleGuide(UtteranceGuide):
 
     @classmethod
     def around(cls, guide: UtteranceGuide, chains: int) -> ParticleGuide:
-        """Particles that all start at the mean of another guide; one of particles is taken as it is.
+        """Particles that start at the mean of another guide; one of particles is taken as it is.
 
-        Where that mean depends on alpha, so many chains start from the sound as q(alpha) says.
+        Where that mean depends on alpha, the chains are divided between sound and mouth by q(alpha).
 
         Args:
             guide: a started guide; its q(alpha) goes on here.
@@ -100,7 +100,7 @@ class ParticleGuide(UtteranceGuide):
 
     @torch.no_grad()
     def draw(self, samples: int) -> dict[str, Tensor]:
-        """All particles, (S, B, N, L), however many draws are asked for."""
+        """All particles, (S, B, N, L), whatever the number of draws."""
         return {"z": self.particles.detach()}
 
     @property

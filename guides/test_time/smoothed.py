@@ -42,7 +42,7 @@ class SmoothedGuide(MeanFieldGuide):
         self.width = width
 
     def initialise(self, utterances: Utterances, begin: Gaussian, encoders: TrainingGuide | None, mixed: bool) -> None:
-        """Start where ``begin`` says, correlated by the width."""
+        """Start at ``begin``, correlated by the width."""
         super().initialise(utterances, begin, encoders, mixed)
         start = min(math.exp(-1 / self.width) if self.width else 0.0, 0.98 * STRONGEST)
         self.correlation = PyroParam(

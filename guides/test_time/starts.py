@@ -26,14 +26,14 @@ class Start(Protocol):
             prior: the speech prior.
             encoders: the trained guide.
             utterances: the noisy batch.
-            trust: (B, N), prior probability that the mouth explains the frame, P(alpha = 0).
+            trust: prior P(alpha = 0), (B, N).
             seed: for starts that draw.
         """
         ...
 
 
 def _blend(encoders: TrainingGuide, utterances: Utterances, trust: Tensor) -> Gaussian:
-    """Blend of both posteriors; the mouth's share is ``trust``, and zero where no mouth was seen."""
+    """Blend of both posteriors; the mouth's share is ``trust``, and zero in frames without a mouth."""
     share = (trust * utterances.mouth_seen)[..., None]
     (mean, scale), (visual_mean, visual_scale) = encoders.encode_audio(utterances), encoders.encode_visual(utterances)
     return share * visual_mean + (1 - share) * mean, share * visual_scale + (1 - share) * scale
@@ -45,15 +45,12 @@ def audio(prior: SpeechPrior, encoders: TrainingGuide, utterances: Utterances, t
 
 
 def visual(prior: SpeechPrior, encoders: TrainingGuide, utterances: Utterances, trust: Tensor, seed: int) -> Gaussian:
-    """The visual encoder's posterior, which no noise can reach (arXiv 1912.10647); audio where unseen."""
+    """The visual encoder's posterior, which no noise can reach (arXiv 1912.10647); audio in frames without a mouth."""
     return _blend(encoders, utterances, torch.ones_like(trust))
 
 
 def both(prior: SpeechPrior, encoders: TrainingGuide, utterances: Utterances, trust: Tensor, seed: int) -> Gaussian:
-    """Between the two posteriors, by the trust in the mouth.
-
-    Equation :eq:`blended-start`.
-    """
+    """Between the two posteriors, by the trust in the mouth. Equation :eq:`blended-start`."""
     return _blend(encoders, utterances, trust)
 
 

@@ -28,9 +28,8 @@ class InferenceEngine(ABC):
 
     Attributes:
         iterations: the most there may be.
-        tolerance: nats per frame; an engine stops when its objective rises by less, see
-            :func:`minvae_pyro.inference.engine.has_converged`. At zero it runs all of its iterations. Recordings of a
-            batch stop together.
+        tolerance: nats per frame; an engine stops when its objective rises by less (:func:`has_converged`), all
+            recordings of a batch together. At zero it runs all of its iterations.
     """
 
     iterations: int = 100
@@ -60,16 +59,13 @@ class InferenceEngine(ABC):
         *,
         callback: Callback | None = None,
     ) -> list[float]:
-        """Run the engine until its iterations are done or its objective has converged.
+        """Run until the iterations are done or the objective has converged; returns it after each, nats per frame.
 
         Args:
             mixture: any prior plus any noise model.
             guide: the posterior to fit.
             utterances: noisy recordings; ``spectrum`` is complex.
             callback: called after each iteration.
-
-        Returns:
-            list: the objective after each iteration that was run, nats per frame.
         """
         objective: list[float] = []
         frames = int(utterances.mask.sum())
@@ -84,10 +80,7 @@ class InferenceEngine(ABC):
         return objective
 
     def gain(self, mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterances, samples: int) -> Tensor:
-        """Posterior mean of the Wiener gain, (B, N, F), over draws of z; alpha is summed over.
-
-        Equation :eq:`wiener-filter`.
-        """
+        """Posterior mean of the Wiener gain, (B, N, F), over draws of z and alpha: equation :eq:`wiener-filter`."""
         (draws, alpha), weight = draw_latents(mixture.speech, guide, utterances, samples)
         total = torch.zeros_like(utterances.power)
         for number, z in enumerate(draws):  # one after the other, for memory's sake
@@ -103,9 +96,7 @@ class InferenceEngine(ABC):
 def update_alpha(
     mixture: NoisyMixture, guide: UtteranceGuide, story: Story, utterances: Utterances, done: float
 ) -> None:
-    """E-step of alpha and M-step of pi, both closed forms; nothing where q(alpha) stays as it is.
-
-    Equations :eq:`frame-evidence` and :eq:`mixing-update`.
+    """E-step of alpha, :eq:`frame-evidence`, and M-step of pi, :eq:`mixing-update`; nothing where q(alpha) is fixed.
 
     Args:
         mixture: its prior re-estimates pi.
@@ -144,17 +135,16 @@ def has_converged(objective: Sequence[float], tolerance: float) -> bool:
 def draw_latents(
     prior: SpeechPrior, guide: UtteranceGuide, utterances: Utterances, samples: int
 ) -> tuple[Latent, Tensor | None]:
-    """Latent variables at draws of the continuous sites; alpha is summed over, not drawn.
+    """Draws of z, alpha summed over, and the probabilities of both values of alpha.
+
+    z is (S, B, N, L), with None, when neither z nor the variance depends on alpha; otherwise (S, 2, B, N, L), with
+    probabilities (S, 2, B, N), which sum to one over the first two axes.
 
     Args:
-        prior: says what follows from the sites.
+        prior: gives z, and the variance, from the sites.
         guide: the posterior.
         utterances: the noisy batch.
         samples: S, draws of the continuous sites.
-
-    Returns:
-        tuple: z (S, B, N, L) and None when neither z nor the variance depends on alpha; otherwise z (S, 2, B, N, L) and
-        the probabilities of both values of alpha, (S, 2, B, N), which sum to one over the first two axes.
     """
     sites = guide.draw(samples)
     responsibility = guide.draw_responsibility

@@ -30,7 +30,7 @@ class Compiled:
     Attributes:
         alpha: p(alpha), batch shape (B, N); None for a story without it.
         z: p(z | alpha), a normal that broadcasts to (2, B, N, L), or (B, N, L) without alpha.
-        dependent: whether alpha has a say in the variance of speech.
+        dependent: whether the variance of speech depends on alpha.
     """
 
     alpha: Any
@@ -39,16 +39,14 @@ class Compiled:
 
 
 def compiled(mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterances) -> Compiled | None:
-    """Trace a story and see whether the bound has a closed form but for the likelihood.
+    """Trace a story; None where the bound has no closed form but for the likelihood.
+
+    That is where the prior has other sites, z follows from itself or is no normal, or q(z) is not a plain normal.
 
     Args:
         mixture: any prior plus any noise model.
         guide: a started guide.
         utterances: the noisy batch.
-
-    Returns:
-        Compiled, or None where the prior has other sites, z follows from itself or is no normal, or q(z) is not a plain
-        normal.
     """
     own: Any = type(guide)
     as_usual = own.forward is UtteranceGuide.forward and own.z_given is UtteranceGuide.z_given
@@ -72,7 +70,7 @@ def compiled(mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterance
 class _Score(torch.autograd.Function):
     """Sum over frequencies of -log V - power / V with V = gain * speech + noise; half the passes of its autograd.
 
-    Gives 1 / V and power / V too, which the M-step needs; no gradient goes through them.
+    Also gives 1 / V and power / V, which the M-step needs, without gradient.
     """
 
     @staticmethod
@@ -96,7 +94,7 @@ class Step:
 
     Attributes:
         value: what depends on q(z), ().
-        speech: variance of speech, the gain left out, (B, N, F), or (2, B, N, F) where alpha has a say in it.
+        speech: variance of speech, the gain left out, (B, N, F), or (2, B, N, F) where it depends on alpha.
         inverse: 1 / V, V the variance of the mixture, of the same shape.
         ratio: power / V.
     """
@@ -110,12 +108,10 @@ class Step:
 class CompiledBound:
     """The bound of :class:`minvae_pyro.probability.elbo.AnalyticTraceEnum_ELBO` without its traces.
 
-    ::
+    Equation :eq:`noisy-bound`::
 
         sum over frames of  E_q(alpha)[E_q[log p(x | z, alpha)] - KL(q(z | alpha) || p(z | alpha))]
                             - KL(q(alpha) || p(alpha))
-
-    Equation :eq:`noisy-bound`.
 
     Args:
         mixture: any prior plus any noise model.
@@ -167,7 +163,7 @@ class CompiledBound:
         mixture.move_gain(rise, fall)
 
     def update_alpha(self, done: float) -> None:
-        """E-step of alpha and M-step of pi, see :func:`update_alpha`; then the story is asked for p(alpha) anew."""
+        """E-step of alpha and M-step of pi, see :func:`update_alpha`; then p(alpha) is taken from the story anew."""
         before = self.guide.alpha
         update_alpha(self.mixture, self.guide, self.mixture, self.noisy_power, done)
         if self.guide.alpha is not before:
@@ -195,8 +191,8 @@ class FastVariational(StochasticVariational):
     """The bound of ``svi``, climbed without tracing; what has no such form goes through ``svi`` itself.
 
     Each step moves q(z) by Adam along one draw, at a rate that falls along a cosine. The M-step moves noise and gain
-    together, from the variances that the last step has worked out; unlike that of ``svi``, which works them out
-    anew for each factor, it may lower the bound.
+    together, from the variances of the last step; unlike that of ``svi``, which recomputes them for each factor, it may
+    lower the bound.
 
     Attributes:
         iterations: EM iterations.

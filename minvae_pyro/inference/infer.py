@@ -56,8 +56,8 @@ def infer(
 ) -> Inference:
     """Fit posterior and noise to noisy recordings.
 
-    q(alpha) is the trained guide's where its rule can be asked on a noisy recording (the learnt gate), and the
-    closed form given q(z), refreshed in every iteration, where it cannot.
+    q(alpha) is that of the learnt gate, where the trained guide has one, else the closed form given q(z), refreshed in
+    every iteration.
 
     Args:
         checkpoint: prior and trained guide.
@@ -66,17 +66,14 @@ def infer(
             or an engine; that of the checkpoint's settings when omitted, and ``fast`` where these name none.
         seed: decides everything random.
         callback: called after each iteration.
-        earlier: what was inferred, by the same engine and settings, of a window over the recording that has moved on
-            since: noise, posterior and (half way back to one) gain go on from there, and only new frames start.
+        earlier: the result, by the same engine and settings, for an earlier window over the recording: noise, posterior
+            and (half way back to one) gain go on from there, and only new frames start.
         dropped: how many frames of that window have left it at its beginning.
-        **settings: instead of the checkpoint's, see :class:`Settings`; None means the checkpoint's. A start may be
-            any callable with the signature of :class:`minvae_pyro.guides.test_time.starts.Start`.
-
-    Returns:
-        Inference: the gain, and how it came about.
+        **settings: instead of the checkpoint's, see :class:`Settings`; None means the checkpoint's. A start may be any
+            callable with the signature of :class:`minvae_pyro.guides.test_time.starts.Start`.
 
     Raises:
-        UserError: no engine, start, noise model, guide or setting of that name; the message tells those there are.
+        UserError: no engine, start, noise model, guide or setting of that name; the message lists those there are.
 
     Example:
         >>> import minvae_pyro

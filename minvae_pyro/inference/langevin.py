@@ -24,16 +24,13 @@ FARTHEST = 1.0
 class LangevinEM(ParticleEM):
     """Unadjusted Langevin steps on z, all chains, recordings and frames at once (arXiv 2211.02728).
 
-    ::
+    Equation :eq:`langevin-step`::
 
         z <- z + step_size / 2 * scale^2 * gradient of (log p(x, z) - total_variation * sum over n of |z[n] - z[n - 1]|)
                + scale * N(0, step_size I)
 
-    Equation :eq:`langevin-step`.
-
-    ``scale`` is what the prior leaves z where the E-step begins, see :func:`room`, and one for a standard normal.
-    alpha is summed out. The steps are not corrected: what is drawn from approaches the posterior as ``step_size``
-    becomes small.
+    ``scale`` is the room that the prior leaves z where the E-step begins (:func:`room`), one for a standard normal.
+    alpha is summed out. The steps are not corrected: draws approach the posterior as ``step_size`` becomes small.
 
     Attributes:
         iterations: EM iterations.
@@ -79,10 +76,9 @@ class LangevinEM(ParticleEM):
 
 @torch.no_grad()
 def room(joint: Joint) -> Tensor:
-    """How far z of a frame may go before its prior, or that of the frame after it, objects, (S, B, N, L).
+    """How far z of a frame may go before its prior, or that of the next frame, objects, (S, B, N, L).
 
-    Args:
-        joint: knows the variance of each frame given the one before; of two values of alpha, the smaller counts.
+    ``joint`` gives the variance of each frame given the one before; of two values of alpha, the smaller counts.
     """
     precision = joint.variance.amin(1).reciprocal()
     if joint.follows:
@@ -92,11 +88,6 @@ def room(joint: Joint) -> Tensor:
 
 
 def variation(z: Tensor, utterances: Utterances) -> Tensor:
-    """Sum of ``|z[n] - z[n - 1]|`` over everything but padding (arXiv 2211.02728).
-
-    Args:
-        z: (S, B, N, L).
-        utterances: the batch.
-    """
+    """Sum of ``|z[n] - z[n - 1]|``, z (S, B, N, L), over everything but padding (arXiv 2211.02728)."""
     both = utterances.mask[:, 1:] & utterances.mask[:, :-1]
     return (z.diff(dim=-2).abs() * both[..., None]).sum()

@@ -22,16 +22,14 @@ from minvae_pyro.utterances import Utterances
 class MetropolisHastingsEM(ParticleEM):
     """Random-walk Metropolis-Hastings on z, every frame of every recording and chain at once (arXiv 1902.01605).
 
-    ::
+    Equation :eq:`metropolis-step`::
 
         proposal[n] ~ N(z[n], proposal_variance I)
         accepted with min(1, p(x, proposal) / p(x, z))                  # for each frame by itself
 
-    Equation :eq:`metropolis-step`.
-
-    alpha is summed out where frames are independent given z, and drawn anew, exactly, before every move where it is
-    a chain. Where z follows from the frame before, even and odd frames move in turn: the neighbours of a frame stand
-    still, and its ratio has the terms of the frame itself and of the next, so that each decides for itself exactly.
+    alpha is summed out where frames are independent given z, and redrawn exactly before every move where it is a chain.
+    Where z follows from the frame before, even and odd frames move in turn: the ratio of a frame has the terms of
+    itself and of the next while its neighbours stand still, so that each move is exact.
 
     Attributes:
         iterations: EM iterations.

@@ -43,15 +43,15 @@ class ParticleEM(InferenceEngine):
     def e_steps(
         self, mixture: NoisyMixture, guide: ParticleGuide, utterances: Utterances
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """One E-step after the other, for ever; the mixture may be another each time.
+        """One E-step after the other, without end; the mixture may differ each time.
 
         Args:
             mixture: any prior plus any noise model.
-            guide: knows where to begin, and q(alpha) where it is held.
+            guide: gives the start, and q(alpha) where it is fixed.
             utterances: the noisy batch.
 
         Yields:
-            tuple: particles to keep, (S, B, N, L), where the chains stand coming last; and log p(x, z), (chains, B).
+            tuple: particles to keep, (S, B, N, L), the current states of the chains last; and log p(x, z), (chains, B).
         """
 
     def posterior(self, guide: UtteranceGuide) -> ParticleGuide:

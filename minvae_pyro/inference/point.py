@@ -19,10 +19,8 @@ from minvae_pyro.utterances import Utterances
 class PointEM(ParticleEM):
     """z at its maximum a posteriori, by steps of Adam between M-steps (arXiv 2211.02728).
 
-    alpha is summed out of what is climbed, log p(x, z): equation :eq:`log-joint`.
-
-    Nothing is drawn: frames that the prior does not tie together
-    know nothing of each other, nor do recordings.
+    The objective is log p(x, z), alpha summed out: equation :eq:`log-joint`. Nothing is drawn: frames that the prior
+    does not tie together do not affect each other, nor do recordings.
 
     Attributes:
         iterations: EM iterations.

@@ -46,8 +46,8 @@ DEFAULT_ENGINE = "fast"
 class Settings:
     """Defaults of enhancement, kept in the checkpoint under ``enhancement``.
 
-    Engine, noise and guide are a class name, an import path, a description (``class_path``, ``init_args``) or the thing
-    itself.
+    Engine, noise and guide are a class name, an import path, a description (``class_path``, ``init_args``) or an
+    instance.
 
     Attributes:
         engine: how to infer: a name of :data:`ENGINES`, or as noise and guide.
@@ -55,8 +55,8 @@ class Settings:
         noise: the noise model.
         guide: the posterior that is fitted.
         temperature: sharpening of the visual component of the prior; 1 leaves it as trained.
-        mixing_weight: pi = P(alpha = 1) before the recording is looked at; None leaves it as trained. Near one, the
-            eyes have to earn their trust: the gate's log-odds, learnt at the pi of training, are moved by the change.
+        mixing_weight: initial pi = P(alpha = 1); None leaves it as trained. Near one, the mouth needs more evidence:
+            the gate's log-odds, learnt at the pi of training, are moved by the change.
         draws: draws of z over which the Wiener gain is averaged.
         gain: whether speech has one loudness for the ``clip`` or one for each ``frame``, fitted either way.
     """
@@ -103,8 +103,8 @@ def start_named(name: str) -> Start:
     """A start by its name.
 
     Args:
-        name: of :data:`minvae_pyro.guides.test_time.starts.STARTS`, or the import path of a function that is called
-            as :class:`minvae_pyro.guides.test_time.starts.Start` says, or of a class whose instances are.
+        name: of :data:`minvae_pyro.guides.test_time.starts.STARTS`, or the import path of a function with the signature
+            of :class:`minvae_pyro.guides.test_time.starts.Start`, or of a class whose instances have it.
 
     Raises:
         UserError: there is none of that name, or it cannot be called so.

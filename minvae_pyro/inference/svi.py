@@ -19,8 +19,8 @@ from minvae_pyro.utterances import Utterances
 class StochasticVariational(InferenceEngine):
     """Alternates ``pyro.infer.SVI`` steps on q(z) with one M-step of noise and gain.
 
-    The objective is the enumerated ELBO of the mixture, ``E_q[log p(x | z)] - KL(q(z, alpha) || p(z, alpha))``:
-    the speech itself is integrated out, equation :eq:`noisy-bound`. Any prior and any noise model will do.
+    The objective is the enumerated ELBO of the mixture, ``E_q[log p(x | z)] - KL(q(z, alpha) || p(z, alpha))``, the
+    speech integrated out: equation :eq:`noisy-bound`. Any prior and any noise model will do.
 
     Attributes:
         iterations: EM iterations.

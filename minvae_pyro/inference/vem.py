@@ -94,13 +94,7 @@ class VariationalEM(InferenceEngine):
 
 @torch.no_grad()
 def posterior_of_speech(mixture: NoisyMixture, precision: Tensor, utterances: Utterances) -> tuple[Tensor, Tensor]:
-    """Mean (complex) and variance of q(s), each (B, N, F): equation :eq:`vem-speech`.
-
-    Args:
-        mixture: gives gain and noise.
-        precision: E_q[1 / variance(z)], (B, N, F).
-        utterances: the noisy batch, complex.
-    """
+    """Mean (complex) and variance of q(s), each (B, N, F), from E_q[1 / variance(z)] (B, N, F): :eq:`vem-speech`."""
     noise = mixture.noise(utterances).clamp_min(FLOOR)
     variance = (precision / mixture.gain + noise.reciprocal()).reciprocal()
     return variance / noise * utterances.spectrum, variance

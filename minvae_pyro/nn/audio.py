@@ -37,12 +37,7 @@ def precise(parameter: Tensor) -> Tensor:
 
 
 class GaussianHead(nn.Module):
-    """Mean and standard deviation from features.
-
-    Args:
-        features: size of the last axis of the input.
-        latent_dim: L.
-    """
+    """Mean and standard deviation, (..., latent_dim), from features, (..., features)."""
 
     def __init__(self, features: int, latent_dim: int) -> None:
         super().__init__()

@@ -1,7 +1,4 @@
-"""Networks that take sound and features of the mouth together (Sadeghi et al., arXiv 1908.02590, section V).
-
-Each input passes a layer of its own; what both give is concatenated and passes one more.
-"""
+"""Networks on sound and features of the mouth, joined after a layer of each (arXiv 1908.02590, section V)."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class VisualFeatures(AbstractModule):
 
     @abstractmethod
     def forward(self, utterances: Utterances) -> Tensor:
-        """Features, (B, N, V), zero where no mouth was seen."""
+        """Features, (B, N, V), zero in frames without a mouth."""
 
     def condition_on(self, utterances: Utterances) -> Precomputed:
         """The features of these utterances."""
@@ -99,5 +99,5 @@ class Gate(AbstractModule):
             noisy_power: (B, N, F).
             predicted: (B, N, F) variance of speech at the mean by the mouth.
             visual: mean and scale of z by the mouth, each (B, N, L).
-            mask: (B, N) bool, frames that exist and whose mouth was seen; others do not count.
+            mask: (B, N) bool, frames that exist and have a mouth; others do not count.
         """

@@ -1,4 +1,4 @@
-"""What a network makes of the mouth is worked out once, whoever asks."""
+"""Outputs of networks on the mouth, computed once for all callers."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ _State = list[tuple[Tensor, int]]
 
 @dataclass
 class CachedUtterances(Utterances):
-    """A batch whose mouths each network encodes once, however many parts of prior and guide ask.
+    """A batch whose mouths each network encodes once, however many parts of prior and guide need it.
 
-    An answer holds as long as the weights of the network and the mouths are what they were. Made where gradients are
-    on, as in a step of training, answers are differentiable, all who ask share what was dropped out, and statistics of
-    batches are taken once; whoever asks without a gradient gets the same answer, detached. Made where gradients are
-    off, answers are constants: where a gradient is wanted, or the network is in training mode and drops out anew, it
-    runs anew. A copy with other fields (:meth:`replace`) has no answers.
+    An answer holds as long as the weights of the network and the mouths stay the same. Made where gradients are on, as
+    in training, answers are differentiable, share one dropout mask, and update batch statistics once; a caller without
+    gradients gets the same answer, detached. Made where gradients are off, answers are constants: where a gradient is
+    wanted, or the network is in training mode, it runs anew. A copy with other fields (:meth:`replace`) has no answers.
     """
 
     def __post_init__(self) -> None:
@@ -49,7 +48,7 @@ class CachedUtterances(Utterances):
         return (mean, scale) if torch.is_grad_enabled() else (mean.detach(), scale.detach())
 
     def one_by_one(self) -> list[Self]:
-        """Batches of one utterance each, padding kept, that know what is known of them."""
+        """Batches of one utterance each, padding kept, with the answers of this one."""
         parts = super().one_by_one()
         for network in self._answers:
             answer = self._known(network)
@@ -59,7 +58,7 @@ class CachedUtterances(Utterances):
         return parts
 
     def _known(self, network: nn.Module) -> Gaussian | None:
-        """What a network has said, unless something has changed since."""
+        """The stored answer of a network, unless something has changed since."""
         before, answer = self._answers.get(network, ([], None))
         now = self._state(network)
         same = len(before) == len(now) and all(
@@ -78,11 +77,7 @@ def _wants_gradient(network: nn.Module) -> bool:
 
 
 class Precomputed(nn.Module):
-    """Stands in for a part that maps utterances to tensors: its answer for one batch, worked out beforehand.
-
-    Args:
-        answer: a tensor, such as features (B, N, V), or several, such as mean and scale.
-    """
+    """Stands in for a part that maps utterances to tensors: its answer for one batch, one tensor or several."""
 
     def __init__(self, answer: Tensor | Gaussian) -> None:
         super().__init__()
@@ -91,7 +86,7 @@ class Precomputed(nn.Module):
             self.register_buffer(str(number), part, persistent=False)
 
     def forward(self, utterances: Utterances) -> Tensor | Gaussian:
-        """The answer, whatever is asked about."""
+        """The answer, whatever the utterances."""
         if self.single:
             return next(self.buffers())
         mean, scale = self.buffers()

@@ -14,9 +14,9 @@ from minvae_pyro.probability.normals import Gaussian
 class AgreementGate(Gate):
     """Log-odds that a frame is better left to the sound, from the agreement of mouth and sound.
 
-    Spectra predicted from the mouth and noisy spectra are compressed to bands, centred and scaled over the
-    recording; their product is a correlation in the making, for each frame by itself and for the whole recording.
-    Levels, talkers and microphones drop out, so that the gate learns synchrony and not one voice.
+    Spectra predicted from the mouth and noisy spectra are compressed to bands, centred and scaled over the recording;
+    their product is a correlation for each frame and for the whole recording. Levels, talkers and microphones drop out,
+    so that the gate learns synchrony and not one voice.
 
     Args:
         bands: logarithmically spaced bands of frequency.

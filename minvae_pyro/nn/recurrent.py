@@ -162,12 +162,10 @@ class RecurrentEncoder(_NoisyFrames, SequenceEncoder):
 class StructuredEncoder(_NoisyFrames):
     """q(z_n | z_{n-1}, this frame and all later ones): what the true posterior depends on (arXiv 1609.09869, DKS).
 
-    ::
+    The published A-DKF's (arXiv 2211.00988)::
 
         g[n] = backward recurrent network over tanh(linear(power))
         q(z[n] | z[n-1], power) = N(head(tanh layer((tanh layers(z[n-1]) + g[n]) / 2)))
-
-    The published A-DKF's (arXiv 2211.00988).
 
     Args:
         frequencies: F.
@@ -199,29 +197,21 @@ class StructuredEncoder(_NoisyFrames):
         self.head = GaussianHead(narrow, latent_dim)
 
     def forward(self, power: Tensor, mask: Tensor, features: Tensor | None = None) -> Tensor:
-        """What this frame and the later ones say, (B, N, units); arguments as of :class:`RecurrentEncoder`."""
+        """Summary of this frame and the later ones, (B, N, units); arguments as of :class:`RecurrentEncoder`."""
         return run_backward(self.backward_in_time, self.frames(power, features), mask)
 
     def step(self, previous: Tensor, ahead: Tensor) -> Gaussian:
-        """Mean and scale of z, each (..., L).
-
-        Args:
-            previous: z of the frame before, (..., L).
-            ahead: what :meth:`forward` says at this frame, (..., units).
-        """
+        """Mean and scale of z, each (..., L), from z of the frame before and :meth:`forward`, (..., units)."""
         return self.head(self.narrow((self.state(previous) + ahead) / 2))
 
 
 def run_backward(network: nn.RNNBase, inputs: Tensor, mask: Tensor) -> Tensor:
-    """Run a recurrent network from the last frame to the first, starting at the end of each utterance.
+    """Run a recurrent network from the end of each utterance to its first frame, (B, N, units); padding is ignored.
 
     Args:
         network: with ``batch_first``, in one direction.
         inputs: (B, N, size).
         mask: (B, N) bool, False in padding at the end.
-
-    Returns:
-        Tensor: (B, N, units); padding has no influence on the other frames.
     """
     frame = torch.arange(mask.shape[1], device=mask.device)
     lengths = mask.sum(1, keepdim=True)

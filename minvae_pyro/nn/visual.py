@@ -37,9 +37,9 @@ class MouthPerceptron(VisualEncoder):
 class MouthConvolution(VisualEncoder):
     """Small convolutional visual encoder over several frames.
 
-    Crops are shrunk and normalised by the mean picture and the standard deviation of their own clip, which
-    removes the talker's skin, beard and light; then three stride-two 2-D convolutions per frame and two 1-D
-    convolutions over time, 13 frames in all: a single picture says little about sound, lips move.
+    Crops are shrunk and normalised by the mean picture and the standard deviation of their clip, which removes the
+    talker's skin, beard and light; then three stride-two 2-D convolutions per frame and two 1-D convolutions over time,
+    13 frames in all: a single picture predicts little of the sound.
 
     Args:
         channels: of the three 2-D convolutions.
@@ -81,10 +81,7 @@ class MouthConvolution(VisualEncoder):
         self.head = GaussianHead(features, latent_dim)
 
     def forward(self, mouth: Tensor, mouth_seen: Tensor) -> Gaussian:
-        """Map crops (B, N, 67, 67) and ``mouth_seen`` (B, N) to mean and standard deviation of z, each (B, N, L).
-
-        Unseen frames enter as the clip's mean picture.
-        """
+        """Mean and scale of z, each (B, N, L); frames without a mouth enter as the clip's mean picture."""
         size, frames = mouth.shape[:2]
         pictures = normalise_clip(shrink(mouth, self.size), mouth_seen)
         features = self.picture(pictures.reshape(size * frames, 1, self.size, self.size))
@@ -98,11 +95,7 @@ class MouthConvolution(VisualEncoder):
 
 
 def until_last(counts: Tensor) -> Tensor:
-    """Frames up to the last one that counts, (B, N) bool: those behind it are as good as padding.
-
-    Args:
-        counts: (B, N) bool.
-    """
+    """Frames up to the last one that counts, (B, N) bool: those behind it are as good as padding."""
     return counts.flip(-1).cumsum(-1).flip(-1) > 0
 
 
@@ -112,14 +105,11 @@ def shrink(mouth: Tensor, size: int) -> Tensor:
 
 
 def normalise_clip(pictures: Tensor, seen: Tensor) -> Tensor:
-    """Subtract the clip's mean picture and divide by the clip's standard deviation around it.
+    """Subtract the clip's mean picture and divide by its standard deviation around it, (B, N, H, W).
 
     Args:
         pictures: (B, N, H, W).
-        seen: (B, N) bool; frames that count. Others become zero.
-
-    Returns:
-        Tensor: (B, N, H, W), all zero for a clip without a seen frame or without motion.
+        seen: (B, N) bool; frames that count. Others become zero, and so does a clip without any or without motion.
     """
     weight = seen[..., None, None].to(pictures.dtype)
     count = weight.sum(1, keepdim=True).clamp_min(1.0)

@@ -1,1 +1,1 @@
-"""What Pyro lacks: distributions, the enumerated bound, handlers; nothing in here knows of sound or video."""
+"""What Pyro lacks: distributions, the enumerated bound, handlers; nothing in here depends on sound or video."""

@@ -19,9 +19,9 @@ LOGIT_BOUND = 30.0
 class DeferredBernoulli(TorchDistribution):
     """q(alpha) that follows from p(alpha) and the evidence ``L_a - L_v``, which may come later.
 
-    The evidence costs a pass of the decoder, which an ELBO that enumerates alpha makes anyway: such an ELBO
-    (:class:`minvae_pyro.probability.elbo.AnalyticTraceEnum_ELBO`) gives :meth:`resolve` what it has found. Whoever else
-    asks for log-probabilities, log-odds, a mean or a draw makes the distribution find the evidence by itself, once.
+    The evidence costs a pass of the decoder, which an ELBO that enumerates alpha makes anyway and gives to
+    :meth:`resolve` (:class:`minvae_pyro.probability.elbo.AnalyticTraceEnum_ELBO`). Other requests for
+    log-probabilities, log-odds, a mean or a draw compute the evidence, once.
 
     Args:
         like: (B, N), dtype and device of alpha.
@@ -39,17 +39,12 @@ class DeferredBernoulli(TorchDistribution):
 
     @torch.no_grad()
     def resolve(self, prior: Any, evidence: Tensor) -> Any:
-        """The distribution itself; no gradient, for the bound is flat in q(alpha) at its optimum.
-
-        Args:
-            prior: p(alpha).
-            evidence: for alpha = 1 against alpha = 0, (B, N).
-        """
+        """q(alpha) from p(alpha) and the evidence; no gradient, for the bound is flat in q(alpha) at its optimum."""
         return self.rule(prior, evidence)
 
     @lazy_property
     def resolved(self) -> Any:
-        """The distribution itself, at the evidence that it asks for."""
+        """The distribution itself, at the evidence that it computes."""
         with torch.no_grad():
             return self.resolve(*self.ask())
 

@@ -1,9 +1,4 @@
-"""An enumerated ELBO whose Kullback-Leibler terms are analytic.
-
-``TraceEnum_ELBO`` enumerates the mixture variable exactly but scores the divergence of every continuous site
-by sampling, which makes encoder gradients noisier than the published loss, several times early in training (lesson 4).
-``TraceMeanField_ELBO`` has the analytic divergence and refuses discrete sites. This one does both.
-"""
+"""An enumerated ELBO whose Kullback-Leibler terms are analytic."""
 
 from __future__ import annotations
 
@@ -30,17 +25,17 @@ from minvae_pyro.probability.markov import conditionals, couples_frames
 class AnalyticTraceEnum_ELBO(TraceEnum_ELBO):
     """``TraceEnum_ELBO`` with ``-KL(q || p)`` in place of ``log p - log q`` at reparameterised sites.
 
-    Equation :eq:`mixture-bound`, with the divergence of equation :eq:`normal-divergence`.
+    Sampled divergences make encoder gradients noisier than the published loss, several times early in training (lesson
+    4); ``TraceMeanField_ELBO`` has analytic ones and refuses discrete sites. Equation :eq:`mixture-bound`, with the
+    divergence of equation :eq:`normal-divergence`. Takes every argument of :class:`pyro.infer.TraceEnum_ELBO`.
 
-    Takes every argument of :class:`pyro.infer.TraceEnum_ELBO`. A site takes part when its guide distribution
-    has ``rsample``, and guide and model distribution have a registered divergence; others are scored as usual. A site
-    whose frames follow from one another (:class:`minvae_pyro.probability.gauss_markov.MarkovNormal`) takes part frame
-    by frame, each divergence given the draw of the frame before. An enumerated site takes part where its prior is a
-    chain (:class:`minvae_pyro.probability.markov.BinaryMarkovChain`). One whose posterior is deferred
-    (:class:`minvae_pyro.probability.bernoulli.DeferredBernoulli`) is resolved by the scores of the model, which are
-    worked out once: the closed form of q(alpha) then costs no second pass of the decoder.
-    With validation on, forgetting ``infer={"enumerate": "parallel"}`` on a discrete guide site is an error
-    here, for it would silently train on one draw per frame.
+    A site takes part when its guide distribution has ``rsample`` and both distributions have a registered divergence;
+    others are scored as usual. A :class:`minvae_pyro.probability.gauss_markov.MarkovNormal` takes part frame by frame,
+    each divergence given the draw of the frame before; an enumerated site where its prior is a chain
+    (:class:`minvae_pyro.probability.markov.BinaryMarkovChain`). A deferred posterior
+    (:class:`minvae_pyro.probability.bernoulli.DeferredBernoulli`) is resolved by the scores of the model, so that the
+    closed form of q(alpha) costs no second pass of the decoder. With validation on, a discrete guide site without
+    ``infer={"enumerate": "parallel"}`` is an error, for it would silently train on one draw per frame.
     """
 
     def _get_trace(self, model: Any, guide: Any, args: Any, kwargs: Any) -> tuple[Trace, Trace]:
@@ -86,13 +81,7 @@ def _is_summed_over_a_chain(model_site: Any, guide_site: Any) -> bool:
 
 
 def _make_divergences_analytic(model_trace: Trace, guide_trace: Trace, where: Callable[[Any, Any], bool]) -> None:
-    """Put -KL(q || p) for the scores of sites, in place, before the traces are packed.
-
-    Args:
-        model_trace: of the model.
-        guide_trace: of the guide.
-        where: whether a site takes part, by that of the model and that of the guide.
-    """
+    """Put -KL(q || p) in place of the scores of sites that take part, before the traces are packed."""
     for name, guide_site in guide_trace.nodes.items():
         model_site = model_trace.nodes.get(name)
         if guide_site["type"] != "sample" or model_site is None or guide_site["is_observed"]:
@@ -121,7 +110,7 @@ def _make_divergences_analytic(model_trace: Trace, guide_trace: Trace, where: Ca
 
 
 def _resolve(model_trace: Trace, guide_trace: Trace) -> None:
-    """Resolve every deferred posterior by what the model's other sites say of its site, in place."""
+    """Resolve every deferred posterior by the scores of the model's other sites, in place."""
     for name, guide_site in guide_trace.nodes.items():
         dim = guide_site["infer"].get("_enumerate_dim") if guide_site["type"] == "sample" else None
         if dim is None or name not in model_trace or not isinstance(guide_site["fn"], DeferredBernoulli):

@@ -22,11 +22,8 @@ before them. Whatever else a frame depends on, the transition knows by the slice
 class MarkovNormal(TorchDistribution):
     """A first-order Markov chain of diagonal normals, ``p(z_1) prod_n p(z_n | z_{n-1})`` (Krishnan et al., 1609.09869).
 
-    Equation :eq:`kalman-prior`.
-
-    Frames are the last batch axis: :meth:`log_prob` gives one conditional term per frame, so that a padding mask leaves
-    a shorter chain. All frames are scored at once; only :meth:`rsample`, where a frame has to wait for the one before,
-    goes through them one by one.
+    Equation :eq:`kalman-prior`. Frames are the last batch axis: :meth:`log_prob` gives one conditional term per frame,
+    so that a padding mask leaves a shorter chain. Scoring does not loop over the frames; drawing does.
 
     Args:
         initial: mean and scale of the first frame, each (..., B, L).
@@ -67,14 +64,7 @@ class MarkovNormal(TorchDistribution):
         return self.batch_shape[-1]
 
     def conditionals(self, value: Tensor) -> TorchDistribution:
-        """The factors of the chain at a value: independent normals, each frame given the one before.
-
-        Args:
-            value: (..., B, N, L).
-
-        Returns:
-            Normal: batch shape (..., B, N), event shape (L,).
-        """
+        """Independent normals, each frame given the one before, at a value (..., B, N, L); batch shape (..., B, N)."""
         # the first frame has its own distribution, and takes the shape of what follows it
         shape = torch.broadcast_shapes(value.shape, self.batch_shape + self.event_shape)
         first = [part.expand(*shape[:-2], shape[-1])[..., None, :] for part in self.initial]
@@ -117,12 +107,10 @@ class MarkovNormal(TorchDistribution):
 class CorrelatedNormal(TorchDistribution):
     """Normals with given marginals and correlation ``c^|n - m|`` between frames n and m: a Gauss-Markov process.
 
-    ::
+    Frames are the last batch axis. Neither drawing nor scoring loops over them::
 
         z[1] ~ N(mean[1], scale[1]^2)
         z[n] ~ N(mean[n] + c scale[n] / scale[n-1] (z[n-1] - mean[n-1]), (1 - c^2) scale[n]^2)
-
-    Frames are the last batch axis. Neither drawing nor scoring loops over them.
 
     Args:
         mean: of each frame, (..., B, N, L).

@@ -1,4 +1,4 @@
-"""Ablations of alpha as effect handlers: what is known, said from outside of models, guides and inference."""
+"""Ablations of alpha as effect handlers: values fixed from outside of models, guides and inference."""
 
 from __future__ import annotations
 
@@ -14,14 +14,10 @@ from minvae_pyro.probability.bernoulli import LOGIT_BOUND, KnownAlpha
 
 
 class condition_alpha(Messenger):
-    """Under this handler alpha is known in models and guides alike, in every frame.
+    """Under this handler alpha is 1 (sound) or 0 (mouth) in every frame, in models and guides alike.
 
-    Unlike :func:`pyro.poutine.condition` it does not fix the value at the site, which a guide enumerates, but replaces
-    the distribution there, on both sides, and so reaches the closed form of q(alpha) too. It does nothing to a prior
-    without alpha. Of several, the innermost holds.
-
-    Args:
-        value: 1 for the sound, 0 for the mouth.
+    Unlike :func:`pyro.poutine.condition` it replaces the distribution at the site, on both sides, and so reaches the
+    closed form of q(alpha) too. It does nothing to a prior without alpha. Of several, the innermost holds.
 
     Example:
         >>> import pyro
@@ -60,10 +56,9 @@ def in_force(distribution: Any) -> Any:
 
 @contextmanager
 def hidden_block() -> Iterator[None]:
-    """Run a story as if nothing were around it but :class:`condition_alpha`: what is known stays known.
+    """Run a story as if nothing were around it but :class:`condition_alpha`.
 
-    A guide asks its prior for p(alpha) in the middle of its own run, perhaps within its plates: the model's sites must
-    not reach any handler of the guide, nor may the plates of the two collide.
+    A guide runs its prior within its own run and plates: no handler of the guide may see the model's sites or plates.
     """
     stack, plates = list(_PYRO_STACK), _DIM_ALLOCATOR._stack
     _PYRO_STACK[:] = [handler for handler in stack if isinstance(handler, condition_alpha)]

@@ -86,13 +86,9 @@ class ComplexNormal(_MeanPower):
 
 
 class PowerExponential(_MeanPower):
-    """The same likelihood read on power: ``|x|^2`` is exponential with mean v.
+    """The same likelihood on power: ``|x|^2`` is exponential with mean v; arguments as of :class:`ComplexNormal`.
 
     Differs from :class:`ComplexNormal` by the constant log(pi), so every parameter gradient is identical.
-
-    Args:
-        mean_power: v > 0, any shape; clamped at :data:`VARIANCE_FLOOR`.
-        validate_args: as in every torch distribution.
     """
 
     support = constraints.nonnegative

@@ -24,10 +24,10 @@ class BinaryMarkovChain(TorchDistribution):
             alpha[n] | alpha[n - 1] = 1 ~ Bernoulli(sigmoid(after_one[n]))
 
     Frames are a batch axis, so that a chain lives in a plate over frames and is enumerated frame by frame with its
-    marginals: ``log_prob`` of values whose last axis is not N, as enumeration gives them, is the log-probability of
-    each frame by itself. Of a whole assignment (..., N) it is ``log p(alpha_n | alpha_{n-1})``, whose sum is the
-    joint. Per-frame evidence leads from one chain to another (:meth:`tilted`). Where both log-odds are alike, a
-    frame does not depend on the one before, and nothing behind reaches those before it: so padding is kept out.
+    marginals: ``log_prob`` of values whose last axis is not N, as enumeration gives them, is that of each frame by
+    itself; of a whole assignment (..., N) it is ``log p(alpha_n | alpha_{n-1})``, whose sum is the joint. Where both
+    log-odds are alike, a frame is independent of the one before, which keeps padding out. Evidence per frame tilts a
+    chain (:meth:`tilted`).
 
     Args:
         after_zero: log-odds of alpha_n = 1 given alpha_{n-1} = 0, (..., N).
@@ -106,12 +106,9 @@ class BinaryMarkovChain(TorchDistribution):
         return self.states(torch.rand(shape, dtype=self.after_zero.dtype, device=self.after_zero.device))
 
     def states(self, uniform: Tensor) -> Tensor:
-        """The draw that follows from numbers between 0 and 1.
+        """The draw that follows from uniform numbers, (..., N), broadcasting with the chain.
 
         A uniform number makes each frame a map from {0, 1} to {0, 1}; maps compose in any grouping.
-
-        Args:
-            uniform: (..., N), of a shape that broadcasts with that of the chain.
         """
         maps = torch.stack([uniform < self.after_zero.sigmoid(), uniform < self.after_one.sigmoid()])
         states = scan(maps, lambda first, second: torch.where(first, second[1], second[0]))[0]
@@ -141,10 +138,7 @@ class BinaryMarkovChain(TorchDistribution):
         return BinaryMarkovChain(self.after_zero + tilt, self.after_one + tilt)
 
     def averaged(self) -> BinaryMarkovChain:
-        """The chain nearest to the mean over the first axis: pairs of neighbours are together as often.
-
-        What is estimated from pairs, such as transitions, is the same from both.
-        """
+        """The chain nearest to the mean over the first axis: with its pairs of neighbours, and so its transitions."""
         before, after = self.log_marginals[:, None, ..., :-1], self.log_transitions[..., 1:]
         pairs = (before + after).logsumexp(2)  # (2, 2, ..., N - 1)
         first = mean_log_odds(self.logits[..., :1])
@@ -152,41 +146,26 @@ class BinaryMarkovChain(TorchDistribution):
         return BinaryMarkovChain(zero, one)
 
     def log_normaliser(self, evidence: Tensor) -> Tensor:
-        """``log Z`` of :meth:`tilted`, (...), by the assignment of all zeros, whose evidence is nothing.
-
-        Args:
-            evidence: (..., N).
-        """
+        """``log Z`` of :meth:`tilted`, (...), by the assignment of all zeros, whose evidence, (..., N), is nothing."""
         return (softplus(self.tilted(evidence).after_zero) - softplus(self.after_zero)).sum(-1)
 
 
 def independent_frames(logits: Tensor) -> BinaryMarkovChain:
-    """The chain whose frames do not depend on the one before.
-
-    Args:
-        logits: log-odds of alpha_n = 1, (..., N).
-    """
+    """The chain of independent frames with log-odds ``logits`` of alpha_n = 1, (..., N)."""
     return BinaryMarkovChain(logits, logits)
 
 
 def mean_log_odds(logits: Tensor) -> Tensor:
-    """Log-odds of the mean probability over the first axis.
-
-    Args:
-        logits: log-odds, (S, ...).
-    """
+    """Log-odds of the mean probability over the first axis, from log-odds (S, ...)."""
     return logsigmoid(logits).logsumexp(0) - logsigmoid(-logits).logsumexp(0)
 
 
 def scan(elements: Tensor, combine: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Running products along the last axis in O(log N) calls and O(N) work (Blelloch, 1990).
+    """Running products, (..., N), along the last axis in O(log N) calls and O(N) work (Blelloch, 1990).
 
     Args:
         elements: (..., N).
         combine: an associative operation on slices, the earlier one first.
-
-    Returns:
-        Tensor: (..., N), element n combining those up to n.
 
     Example:
         >>> scan(torch.tensor([1, 2, 3, 4]), lambda first, second: first + second)
@@ -232,12 +211,7 @@ def _kl_bernoulli_chain(q: torch.distributions.Bernoulli, p: BinaryMarkovChain) 
 
 
 def conditionals(distribution: Any, value: Tensor) -> Any:
-    """The factors at a value of a distribution that factorises along the frames by the chain rule.
-
-    Args:
-        distribution: one with a method ``conditionals``; any other is returned as it is.
-        value: a draw; each factor is that of its frame given the draw of the frame before.
-    """
+    """The factors at a draw, each frame given the one before, of a distribution with ``conditionals``; else itself."""
     return distribution.conditionals(value) if hasattr(distribution, "conditionals") else distribution
 
 

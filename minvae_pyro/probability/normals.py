@@ -17,8 +17,8 @@ Gaussian = tuple[Tensor, Tensor]
 class CommonRandomNormal(Normal):
     """A normal over recordings and frames, batch shape (..., B, N, L), whose draws are those of a recording alone.
 
-    Recordings share their random numbers (:mod:`minvae_pyro.probability.random_numbers`), and so what is inferred of
-    one does not depend on what else is in its batch.
+    Recordings share their random numbers (:mod:`minvae_pyro.probability.random_numbers`): results do not depend on the
+    batch.
     """
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
@@ -34,8 +34,8 @@ class CommonRandomNormal(Normal):
 class PresampledNormal(Normal):
     """A normal whose next reparameterised draw was made beforehand.
 
-    A guide that derives a discrete posterior from a draw (the closed-form responsibility needs the likelihood
-    of z) can so hand the very same draw to ``pyro.sample``: bound and responsibility then belong together.
+    A guide that derives a discrete posterior from a draw (the closed-form responsibility needs the likelihood of z)
+    hands the same draw to ``pyro.sample``, so that bound and responsibility agree.
 
     Args:
         loc: mean, any shape.
@@ -55,7 +55,7 @@ class PresampledNormal(Normal):
         """Return the draw made beforehand.
 
         Raises:
-            ValueError: when more than that one draw is asked for.
+            ValueError: more than that one draw is requested.
         """
         if len(torch.Size(sample_shape)):
             raise ValueError("a PresampledNormal holds exactly one draw")

@@ -16,20 +16,16 @@ class _AbstractMeta(type(PyroModule), ABCMeta):  # type: ignore[misc]
 
 
 class AbstractModule(nn.Module, metaclass=_AbstractMeta):
-    """A network that leaves something to subclasses: what they must say is marked by ``abc.abstractmethod``."""
+    """A network that leaves something to subclasses, marked by ``abc.abstractmethod``."""
 
 
 class AbstractPyroModule(PyroModule, metaclass=_AbstractMeta):
-    """A model or guide that leaves something to subclasses: what they must say is marked by ``abc.abstractmethod``."""
+    """A model or guide that leaves something to subclasses, marked by ``abc.abstractmethod``."""
 
 
 @contextmanager
 def local_parameters(*modules: PyroModule) -> Iterator[None]:
-    """Run Pyro modules with their parameters kept in themselves, out of the global store.
-
-    Args:
-        modules: those that run inside, each the top of its tree.
-    """
+    """Run Pyro modules, each the top of its tree, with their parameters kept out of the global store."""
     for module in modules:
         # a module made outside of this mode lacks the store that Pyro gives to those made inside
         if not hasattr(module._pyro_context, "param_state"):
@@ -40,7 +36,7 @@ def local_parameters(*modules: PyroModule) -> Iterator[None]:
 
 @contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
-    """Leave the parameters of a module out of the gradients: nobody asks for those of a prior at test time."""
+    """Leave the parameters of a module out of the gradients: those of a prior are not needed at test time."""
     learnt = [parameter for parameter in module.parameters() if parameter.requires_grad]
     for parameter in learnt:
         parameter.requires_grad_(False)

@@ -22,8 +22,7 @@ def normal(shape: Sequence[int], like: Tensor, generator: Generator | None = Non
     Args:
         shape: of what they are for.
         like: has their dtype and device.
-        generator: on the CPU; one that is seeded by the default generator when omitted, which so moves on by one
-            number however many are drawn.
+        generator: on the CPU; when omitted, one that a single number of the default generator seeds.
     """
     *draws, _, frames, dim = shape
     count = math.prod(draws) * frames * dim

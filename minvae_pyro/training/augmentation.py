@@ -19,9 +19,8 @@ _KINDS = ("blank", "freeze", "swap", "late")
 class MouthAugmentation(Transform):
     """Moves, lights, covers and interrupts the mouth video of every utterance at random.
 
-    A shift, zoom, flip, light and covered rectangle hold for a whole utterance, as they would in a recording.
-    In a share of utterances a span of the video is replaced: blanked, frozen, or taken from another utterance
-    of the batch. ``mouth_seen`` stays as it is there: nothing at test time marks such frames either.
+    A shift, zoom, flip, light and covered rectangle hold for a whole utterance. In a share of utterances a span of the
+    video is replaced (``kinds``); ``mouth_seen`` stays as it is there: nothing at test time marks such frames either.
 
     Attributes:
         shift: largest shift in pixels, each way.
@@ -31,10 +30,9 @@ class MouthAugmentation(Transform):
         contrast: largest change of contrast, as a fraction.
         cover: share of utterances with a covered rectangle.
         interrupt: share of utterances in which a span is replaced.
-        hide: share of utterances whose mouth is taken away, ``mouth_seen`` included: a decoder conditioned on the
-            mouth has to learn to do without.
-        kinds: how a span is replaced, each as often as it is listed. A visual encoder learns from "blank" and
-            "freeze" to be uncertain; a gate needs "swap" and "late" too.
+        hide: share of utterances whose mouth is removed, ``mouth_seen`` included, for decoders conditioned on it.
+        kinds: how a span is replaced, each as often as it is listed: "blank", "freeze", "swap" (another utterance of
+            the batch), "late". A visual encoder learns uncertainty from the first two; a gate needs all.
 
     Raises:
         UserError: a kind of another name.
@@ -126,10 +124,9 @@ class MouthAugmentation(Transform):
 class MouthCorruption(Transform):
     """Gives a share of utterances a video that is not theirs, wholly or from some moment on.
 
-    A gate has to learn the difference between a mouth that fits the sound and any other. In equal parts of two
-    the video is that of another utterance of the batch, and in one part each it is late by a random time, freezes at
-    a random moment, or changes to another utterance at a random moment. Sound without video gets the mouth of another
-    utterance: a voice that the visual network does not know. ``mouth_seen`` does not show it.
+    A gate has to learn whether a mouth fits the sound. Of those utterances two fifths get the video of another one of
+    the batch; one fifth each a video that is late by a random time, freezes, or changes to another utterance at a
+    random moment. Sound without video gets the mouth of another utterance. ``mouth_seen`` does not show it.
 
     Attributes:
         share: of utterances with a video that get a wrong one.

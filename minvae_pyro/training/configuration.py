@@ -99,10 +99,7 @@ def make_parser() -> Parser:
 
 
 def read_configuration(arguments: Sequence[str]) -> jsonargparse.Namespace:
-    """Parse the arguments of ``minvae train``.
-
-    Args:
-        arguments: options; ``--config`` takes a file or the name of a shipped configuration.
+    """Parse the arguments of ``minvae train``; ``--config`` takes a file or the name of a shipped configuration.
 
     Raises:
         UserError: a configuration that is missing or wrong.
@@ -144,7 +141,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def for_checkpoint(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """What a checkpoint tells of its training: all but the model, and no folder of the machine it ran on."""
+    """What a checkpoint records of its training: all but the model, and no folder of the machine it ran on."""
     own = {"prior", "guide", "tie", "enhancement", "credits", "config", "output", "resume", "device", "half"}
     kept: dict[str, Any] = json.loads(json.dumps({key: plain[key] for key in plain if key not in own}))
     for split in ("train", "validation"):

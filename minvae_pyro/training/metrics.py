@@ -19,15 +19,13 @@ Measure = tuple[Tensor, int]
 
 @torch.no_grad()
 def mixture_measures(guide: MixtureGuide, utterances: Utterances) -> dict[str, Measure]:
-    """Mean responsibility, pi, and the bounds of both branches on clean and on noisy frames.
+    """Mean responsibility, pi, and the bounds of both branches, by name, on clean and on noisy frames.
+
+    Each comes with its number of frames, 0 where there are none; all but L_a are over frames with a mouth.
 
     Args:
         guide: the mixture.
         utterances: a batch with or without noise in ``noisy_power``.
-
-    Returns:
-        dict: by name the mean and its number of frames, 0 where there are none. Responsibility, pi and the
-        visual bound ``L_v`` are over frames with a mouth.
     """
     posterior = dist.Normal(*guide.posteriors(utterances))
     evidence = guide.evidence(utterances, posterior, guide.draw(posterior))
@@ -52,7 +50,7 @@ def _mean(values: Tensor, where: Tensor) -> Measure:
 
 @contextmanager
 def collapsed_when_unknown(guide: nn.Module) -> Iterator[None]:
-    """Let the closed form stand in for a responsibility table, which knows no validation utterances."""
+    """Let the closed form stand in for a responsibility table, which has no validation utterances."""
     if isinstance(guide, MixtureGuide) and isinstance(guide.responsibility, TableResponsibility):
         table = guide.responsibility
         guide.responsibility = CollapsedResponsibility()

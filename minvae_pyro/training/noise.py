@@ -45,16 +45,14 @@ class UniformNoise(Transform):
 class RealisticNoise(Transform):
     """Talkers of the corpus, stationary noise or modulated noise, at a random signal-to-noise ratio.
 
-    Noise and speech are added as complex numbers with a phase between them drawn per bin, of which only the
-    power is kept: powers that are added never show speech cancelled by noise.
+    Noise and speech are added as complex numbers with a random phase between them per bin, so that noise can cancel
+    speech; only the power is kept.
 
     Attributes:
         share: of utterances that get noise.
         snr_db: lowest and highest signal-to-noise ratio over the piece, drawn uniformly, in decibels.
-        talkers: share of noises that are one or two other talkers; of the rest, half are stationary and half
-            modulated.
-        voices: prepared folders that the other talkers come from, opened at the first call; the corpus of the training
-            itself when omitted.
+        talkers: share of noises that are one or two other talkers; of the rest, half are stationary and half modulated.
+        voices: prepared folders of the other talkers, opened at the first call; the training corpus when omitted.
     """
 
     share: float = 0.5
@@ -92,15 +90,12 @@ class RealisticNoise(Transform):
 
 
 def coloured_noise(shape: torch.Size, modulated: Tensor, generator: Generator) -> Tensor:
-    """Power of Gaussian noises, each with a spectrum of its own, some of them swelling and fading.
+    """Power of Gaussian noises, (B, N, F) > 0, each with a spectrum of its own, some of them swelling and fading.
 
     Args:
         shape: (B, N, F).
         modulated: (B,) bool: the loudness changes over time.
         generator: source of randomness.
-
-    Returns:
-        (B, N, F), all positive.
     """
     size, frames, frequencies = shape
     # Natural logarithms of power: a slope from 0 to -46 dB over the band, and humps of some 9 dB.

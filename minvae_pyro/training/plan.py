@@ -35,10 +35,10 @@ class TrainingPlan(LightningModule):
         guide: its guide.
         optimisation: Adam and its schedule.
         freeze: dotted paths of submodules that stay as they are, such as ``prior.decoder``.
-        initialise: for dotted paths, the checkpoint that they start from: ``NAME_OR_PATH``, or
-            ``NAME_OR_PATH#other.path`` where they are called otherwise there.
-        seed: of the run; every epoch and every validation batch starts from a seed of its own, so that a run
-            that was interrupted continues as if it had not been.
+        initialise: the checkpoint that dotted paths start from: ``NAME_OR_PATH``, or ``NAME_OR_PATH#other.path`` where
+            they have another name there.
+        seed: of the run; every epoch and validation batch has one of its own, so that an interrupted run continues
+            exactly.
 
     Raises:
         UserError: a path that is not there, or a checkpoint that does not fit.

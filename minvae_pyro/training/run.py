@@ -35,17 +35,14 @@ _MONITOR = "validation/loss"  # what early stopping and the best checkpoint go b
 
 
 def train(arguments: Sequence[str]) -> Path:
-    """Train a model, or continue training it.
+    """Train a model, or continue training it, and return the exported weights.
 
     The folder of the run (``output``) gets ``config.json``, ``checkpoints/`` (best and last), ``csv/``,
     ``tensorboard/``, and in the end ``training.png``, the metrics over the epochs, and ``weights.safetensors``, the
-    best weights as a checkpoint of this package.
+    best weights.
 
     Args:
         arguments: those of ``minvae train``, such as ``["--config", "a-vae", "--seed", "1"]``.
-
-    Returns:
-        The exported weights.
 
     Raises:
         UserError: configuration, data or folder cannot be used, or training diverged.
@@ -156,7 +153,7 @@ def _fit(plan: TrainingPlan, data: CorpusData, settings: jsonargparse.Namespace)
 
 
 class _Batches(LightningDataModule):
-    """The batches of the data, as Lightning asks for them."""
+    """The batches of the data, as Lightning needs them."""
 
     def __init__(self, data: CorpusData) -> None:
         super().__init__()
@@ -194,7 +191,7 @@ def _finished(output: Path, plain: dict[str, Any]) -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep back what Lightning says about hardware, tips and loaders."""
+    """Suppress the messages of Lightning about hardware, tips and loaders."""
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.ERROR)
