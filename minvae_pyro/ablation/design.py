@@ -66,8 +66,8 @@ class Ablation:
 
     Attributes:
         title: of the report.
-        factors: for each factor and each of its levels the part of a system that it stands for, None for nothing;
-            later factors in front.
+        factors: for each factor and each of its levels the part of a system that it stands for, None for nothing; later
+            factors in front.
         base: part of a system that all have.
         design: the reference with one factor changed, all combinations, or a list of combinations, each a level or
             several for some factors; the others stay at their reference.

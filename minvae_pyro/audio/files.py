@@ -49,8 +49,8 @@ class Sound:
         """The same sound at another rate, ``round(samples * new / old)`` samples long (within one).
 
         Args:
-            sample_rate: the new rate in Hz. Any ratio goes: the filter of libsoxr, unlike a table of
-                polyphase kernels, does not grow with the smallest common multiple of the two rates.
+            sample_rate: the new rate in Hz. Any ratio goes: the filter of libsoxr, unlike a table of polyphase kernels,
+                does not grow with the smallest common multiple of the two rates.
 
         Returns:
             A new sound; this one when the rate is the same already.
@@ -65,8 +65,8 @@ def read_sound(path: str | os.PathLike[str]) -> Sound:
     """Read a sound file, or the sound track of a video.
 
     Args:
-        path: WAV, FLAC, MP3 or OGG; or a container that FFmpeg reads (MP4, MKV, MPG, MOV ...), whose sound is
-            placed on the container's clock (see :mod:`minvae_pyro.audio.tracks`).
+        path: WAV, FLAC, MP3 or OGG; or a container that FFmpeg reads (MP4, MKV, MPG, MOV ...), whose sound is placed on
+            the container's clock (see :mod:`minvae_pyro.audio.tracks`).
 
     Returns:
         All channels at the file's own rate.
@@ -117,8 +117,8 @@ def _read_plain(path: Path) -> Sound | None:
 def write_sound(path: str | os.PathLike[str], sound: Sound, *, overwrite: bool = False) -> None:
     """Write a WAV or FLAC file, whole or not at all.
 
-    24-bit samples: unlike 16-bit ones they keep a quiet recording intact (rounding at -144 dB), and unlike
-    float ones every player takes them. A sound whose peak passes 1 is scaled down, for it would clip.
+    24-bit samples: unlike 16-bit ones they keep a quiet recording intact (rounding at -144 dB), and unlike float ones
+    every player takes them. A sound whose peak passes 1 is scaled down, for it would clip.
 
     Args:
         path: ends in ``.wav`` or ``.flac``.

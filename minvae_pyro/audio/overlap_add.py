@@ -46,8 +46,8 @@ class Windows:
     def weight(self, window: int, position: Tensor) -> Tensor:
         """Weight of a window at some positions: 1, but a ramp where it overlaps a neighbour.
 
-        The weights of all windows sum to 1 at every position of the recording, so estimates that agree pass
-        through unchanged (equal-gain fade).
+        The weights of all windows sum to 1 at every position of the recording, so estimates that agree pass through
+        unchanged (equal-gain fade).
 
         Args:
             window: its number.

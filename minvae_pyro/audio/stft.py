@@ -13,10 +13,10 @@ from torch import Tensor
 class STFT(torch.nn.Module):
     """Short-time Fourier transform under a sine window, and its inverse.
 
-    Frame ``n`` is centred at sample ``n * hop``. A signal of ``T`` samples has ``ceil(T / hop) + 1`` frames:
-    its end is padded with zeros to the next frame centre, since with a hop above half a window the last
-    samples would otherwise lie under no frame and could not be reconstructed. Zeros on both sides (no
-    reflection) also let signals shorter than a window through.
+    Frame ``n`` is centred at sample ``n * hop``. A signal of ``T`` samples has ``ceil(T / hop) + 1`` frames: its end is
+    padded with zeros to the next frame centre, since with a hop above half a window the last samples would otherwise
+    lie under no frame and could not be reconstructed. Zeros on both sides (no reflection) also let signals shorter than
+    a window through.
 
     Args:
         n_fft: window and transform length in samples; gives ``n_fft // 2 + 1`` frequencies.

@@ -67,8 +67,8 @@ def prepare(
         progress: called with the number of clips that are done, and of all.
 
     Raises:
-        UserError: nothing to read in ``source``; ``destination`` was prepared otherwise or cannot be written;
-            or not one clip could be read.
+        UserError: nothing to read in ``source``; ``destination`` was prepared otherwise or cannot be written; or not
+            one clip could be read.
     """
     clips = find_clips(kind, source)
     _claim(destination, kind, source, stft)

@@ -37,9 +37,8 @@ def find_clips(kind: str, source: Path) -> list[Clip]:
     """List the clips of a corpus, sorted by id.
 
     Args:
-        kind: ``grid`` (videos with their sound track), ``ntcd-timit`` (``audio/*_s.wav`` beside
-            ``lips/*.mat``) or ``folder`` (any sound and video files; a sound and a video of one name belong
-            together).
+        kind: ``grid`` (videos with their sound track), ``ntcd-timit`` (``audio/*_s.wav`` beside ``lips/*.mat``) or
+            ``folder`` (any sound and video files; a sound and a video of one name belong together).
         source: top of the corpus; searched with all folders below.
 
     Raises:

@@ -29,8 +29,8 @@ class Separation:
 
     Attributes:
         speech: (channels, samples).
-        audio_responsibility: (N,); 1/2 where a whole window is silent. None for a prior without ``alpha``, and
-            where all is silent.
+        audio_responsibility: (N,); 1/2 where a whole window is silent. None for a prior without ``alpha``, and where
+            all is silent.
         objective: after each iteration, nats per frame, the mean over windows; one that stopped earlier than others
             counts as it stood at its end. Empty where all is silent.
     """

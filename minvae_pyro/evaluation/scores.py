@@ -36,17 +36,17 @@ _ROUNDING = 1e-25
 def si_sdr(clean: Tensor, estimate: Tensor) -> Tensor:
     """Scale-invariant signal-to-distortion ratio, in decibels.
 
-    The target is the projection of the estimate on the clean signal, ``a clean`` with
-    ``a = <estimate, clean> / |clean|^2``; the ratio is ``|a clean|^2 / |estimate - a clean|^2``. Means are
-    not removed. Computed in double precision. Equation :eq:`si-sdr-score`.
+    The target is the projection of the estimate on the clean signal, ``a clean`` with ``a = <estimate, clean> /
+    |clean|^2``; the ratio is ``|a clean|^2 / |estimate - a clean|^2``. Means are not removed. Computed in double
+    precision. Equation :eq:`si-sdr-score`.
 
     Args:
         clean: (..., samples).
         estimate: (..., samples), of the same length.
 
     Returns:
-        (...) float64. Infinite for a perfect estimate (up to scale), minus infinite for an orthogonal one,
-        NaN where either signal is silent.
+        (...) float64. Infinite for a perfect estimate (up to scale), minus infinite for an orthogonal one, NaN where
+        either signal is silent.
 
     Example:
         >>> clean = torch.tensor([1.0, 1.0, 1.0, 1.0])

@@ -23,9 +23,8 @@ def training_figure(metrics: pd.DataFrame) -> Figure:
 
     Args:
         metrics: A column `epoch` and columns of numbers named `split/quantity`, such as `train/elbo` and
-            `validation/elbo`; a name without a slash is a quantity of its own. Empty cells are left out, as
-            Lightning's CSV logger writes training and validation in different rows; several values of one
-            epoch are averaged.
+            `validation/elbo`; a name without a slash is a quantity of its own. Empty cells are left out, as Lightning's
+            CSV logger writes training and validation in different rows; several values of one epoch are averaged.
 
     Raises:
         UserError: There is no column `epoch`, or nothing beside it.

@@ -1,7 +1,7 @@
 """Pictures of articulatory gestures: grey crops of a mouth.
 
-Everything is drawn from soft-edged regions on a grid of face coordinates (pixels of a mouth crop, origin
-between the lips, x to the right, y down), for all frames at once.
+Everything is drawn from soft-edged regions on a grid of face coordinates (pixels of a mouth crop, origin between the
+lips, x to the right, y down), for all frames at once.
 """
 
 from __future__ import annotations

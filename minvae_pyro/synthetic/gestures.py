@@ -1,10 +1,9 @@
 """Articulatory gestures of a synthetic talker: what lips, tongue, glottis and velum do over time.
 
-Speech is written as a score of segments, each of which asks some articulators for a posture and leaves the
-others to their neighbours. Slow organs (lips, jaw, tongue) then glide through their targets, fast ones
-(glottis, tongue tip) nearly jump: that lag is coarticulation, and it is why one picture of a mouth never
-tells the whole sound. After the gestural score of articulatory phonology (Browman & Goldstein, Phonetica
-49, 1992), much simplified.
+Speech is written as a score of segments, each of which asks some articulators for a posture and leaves the others to
+their neighbours. Slow organs (lips, jaw, tongue) then glide through their targets, fast ones (glottis, tongue tip)
+nearly jump: that lag is coarticulation, and it is why one picture of a mouth never tells the whole sound. After the
+gestural score of articulatory phonology (Browman & Goldstein, Phonetica 49, 1992), much simplified.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """A synthetic talker: random speech-like sound together with the mouth that makes it.
 
-Real corpora of talking faces cannot be shipped. This one costs milliseconds, is the same for the same seed,
-and its pictures carry what real ones carry: how open the mouth is, how loud that makes it, which resonances
-the lips allow; not whether the voice is on, nor the pitch. The demonstration trains on it and the tests use
-it as a corpus.
+Real corpora of talking faces cannot be shipped. This one costs milliseconds, is the same for the same seed, and its
+pictures carry what real ones carry: how open the mouth is, how loud that makes it, which resonances the lips allow; not
+whether the voice is on, nor the pitch. The demonstration trains on it and the tests use it as a corpus.
 """
 
 from __future__ import annotations

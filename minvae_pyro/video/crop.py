@@ -13,8 +13,7 @@ def cut_square(picture: NDArray[np.uint8], x: float, y: float, side: float) -> N
 
     Args:
         picture: (height, width) grey.
-        x: centre of the square, inside the picture, in pixels from its left edge; the first pixel's middle
-            is at 0.5.
+        x: centre of the square, inside the picture, in pixels from its left edge; the first pixel's middle is at 0.5.
         y: likewise from the top.
         side: of the square, in pixels; what lies outside the picture repeats its rim.
 

@@ -37,8 +37,8 @@ class FaceDetector:
             smallest: pass over faces whose side is less than this, in pixels; small ones cost most time.
 
         Returns:
-            (faces, 5), the largest face first: centre x, centre y and side of a square face box in pixels,
-            then the offset x, y from there to the lips in units of the side (NaN: lips not recognised).
+            (faces, 5), the largest face first: centre x, centre y and side of a square face box in pixels, then the
+            offset x, y from there to the lips in units of the side (NaN: lips not recognised).
         """
         longest = max(picture.shape)
         shrink = min(1.0, _SEARCH_SIDE / longest)

@@ -67,13 +67,13 @@ class _Sightings:
 def follow_face(frames: Iterable[Frame], *, detect_every: int = 5) -> FaceTrack:
     """Follow the face of the talker through a video.
 
-    Faces are looked for on every `detect_every`-th frame; where their number changes, on each frame between.
-    Sightings that overlap from one look to the next are one face. Of several faces the talker is the one with
-    the largest area summed over the time that it is seen, that is, the largest that stays; another face of
-    similar size takes its place only while it is away (a cut to another camera position).
+    Faces are looked for on every `detect_every`-th frame; where their number changes, on each frame between. Sightings
+    that overlap from one look to the next are one face. Of several faces the talker is the one with the largest area
+    summed over the time that it is seen, that is, the largest that stays; another face of similar size takes its place
+    only while it is away (a cut to another camera position).
 
-    Between sightings at most 0.4 s apart (or two looks, where those are further apart) the box is
-    interpolated; elsewhere the face is not found. Position and size are smoothed over seconds, see `_fill`.
+    Between sightings at most 0.4 s apart (or two looks, where those are further apart) the box is interpolated;
+    elsewhere the face is not found. Position and size are smoothed over seconds, see `_fill`.
 
     Args:
         frames: the video. It is read once, and no more than `detect_every` pictures are held at a time.
@@ -159,9 +159,8 @@ def _overlap(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
 def _fill(track: _Sightings, looks: _Looks, detect_every: int) -> NDArray[np.float64]:
     """Interpolate and smooth one face to all frames: (T, 5) box and lip offset, NaN where the face was away.
 
-    The cascade is unbiased but trembles by some pixels; optical flow is exact from frame to frame but drifts.
-    So the difference between the two is smoothed, and the flow added back: no tremble, and no lag behind a
-    head that moves.
+    The cascade is unbiased but trembles by some pixels; optical flow is exact from frame to frame but drifts. So the
+    difference between the two is smoothed, and the flow added back: no tremble, and no lag behind a head that moves.
     """
     times = looks.times
     at = np.array(track.frames)

@@ -17,8 +17,8 @@ _FARTHEST = 0.2  # of the face: no head moves faster from frame to frame; a cut 
 def face_shift(before: NDArray[np.uint8], after: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.float64]:
     """Measure the shift of a face between two pictures by optical flow (pyramidal Lucas-Kanade).
 
-    Points are spread over eyes and nose, the part of a face that does not move with speech; the median over
-    them ignores blinks and background.
+    Points are spread over eyes and nose, the part of a face that does not move with speech; the median over them
+    ignores blinks and background.
 
     Args:
         before: (height, width) grey.

@@ -24,8 +24,8 @@ def laid_out(result: pd.DataFrame) -> pd.DataFrame:
         result: of :func:`minvae_pyro.evaluation.tables.summary` or :func:`minvae_pyro.evaluation.tables.paired`.
 
     Returns:
-        The columns that make groups, ``mixtures``, and one for each metric with mean (or difference), interval,
-        in a comparison the corrected p-value, and how many mixtures count where some do not.
+        The columns that make groups, ``mixtures``, and one for each metric with mean (or difference), interval, in a
+        comparison the corrected p-value, and how many mixtures count where some do not.
     """
     groups = [str(column) for column in result if column not in _NUMBERS]
     comparison = "difference" in result
