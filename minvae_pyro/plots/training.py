@@ -66,13 +66,7 @@ def _leave_the_start_out(axes: Axes, lines: Sequence[pd.Series]) -> None:
 
 
 def draw_run(output: Path) -> Path:
-    """Draw what a run logged, over all times that it was continued, in place of the picture that there was.
-
-    Args:
-        output: Folder of the run.
-
-    Returns:
-        The picture, `training.png` in that folder.
+    """Draw what a run logged, over all times that it was continued, as the new `training.png` of its folder.
 
     Raises:
         UserError: Nothing was logged there.

@@ -93,14 +93,8 @@ def synthesise(
 ) -> SyntheticUtterance:
     """Draw an utterance: what is said, how it sounds, how it looks.
 
-    Args:
-        seconds: Length of sound and film.
-        seed: Decides everything; equal arguments give equal tensors.
-        talker: Who speaks; by default the plain one, `Talker()`.
-        frames_per_second: Rate of the film.
-
-    Returns:
-        The utterance at 16 kHz with `ceil(seconds * frames_per_second)` pictures.
+    It is at 16 kHz with `ceil(seconds * frames_per_second)` pictures. Equal arguments give equal tensors. The talker is
+    the plain one, `Talker()`, when omitted.
 
     Raises:
         UserError: When there is not one sample to draw, or no frame rate.

@@ -76,17 +76,10 @@ def render_voice(
 
 
 def formants(posture: Gestures, tract: float = 1.0) -> tuple[FloatArray, FloatArray]:
-    """Resonances of the vocal tract for a posture.
+    """Resonances of a vocal tract at T instants: frequencies, rising, and bandwidths in Hz, each (7, T).
 
-    Hand-drawn maps that put the vowels of the inventory near the averages of Peterson & Barney (J. Acoust. Soc. Am. 24,
-    1952).
-
-    Args:
-        posture: Gestures of T instants.
-        tract: Scale of all frequencies.
-
-    Returns:
-        Frequencies and bandwidths in Hz, each (7, T), frequencies in rising order.
+    Hand-drawn maps, scaled by ``tract``, that put the vowels near the averages of Peterson & Barney (J. Acoust. Soc.
+    Am. 24, 1952).
     """
     aperture = np.clip(posture.opening, 0, 1.2)
     rounding = np.clip(1 - posture.width, 0, 1)
