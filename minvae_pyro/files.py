@@ -13,15 +13,7 @@ from minvae_pyro.errors import UserError
 
 
 def write_atomic(path: str | os.PathLike[str], content: bytes, *, overwrite: bool = False) -> Path:
-    """Write a file in one piece: an interrupted program leaves the old file, or none.
-
-    Args:
-        path: where; its folder exists.
-        content: what.
-        overwrite: replace a file that exists.
-
-    Returns:
-        The path.
+    """Write a file into an existing folder in one piece: an interrupted program leaves the old file, or none.
 
     Raises:
         UserError: the file exists and is to be kept, its folder is missing, or it cannot be written.
@@ -65,12 +57,7 @@ def _check_name(path: str | os.PathLike[str], overwrite: bool) -> Path:
 
 
 def check_folder(path: str | os.PathLike[str], names: tuple[str, ...], *, overwrite: bool = False) -> Path:
-    """A folder that some files can be written into; it may have to be made, with those above it.
-
-    Args:
-        path: the folder.
-        names: of the files.
-        overwrite: files of that name may be replaced.
+    """A folder that files of those ``names`` can be written into; it may have to be made, with those above it.
 
     Raises:
         UserError: it is a file, a file in it exists and is to be kept, or it cannot be made or written into.

@@ -42,10 +42,7 @@ class Claim:
 
 
 def read_claim(described: Any) -> Claim:
-    """The claim that a mapping describes.
-
-    Args:
-        described: see :class:`Claim`.
+    """The :class:`Claim` that a mapping describes.
 
     Raises:
         UserError: a key is missing, unknown or of another type, or there is no such score.

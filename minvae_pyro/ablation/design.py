@@ -45,10 +45,7 @@ class Plan:
         return None if described is None else Training.from_description(described)
 
     def system(self, checkpoint: str | os.PathLike[str] | None = None) -> System:
-        """The system, checked.
-
-        Args:
-            checkpoint: what was trained; needed where there is a :attr:`training`.
+        """The system, checked, with the checkpoint that was trained where there is a :attr:`training`.
 
         Raises:
             UserError: something in the description cannot be used.
@@ -66,8 +63,8 @@ class Ablation:
 
     Attributes:
         title: of the report.
-        factors: for each factor and each of its levels the part of a system that it stands for, None for nothing;
-            later factors in front.
+        factors: for each factor and each of its levels the part of a system that it stands for, None for nothing; later
+            factors in front.
         base: part of a system that all have.
         design: the reference with one factor changed, all combinations, or a list of combinations, each a level or
             several for some factors; the others stay at their reference.
@@ -134,10 +131,7 @@ class Ablation:
 
 
 def read_ablation(name_or_path: str | os.PathLike[str]) -> Ablation:
-    """Read an ablation, and see that all it names is there: levels, systems, trainings, claims.
-
-    Args:
-        name_or_path: a YAML file, or the name of one that ships with the package (see :func:`shipped_ablations`).
+    """Read an ablation, a YAML file or a shipped one (see :func:`shipped_ablations`), and check all that it names.
 
     Raises:
         UserError: the file is missing or wrong; the message names the key.
@@ -155,10 +149,7 @@ def read_ablation(name_or_path: str | os.PathLike[str]) -> Ablation:
 
 
 def ablation_from(described: Any) -> Ablation:
-    """The ablation that a mapping describes, checked as by :func:`read_ablation`.
-
-    Args:
-        described: ``title, factors`` and perhaps ``base, design, replicates, claims, by``, see :class:`Ablation`.
+    """The :class:`Ablation` that a mapping of its attributes describes, checked as by :func:`read_ablation`.
 
     Raises:
         UserError: something is missing, unknown or cannot be used.

@@ -18,12 +18,7 @@ SHOWN = (*GAINS, "audio_responsibility")
 
 
 def averaged(table: pd.DataFrame, ablation: Ablation) -> pd.DataFrame:
-    """The table of an ablation with a row for each combination and mixture: the mean over replicates.
-
-    Args:
-        table: as :func:`minvae_pyro.evaluation.experiment.evaluate` returns it of the systems of the ablation.
-        ablation: says what its columns mean.
-    """
+    """The table of an ablation's experiment with a row for each combination and mixture: the mean over replicates."""
     keys = [*(column(factor) for factor in ablation.factors), "id", "talker", "noise", "snr_db"]
     ours = table[table["system"] != INPUT]
     numbers = [name for name in QUANTITIES if name in ours]
@@ -34,15 +29,10 @@ def averaged(table: pd.DataFrame, ablation: Ablation) -> pd.DataFrame:
 
 
 def comparable(means: pd.DataFrame, ablation: Ablation, factor: str) -> pd.DataFrame:
-    """Rows of each level of a factor that can be compared with its reference, all else alike, in the order of levels.
+    """Rows of :func:`averaged` for each level of a factor, in their order, that are comparable with its reference.
 
     In a full design those are all rows; in any other those whose other factors are at their reference, so that levels
     are not averaged over different things.
-
-    Args:
-        means: of :func:`averaged`.
-        ablation: of which.
-        factor: that differs.
     """
     start, levels = ablation.reference, list(ablation.factors[factor])
     chosen = [
@@ -56,14 +46,9 @@ def comparable(means: pd.DataFrame, ablation: Ablation, factor: str) -> pd.DataF
 def main_effects(means: pd.DataFrame, ablation: Ablation) -> pd.DataFrame:
     """What each level of each factor changes against the reference, all other factors alike, mixture by mixture.
 
-    Args:
-        means: of :func:`averaged`.
-        ablation: of which.
-
-    Returns:
-        A row for each talker, factor, level but the reference, and score of :data:`SHOWN`: talker, factor, level, and
-        what :func:`minvae_pyro.evaluation.tables.paired` returns, with ``p_holm`` corrected for all tests of the
-        ablation.
+    From :func:`averaged`, a row for each talker, factor, level but the reference, and score of :data:`SHOWN`: talker,
+    factor, level, and what :func:`minvae_pyro.evaluation.tables.paired` returns, with ``p_holm`` corrected for all
+    tests of the ablation.
     """
     found = []
     for factor in ablation.factors:
@@ -78,14 +63,9 @@ def main_effects(means: pd.DataFrame, ablation: Ablation) -> pd.DataFrame:
 def decide_claims(means: pd.DataFrame, ablation: Ablation) -> pd.DataFrame:
     """What the mixtures say of each claim, comparison by comparison.
 
-    Args:
-        means: of :func:`averaged`.
-        ablation: has the claims.
-
-    Returns:
-        A row for each claim, rival, talker and score: claim, source, than, talker, what
-        :func:`minvae_pyro.evaluation.tables.paired` returns, and ``holds``: whether the interval of the difference lies
-        above zero, or, for what is claimed to be not worse, does not lie below it.
+    From :func:`averaged`, a row for each claim, rival, talker and score: claim, source, than, talker, what
+    :func:`minvae_pyro.evaluation.tables.paired` returns, and ``holds``: whether the interval of the difference lies
+    above zero, or, for what is claimed to be not worse, does not lie below it.
     """
     found = []
     for claim in ablation.claims:

@@ -24,14 +24,7 @@ _PROPERTIES = {"noise": "noise", "snr_db": "signal-to-noise ratio (dB)"}
 def write_report(table: pd.DataFrame, ablation: Ablation, output: Path, command: str = "") -> str:
     """Write ``ablation.md``, ``effects.csv``, ``claims.csv`` and a figure for each factor, over those of before.
 
-    Args:
-        table: of the experiment.
-        ablation: of which.
-        output: folder.
-        command: that was given, shown on the page.
-
-    Returns:
-        The page.
+    The page, which shows the command that was given, is returned.
 
     Raises:
         UserError: the folder cannot be written into.
@@ -76,11 +69,7 @@ def write_report(table: pd.DataFrame, ablation: Ablation, output: Path, command:
 
 
 def claims_table(claims: pd.DataFrame) -> str:
-    """What became of each claim, in Markdown: a verdict and the differences for each talker.
-
-    Args:
-        claims: of :func:`minvae_pyro.ablation.effects.decide_claims`.
-    """
+    """Claims as :func:`decide_claims` returns them in Markdown: a verdict and the differences for each talker."""
     rows = []
     for (text, source), of_claim in claims.groupby(["claim", "source"], sort=False):
         row = {"claim": f"{text} ({source})" if source else str(text)}

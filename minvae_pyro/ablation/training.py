@@ -39,10 +39,7 @@ class Training:
 
     @classmethod
     def from_description(cls, described: Any) -> Training:
-        """The training that a mapping describes.
-
-        Args:
-            described: ``config``, and perhaps ``options`` and ``after``.
+        """The training that a mapping of ``config``, and perhaps ``options`` and ``after``, describes.
 
         Raises:
             UserError: it is no mapping, or a key is missing, unknown or of another type.
@@ -80,13 +77,9 @@ class Training:
         return hashlib.sha256(json.dumps([decisive, starts], sort_keys=True).encode()).hexdigest()[:16]
 
     def run(self, folder: Path) -> Path:
-        """Train, or continue, or find what was trained.
+        """Train, continue, or find what was trained, and return the weights.
 
-        Args:
-            folder: of all trainings; each has a folder of its own in it, named by its fingerprint.
-
-        Returns:
-            The weights.
+        In the folder of all trainings each has one of its own, named by its fingerprint.
 
         Raises:
             UserError: as ``minvae train``.

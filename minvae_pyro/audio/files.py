@@ -46,14 +46,10 @@ class Sound:
         return self.waveform.mean(dim=0)
 
     def resample(self, sample_rate: int) -> "Sound":
-        """The same sound at another rate, ``round(samples * new / old)`` samples long (within one).
+        """The same sound at another rate in Hz, ``round(samples * new / old)`` samples long (within one).
 
-        Args:
-            sample_rate: the new rate in Hz. Any ratio goes: the filter of libsoxr, unlike a table of
-                polyphase kernels, does not grow with the smallest common multiple of the two rates.
-
-        Returns:
-            A new sound; this one when the rate is the same already.
+        Any ratio goes: the filter of libsoxr, unlike a table of polyphase kernels, does not grow with the smallest
+        common multiple of the two rates.
         """
         if sample_rate == self.sample_rate:
             return self
@@ -62,14 +58,10 @@ class Sound:
 
 
 def read_sound(path: str | os.PathLike[str]) -> Sound:
-    """Read a sound file, or the sound track of a video.
+    """Read all channels of a sound file, or of the sound track of a video, at the file's own rate.
 
-    Args:
-        path: WAV, FLAC, MP3 or OGG; or a container that FFmpeg reads (MP4, MKV, MPG, MOV ...), whose sound is
-            placed on the container's clock (see :mod:`minvae_pyro.audio.tracks`).
-
-    Returns:
-        All channels at the file's own rate.
+    WAV, FLAC, MP3 and OGG are read, and containers that FFmpeg reads (MP4, MKV, MPG, MOV ...), whose sound is placed on
+    the container's clock (see :mod:`minvae_pyro.audio.tracks`).
 
     Raises:
         UserError: missing, a folder, unreadable, without sound, damaged, empty, or with non-finite samples.
@@ -115,15 +107,10 @@ def _read_plain(path: Path) -> Sound | None:
 
 
 def write_sound(path: str | os.PathLike[str], sound: Sound, *, overwrite: bool = False) -> None:
-    """Write a WAV or FLAC file, whole or not at all.
+    """Write a WAV or FLAC file, as the suffix says, whole or not at all.
 
-    24-bit samples: unlike 16-bit ones they keep a quiet recording intact (rounding at -144 dB), and unlike
-    float ones every player takes them. A sound whose peak passes 1 is scaled down, for it would clip.
-
-    Args:
-        path: ends in ``.wav`` or ``.flac``.
-        sound: what to write, (channels, samples).
-        overwrite: replace an existing file.
+    24-bit samples: unlike 16-bit ones they keep a quiet recording intact (rounding at -144 dB), and unlike float ones
+    every player takes them. A sound whose peak passes 1 is scaled down, for it would clip.
 
     Raises:
         UserError: another suffix, an existing file, a missing or unwritable folder.

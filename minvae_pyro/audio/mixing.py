@@ -14,8 +14,8 @@ def mix_at_snr(clean: Tensor, noise: Tensor, snr_db: float | Tensor, offset: int
         offset: first sample of the noise.
 
     Returns:
-        The mixture and the clean sound, (..., samples) each, both divided by the mixture's peak where that
-        passes 1. Their difference is the noise.
+        The mixture and the clean sound, (..., samples) each, both divided by the mixture's peak where that passes 1.
+        Their difference is the noise.
 
     Raises:
         ValueError: clean sound or noise is silent, so that no scale gives the ratio; or one is empty.

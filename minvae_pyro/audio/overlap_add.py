@@ -31,27 +31,19 @@ class Windows:
         return waveform[..., self.starts[window] * steps : (self.starts[window] + self.length) * steps]
 
     def add(self, whole: Tensor, window: int, estimate: Tensor, steps: int = 1) -> None:
-        """Add the estimate of a window to the whole, faded into those of its neighbours.
+        """Add the estimate of a window to the whole, in place, faded into those of its neighbours.
 
-        Args:
-            whole: (..., steps) at ``steps`` a unit, changed in place.
-            window: its number.
-            estimate: (..., steps) from the start of the window on, up to one step beyond its end.
-            steps: steps in a unit.
+        Both are (..., steps) at ``steps`` a unit; the estimate covers the window and up to one step beyond its end.
         """
         start, count = self.starts[window], estimate.shape[-1]
         position = start + torch.arange(count, dtype=torch.float64) / steps
         whole[..., start * steps : start * steps + count] += estimate * self.weight(window, position).float()
 
     def weight(self, window: int, position: Tensor) -> Tensor:
-        """Weight of a window at some positions: 1, but a ramp where it overlaps a neighbour.
+        """Weight of a window at positions in the unit of ``starts``: 1, but a ramp where it overlaps a neighbour.
 
-        The weights of all windows sum to 1 at every position of the recording, so estimates that agree pass
-        through unchanged (equal-gain fade).
-
-        Args:
-            window: its number.
-            position: in the unit of ``starts``, within the window.
+        The weights of all windows sum to 1 at every position of the recording, so estimates that agree pass through
+        unchanged (equal-gain fade).
         """
         weight = position.new_ones(position.shape)
         if window > 0:
@@ -66,12 +58,9 @@ class Windows:
 
 
 def split(total: int, longest: int, overlap: int) -> Windows:
-    """Cover ``total`` units by as few windows as possible.
+    """Cover ``total`` units (at least 1) by as few windows of at most ``longest`` units as possible.
 
-    Args:
-        total: length of the recording, at least 1.
-        longest: a window has at most so many units.
-        overlap: neighbours share about so many units, at least 2 and at most a third of ``longest``.
+    Neighbours share about ``overlap`` units, at least 2 and at most a third of ``longest``.
 
     Example:
         >>> split(100, longest=40, overlap=10)
@@ -85,11 +74,7 @@ def split(total: int, longest: int, overlap: int) -> Windows:
 
 
 class StreamingSTFT:
-    """The STFT of a sound while it arrives: every frame as soon as it has all its samples.
-
-    Attributes:
-        samples: so far.
-    """
+    """The STFT of a sound while it arrives, ``samples`` so far: every frame as soon as it has all its samples."""
 
     def __init__(self, stft: STFT) -> None:
         self.samples = 0
@@ -111,9 +96,7 @@ class StreamingSTFT:
 class OverlapAdd:
     """The inverse STFT while the frames arrive: every sample as soon as no later frame can change it.
 
-    Attributes:
-        frames: so far.
-        delay: samples from the last one that is given to the centre of the frame that comes next.
+    ``frames`` counts them; ``delay`` is the samples from the last one given to the centre of the frame that comes next.
     """
 
     def __init__(self, stft: STFT) -> None:
@@ -124,11 +107,9 @@ class OverlapAdd:
         self._given = 0
 
     def push(self, frames: Tensor, total: int | None = None) -> Tensor:
-        """Take in the frames that come next, (N, F) on the CPU, and give the samples that they settle.
+        """Take in the next frames, (N, F) complex on the CPU, and give the samples that no later frame can change.
 
-        Args:
-            frames: complex.
-            total: samples of the whole signal, with its last frames.
+        With the last frames, ``total`` is the number of samples of the whole signal.
         """
         hop = self._stft.hop
         self._kept = torch.cat([self._kept, frames])

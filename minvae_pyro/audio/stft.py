@@ -13,10 +13,10 @@ from torch import Tensor
 class STFT(torch.nn.Module):
     """Short-time Fourier transform under a sine window, and its inverse.
 
-    Frame ``n`` is centred at sample ``n * hop``. A signal of ``T`` samples has ``ceil(T / hop) + 1`` frames:
-    its end is padded with zeros to the next frame centre, since with a hop above half a window the last
-    samples would otherwise lie under no frame and could not be reconstructed. Zeros on both sides (no
-    reflection) also let signals shorter than a window through.
+    Frame ``n`` is centred at sample ``n * hop``. A signal of ``T`` samples has ``ceil(T / hop) + 1`` frames: its end is
+    padded with zeros to the next frame centre, since with a hop above half a window the last samples would otherwise
+    lie under no frame and could not be reconstructed. Zeros on both sides (no reflection) also let signals shorter than
+    a window through.
 
     Args:
         n_fft: window and transform length in samples; gives ``n_fft // 2 + 1`` frequencies.
@@ -59,14 +59,7 @@ class STFT(torch.nn.Module):
         return math.ceil(samples / self.hop) + 1
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """Transform.
-
-        Args:
-            waveform: (..., samples) real, float32 or float64, at least one sample.
-
-        Returns:
-            (..., frames, frequencies) complex of the same precision.
-        """
+        """Transform (..., samples), float32 or float64, to (..., frames, frequencies) complex of the same precision."""
         samples = waveform.shape[-1]
         if samples == 0:
             raise ValueError("a waveform without samples has no spectrum")
@@ -77,14 +70,10 @@ class STFT(torch.nn.Module):
         return spectrum.mT
 
     def inverse(self, spectrum: Tensor, samples: int) -> Tensor:
-        """Inverse by overlap-add; of a changed spectrum, the least-squares one (Griffin & Lim 1984, eq. 6).
+        """Inverse of (..., frames, frequencies) by overlap-add, (..., samples) real.
 
-        Args:
-            spectrum: (..., frames, frequencies) complex.
-            samples: length of the signal it came from.
-
-        Returns:
-            (..., samples) real.
+        ``samples`` is the length of the signal that it came from. Of a changed spectrum it is the least-squares inverse
+        (Griffin & Lim 1984, eq. 6).
         """
         if spectrum.shape[-2] != self.frames(samples):
             raise ValueError(f"{samples} samples have {self.frames(samples)} frames, not {spectrum.shape[-2]}")

@@ -1,7 +1,4 @@
-"""The sound track of a video container, placed on the container's clock.
-
-Sound and mouth must keep their alignment, so both are timed from one zero: :func:`clock_zero`.
-"""
+"""The sound track of a video container, timed from the same zero as its video, :func:`clock_zero`."""
 
 from pathlib import Path
 from typing import Any
@@ -18,26 +15,16 @@ _DAMAGED = 0.05  # fraction of packets that may be undecodable (a cut at the sta
 
 
 def clock_zero(container: Any) -> float:
-    """Time that counts as zero in a container, for its sound and its video alike.
+    """Seconds that count as zero for sound and video of an open ``av`` container; subtract them from ``frame.time``.
 
     Players start at the earliest stream, which is not 0 in many MPEG files; so do we.
-
-    Args:
-        container: an open ``av`` input container.
-
-    Returns:
-        Seconds on the container's own clock; subtract it from ``frame.time``.
     """
     start = container.start_time
     return start / av.time_base if start is not None else 0.0
 
 
 class _Tape:
-    """Collects decoded frames, each at its time: gaps become silence.
-
-    Attributes:
-        exact: the next frame goes where its time says; otherwise small leaps count as rounding.
-    """
+    """Collects decoded frames at their times: gaps become silence, but small leaps are rounding unless ``exact``."""
 
     def __init__(self, rate: int, longest: float | None) -> None:
         self.rate = rate
@@ -60,10 +47,7 @@ class _Tape:
 
 
 def read_track(path: Path) -> tuple[NDArray[np.float32], int]:
-    """Decode the first sound track of a media file.
-
-    Args:
-        path: any file that FFmpeg reads (MP4, MKV, MPG, MOV, M4A ...).
+    """Decode the first sound track of any file that FFmpeg reads.
 
     Returns:
         Samples, (channels, samples) float32 in [-1, 1], sample 0 at :func:`clock_zero`; and the rate in Hz.

@@ -49,13 +49,7 @@ class Transform(Structural):
 
     @abstractmethod
     def __call__(self, utterances: Utterances, generator: torch.Generator, corpus: Corpus) -> Utterances:
-        """Change a batch.
-
-        Args:
-            utterances: the batch.
-            generator: source of randomness.
-            corpus: the corpus of the batch, from which other clips may be taken.
-        """
+        """Change a batch of ``corpus``, from which other clips may be taken."""
 
 
 def common_stft(stfts: Mapping[str, STFT]) -> STFT:
@@ -72,11 +66,9 @@ def common_stft(stfts: Mapping[str, STFT]) -> STFT:
 
 
 class PreparedCorpus(Corpus):
-    """The clips of one or several prepared folders, read on demand.
+    """The clips of one or several folders made by ``minvae prepare`` with the same STFT, read on demand.
 
-    Args:
-        folders: made by ``minvae prepare``, all with the same STFT.
-        mouth: read the mouth too; audio-only models need not wait for it.
+    Without ``mouth`` only the sound is read, which is all that audio-only models need.
 
     Raises:
         UserError: a folder is missing or not prepared, or two have different STFTs.
@@ -116,12 +108,7 @@ class PreparedCorpus(Corpus):
 
 
 class MemoryCorpus(Corpus):
-    """Utterances in memory.
-
-    Args:
-        utterances: each a batch of one, all of one STFT.
-        stft: that STFT.
-    """
+    """Utterances in memory, each a batch of one, all of one STFT."""
 
     def __init__(self, utterances: Sequence[Utterances], stft: STFT) -> None:
         self.stft = stft

@@ -76,8 +76,8 @@ class CorpusData:
         train: prepared folders, or a corpus.
         validation: prepared folders, or a corpus.
         batch_size: utterances (or pieces of them) in a batch.
-        crop_frames: cut training utterances into pieces of so many frames, at a place drawn anew each epoch;
-            whole utterances when omitted. Validation takes whole utterances.
+        crop_frames: cut training utterances into pieces of so many frames, at a place drawn anew each epoch; whole
+            utterances when omitted. Validation takes whole utterances.
         noise: injects noise into the input of the audio encoder, in training and, drawn once and for all, in
             validation.
         augmentation: changes the mouth, in training only.

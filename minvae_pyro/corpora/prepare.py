@@ -67,8 +67,8 @@ def prepare(
         progress: called with the number of clips that are done, and of all.
 
     Raises:
-        UserError: nothing to read in ``source``; ``destination`` was prepared otherwise or cannot be written;
-            or not one clip could be read.
+        UserError: nothing to read in ``source``; ``destination`` was prepared otherwise or cannot be written; or not
+            one clip could be read.
     """
     clips = find_clips(kind, source)
     _claim(destination, kind, source, stft)
@@ -198,15 +198,7 @@ def _prepare_clip(clip: Clip, source: Path, destination: Path, stft: STFT) -> En
 
 
 def unit_power(waveform: Tensor, stft: STFT) -> Tensor | None:
-    """Power spectrogram of a waveform scaled to a root mean square of 1.
-
-    Args:
-        waveform: (samples,).
-        stft: the STFT.
-
-    Returns:
-        (N, F) float32; None for silence.
-    """
+    """Power spectrogram, (N, F) float32, of a waveform (samples,) scaled to root mean square 1; None for silence."""
     # by numpy, whose sums do not depend on the number of threads
     level = float(np.sqrt(np.mean(np.square(waveform.numpy(), dtype=np.float64))))
     if level < 1e-8:

@@ -32,8 +32,8 @@ class Batch(NamedTuple):
 class BatchOrder(Sampler[Batch]):
     """The batches of every epoch: a pure function of seed and epoch, whoever loads them.
 
-    Utterances are cut into pieces at a place drawn anew each epoch, all pieces are shuffled, and pieces of
-    like length share a batch, so that little is padded.
+    Utterances are cut into pieces at a place drawn anew each epoch, all pieces are shuffled, and pieces of like length
+    share a batch, so that little is padded.
 
     Attributes:
         lengths: frames of every utterance.

@@ -34,13 +34,10 @@ class Clip:
 
 
 def find_clips(kind: str, source: Path) -> list[Clip]:
-    """List the clips of a corpus, sorted by id.
+    """List the clips of a corpus in a folder and all below it, sorted by id.
 
-    Args:
-        kind: ``grid`` (videos with their sound track), ``ntcd-timit`` (``audio/*_s.wav`` beside
-            ``lips/*.mat``) or ``folder`` (any sound and video files; a sound and a video of one name belong
-            together).
-        source: top of the corpus; searched with all folders below.
+    The kind is ``grid`` (videos with their sound track), ``ntcd-timit`` (``audio/*_s.wav`` beside ``lips/*.mat``) or
+    ``folder`` (any sound and video files; a sound and a video of one name belong together).
 
     Raises:
         UserError: the folder is missing or holds nothing of that kind.

@@ -33,17 +33,17 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Enhancement:
-    """What became of a recording, seen by the model in N STFT frames.
+    """What became of a recording, which has N STFT frames for the model.
 
     Attributes:
         speech: (channels, samples) the estimate, with the rate and level of the recording.
         noise: (channels, samples) what is left: recording minus speech.
         sample_rate: of both, Hz.
-        audio_responsibility: (N,) probability that the sound, not the mouth, explains a frame; None for a
-            prior without that choice, and for a silent recording.
+        audio_responsibility: (N,) probability that the sound, not the mouth, explains a frame; None for a prior without
+            that choice, and for a silent recording.
         objective: after each iteration that was run, nats per frame, higher is better; empty for a silent recording.
         frame_times: (N,) centres of the frames in seconds.
-        mouth: the crops that the model saw, one for each frame; None without video.
+        mouth: the crops that the model used, one for each frame; None without video.
         elapsed: seconds of work, from reading to the result.
         engine: what inferred it.
         noise_model: what the noise was taken for.
@@ -99,16 +99,16 @@ def enhance(
 ) -> Enhancement:
     """Separate the speech of a visible talker from noise.
 
-    The model hears the mean of the channels at its own rate (16 kHz), and the gain that it finds for each
-    time and frequency is applied to every channel. Of a recording at a higher rate nothing above 8 kHz is
-    kept, for there the model cannot tell speech from noise. Recordings longer than 24 s are enhanced in
-    windows.
+    The model gets the mean of the channels at its own rate (16 kHz), and the gain that it finds for each time and
+    frequency is applied to every channel. Of a recording at a higher rate nothing above 8 kHz is kept, for there the
+    model cannot tell speech from noise. Recordings longer than 24 s are enhanced in windows. Without a video, or
+    without a face in it, the sound alone is used, and ``notes`` says so.
 
     Args:
         source: a sound or video file, or (samples,) or (channels, samples) floating-point samples.
         sample_rate: Hz, of samples; files know theirs.
-        video: where the mouth is seen, if not in ``source``: a video or lip file, crops (T, 67, 67), or a
-            mouth track. It starts together with the sound.
+        video: of the mouth, if not in ``source``: a video or lip file, crops (T, 67, 67), or a mouth track. It starts
+            together with the sound.
         video_frame_rate: pictures a second of crops and lip files.
         checkpoint: a shipped name, a file, or a loaded checkpoint (which moves to ``device``).
         engine: how to infer, see :func:`minvae_pyro.inference.infer`; the checkpoint says it when omitted.
@@ -117,11 +117,10 @@ def enhance(
         guide: the posterior that is fitted; as ``noise``.
         seed: decides everything random.
         device: where to compute.
-        progress: told how far the work is.
+        progress: called with how far the work is.
 
     Returns:
         Speech and noise with the length, rate, level and channels of the recording, and how they came about.
-        Without a video, or without a face in it, the sound alone is used, and ``notes`` says so.
 
     Raises:
         UserError: recording, video, checkpoint, engine, start, noise, guide or device cannot be used.

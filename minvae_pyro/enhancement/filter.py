@@ -26,13 +26,9 @@ def level(waveform: Tensor) -> Tensor:
 def infer_waveforms(
     checkpoint: Checkpoint, waveforms: Sequence[Tensor], mouths: Sequence[MouthTrack | None], **inference: Any
 ) -> Inference:
-    """Infer the gains of several sounds together, each scaled to unit level.
+    """Infer the gains of several sounds together, each scaled to unit level; arguments as of :func:`infer_spectra`.
 
-    Args:
-        checkpoint: the model, on the device to compute on.
-        waveforms: (samples,) each, of any lengths, at the rate of ``checkpoint.stft``; none is silent.
-        mouths: see :func:`infer_spectra`.
-        **inference: see :func:`minvae_pyro.inference.infer`.
+    The waveforms, (samples,) each, of any lengths, are at the rate of ``checkpoint.stft``; none is silent.
     """
     stft = checkpoint.stft
     padded = [_whole_hops(stft, waveform) for waveform in waveforms]
@@ -43,16 +39,13 @@ def infer_waveforms(
 def infer_spectra(
     checkpoint: Checkpoint, spectra: Sequence[Tensor], mouths: Sequence[MouthTrack | None], **inference: Any
 ) -> Inference:
-    """Infer the gains of several spectra together.
+    """Infer the gains of several spectra together, padded to the longest: one of N frames has the first N of its row.
 
     Args:
         checkpoint: the model, on the device to compute on.
         spectra: (N, F) complex each, of any N, of sounds at unit level.
         mouths: one picture for each of the N frames; None without video.
         **inference: see :func:`minvae_pyro.inference.infer`.
-
-    Returns:
-        Inference: padded to the longest; a spectrum of N frames has the first N of its row.
     """
     device = checkpoint.stft.window.device
     alone = []
@@ -64,20 +57,11 @@ def infer_spectra(
 
 
 def apply_gain(stft: STFT, gain: Tensor, waveform: Tensor) -> Tensor:
-    """Filter a waveform.
-
-    Args:
-        stft: on the device to compute on.
-        gain: (N, F) of each of its frames.
-        waveform: (..., samples), at any level.
-
-    Returns:
-        (..., samples) on the CPU.
-    """
+    """Filter a waveform (..., samples), at any level, by the gain (N, F) of its frames; the result is on the CPU."""
     spectrum = stft(_whole_hops(stft, waveform).to(stft.window.device))
     return stft.inverse(gain * spectrum, waveform.shape[-1]).cpu()
 
 
 def _whole_hops(stft: STFT, waveform: Tensor) -> Tensor:
-    """The waveform up to the centre of its last frame, as the model hears it."""
+    """The waveform up to the centre of its last frame, as the model gets it."""
     return pad(waveform, (0, -waveform.shape[-1] % stft.hop))

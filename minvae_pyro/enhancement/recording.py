@@ -54,14 +54,13 @@ def read_recording(
     Args:
         source: a sound or video file, or (samples,) or (channels, samples) floating-point samples.
         sample_rate: Hz, of samples; files know theirs.
-        video: where the mouth is seen: a video file or one of lips (``.mat``, ``.npy``), crops (T, 67, 67) as
-            uint8 or in [0, 1], or a mouth track. It starts together with the sound. By default the video of
-            ``source``, if there is one.
+        video: of the mouth: a video file or one of lips (``.mat``, ``.npy``), crops (T, 67, 67) as uint8 or in [0, 1],
+            or a mouth track. It starts together with the sound. By default the video of ``source``, if there is one.
         video_frame_rate: pictures a second of crops and lip files (30 if omitted for the latter).
 
     Raises:
-        UserError: the sound, or a video that was asked for, cannot be used. That the video of ``source``
-            cannot be used is no error but a note.
+        UserError: the sound, or a video that was asked for, cannot be used. That the video of ``source`` cannot be used
+            is no error but a note.
     """
     sound = _sound(source, sample_rate)
     if video is not None:

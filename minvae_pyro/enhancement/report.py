@@ -1,4 +1,4 @@
-"""A report on one enhancement: the figure, and the contact sheet of what the model saw."""
+"""A report on one enhancement: the figure, and the contact sheet of the pictures that the model used."""
 
 from __future__ import annotations
 
@@ -11,15 +11,7 @@ from minvae_pyro.video.sheet import contact_sheet
 
 
 def write_report(result: Enhancement, folder: str | Path, *, overwrite: bool = False) -> list[Path]:
-    """Write ``figure.png``, and ``contact-sheet.png`` where there was a video.
-
-    Args:
-        result: what to report on.
-        folder: made when missing.
-        overwrite: replace files of that name.
-
-    Returns:
-        The files.
+    """Write ``figure.png``, and ``contact-sheet.png`` where there was a video, into a folder, and return the files.
 
     Raises:
         UserError: a file exists and is to be kept, or the folder cannot be written to.

@@ -29,8 +29,8 @@ class Separation:
 
     Attributes:
         speech: (channels, samples).
-        audio_responsibility: (N,); 1/2 where a whole window is silent. None for a prior without ``alpha``, and
-            where all is silent.
+        audio_responsibility: (N,); 1/2 where a whole window is silent. None for a prior without ``alpha``, and where
+            all is silent.
         objective: after each iteration, nats per frame, the mean over windows; one that stopped earlier than others
             counts as it stood at its end. Empty where all is silent.
     """
@@ -56,7 +56,7 @@ def separate(
         checkpoint: the model, on the device to compute on.
         channels: (channels, samples) at the rate of ``checkpoint.stft``.
         mouth: one crop for each of its N frames; None without video.
-        progress: told how many steps are done, of how many.
+        progress: called with how many steps are done, of how many.
         **inference: engine, seed and settings, see :func:`minvae_pyro.inference.infer`.
     """
     stft, hop, samples = checkpoint.stft, checkpoint.stft.hop, channels.shape[-1]

@@ -50,7 +50,7 @@ class SpeechStream:
             divide by the running level
             begin where the last window stands; new frames by the encoders, their noise at the mean of the window's
             a few iterations on the window: posterior, noise spectra and activations, gain of the speech
-            Wiener gain of the new frames that have heard their lookahead, overlap-add
+            Wiener gain of the frames whose lookahead is complete, overlap-add
 
     The sound is cut into groups by the clock, whatever the blocks, so the result does not depend on them. All that is
     kept is one window of frames and the pictures that belong to it.
@@ -110,12 +110,12 @@ class SpeechStream:
         return (later + self._speech.delay) / self.sample_rate
 
     def push(self, samples: Samples, mouth: MouthTrack | None = None) -> Tensor:
-        """Hear a block, and give the clean speech that it makes known.
+        """Take in a block, and give the clean speech that it makes known.
 
         Args:
             samples: (samples,) of any length, floating point, at ``sample_rate``.
             mouth: pictures taken meanwhile, with their times in seconds from the beginning of the stream. One that
-                comes later than the sound of its time may be too late to be seen.
+                comes later than the sound of its time may be too late to be used.
 
         Returns:
             (samples,) float32: goes on where the last block ended, and may be empty.
@@ -134,7 +134,7 @@ class SpeechStream:
         """End the stream, and give the rest: in all as many samples have come out as went in.
 
         Raises:
-            UserError: the stream has ended before, or nothing was heard.
+            UserError: the stream has ended before, or had no samples.
         """
         self._check_open()
         samples = self._sound.samples

@@ -31,11 +31,7 @@ _PLAIN = {
 
 
 def read_yaml(path: str | os.PathLike[str], what: str) -> Any:
-    """Read a YAML file.
-
-    Args:
-        path: the file.
-        what: what is in it, for the message.
+    """Read a YAML file; error messages say ``what`` is in it.
 
     Raises:
         UserError: it cannot be read, or is no YAML.
@@ -47,16 +43,10 @@ def read_yaml(path: str | os.PathLike[str], what: str) -> Any:
 
 
 def parse(described: Any, where: str, *classes: type, skip: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Check a mapping against the annotated arguments of classes.
+    """Check a mapping against the annotated arguments of dataclasses, and return what is given, without defaults.
 
-    Args:
-        described: the mapping; a key that is None is left out.
-        where: what is described, the beginning of the message.
-        *classes: dataclasses, whose arguments are the keys.
-        skip: arguments that are no keys.
-
-    Returns:
-        What is given, without defaults.
+    ``where``, what is described, begins the message of an error. A key that is None is left out; arguments to ``skip``
+    are no keys.
 
     Raises:
         UserError: it is no mapping, a key is unknown or missing, or a value is of another type.

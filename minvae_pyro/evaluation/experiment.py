@@ -95,10 +95,7 @@ def evaluate(
 
 
 def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Read the table of an experiment again.
-
-    Args:
-        path: folder of the experiment.
+    """Read the table of an experiment again from its folder.
 
     Raises:
         UserError: it has none.

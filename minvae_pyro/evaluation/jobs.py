@@ -86,21 +86,12 @@ class Job:
 
 
 def sound_file(output: Path, system: str, mixture: str) -> Path:
-    """Where an experiment keeps a sound.
-
-    Args:
-        output: its folder.
-        system: a name; ``input`` for the mixture as it is, ``clean`` for the clean sound.
-        mixture: its id.
-    """
+    """Where an experiment keeps a sound; system ``input`` is the mixture as it is, ``clean`` the clean sound."""
     return output / "sounds" / system / f"{mixture}.wav"
 
 
 def responsibility_file(output: Path, system: str, mixture: str) -> Path:
-    """Where an experiment keeps the responsibility over time: CSV with ``time`` (s) and ``audio_responsibility``.
-
-    Arguments as for :func:`sound_file`.
-    """
+    """Where an experiment keeps the responsibility over time: CSV with ``time`` (s) and ``audio_responsibility``."""
     return output / "responsibilities" / system / f"{mixture}.csv"
 
 
@@ -204,13 +195,7 @@ def _estimates(
 
 
 def mouth_of(system: System, mixture: Mixture, output: Path, notes: list[str]) -> MouthTrack | None:
-    """What a system is shown with a mixture.
-
-    Args:
-        system: says which video.
-        mixture: says where it is.
-        output: folder of the experiment, which keeps mouths once they are read.
-        notes: told where there is no video.
+    """The mouth that a system gets with a mixture, kept in the folder ``output``; ``notes`` say where there is none.
 
     Raises:
         UserError: a video cannot be read.

@@ -87,12 +87,11 @@ class Mixture:
 
 
 def read_mixtures(path: str | os.PathLike[str]) -> list[Mixture]:
-    """Read a table of mixtures.
+    """Read a table of mixtures, a CSV file; recordings are paths relative to its folder.
 
-    Args:
-        path: CSV file with the columns id, clip, noise, noise_offset_samples, snr_db; or, of mixtures that are recorded
-            already, id, clip (the clean sound), noisy, and perhaps noise (its name) and snr_db. The columns video and
-            noise_type may stand in both. Recordings are paths relative to its folder.
+    It has the columns id, clip, noise, noise_offset_samples, snr_db; or, of mixtures that are recorded already, id,
+    clip (the clean sound), noisy, and perhaps noise (its name) and snr_db. The columns video and noise_type may stand
+    in both.
 
     Raises:
         UserError: missing file, column or recording, an entry that is no number, or an id that occurs twice.

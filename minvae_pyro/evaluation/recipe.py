@@ -77,12 +77,9 @@ def mix_recipe(
 
 
 def write_mixtures(path: str | os.PathLike[str], mixtures: Sequence[Mixture], *, overwrite: bool = False) -> Path:
-    """Write the table that :func:`minvae_pyro.evaluation.mixtures.read_mixtures` reads.
+    """Write the CSV file that :func:`minvae_pyro.evaluation.mixtures.read_mixtures` reads.
 
-    Args:
-        path: CSV file; recordings are written relative to its folder.
-        mixtures: all to be mixed, or all recorded already.
-        overwrite: replace a file that holds anything else.
+    Recordings are relative to its folder; either all mixtures are recorded already, or none.
 
     Raises:
         UserError: the file cannot be written, or holds something else that is to be kept.

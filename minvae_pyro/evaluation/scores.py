@@ -34,19 +34,15 @@ _ROUNDING = 1e-25
 
 
 def si_sdr(clean: Tensor, estimate: Tensor) -> Tensor:
-    """Scale-invariant signal-to-distortion ratio, in decibels.
+    """Scale-invariant signal-to-distortion ratio, in decibels, of signals (..., samples) of one length.
 
-    The target is the projection of the estimate on the clean signal, ``a clean`` with
-    ``a = <estimate, clean> / |clean|^2``; the ratio is ``|a clean|^2 / |estimate - a clean|^2``. Means are
-    not removed. Computed in double precision. Equation :eq:`si-sdr-score`.
-
-    Args:
-        clean: (..., samples).
-        estimate: (..., samples), of the same length.
+    The target is the projection of the estimate on the clean signal, ``a clean`` with ``a = <estimate, clean> /
+    |clean|^2``; the ratio is ``|a clean|^2 / |estimate - a clean|^2``. Means are not removed. Computed in double
+    precision. Equation :eq:`si-sdr-score`.
 
     Returns:
-        (...) float64. Infinite for a perfect estimate (up to scale), minus infinite for an orthogonal one,
-        NaN where either signal is silent.
+        (...) float64. Infinite for a perfect estimate (up to scale), minus infinite for an orthogonal one, NaN where
+        either signal is silent.
 
     Example:
         >>> clean = torch.tensor([1.0, 1.0, 1.0, 1.0])
@@ -60,17 +56,12 @@ def si_sdr(clean: Tensor, estimate: Tensor) -> Tensor:
 
 
 def si_sir_sar(clean: Tensor, noise: Tensor, estimate: Tensor) -> tuple[Tensor, Tensor]:
-    """Scale-invariant signal-to-interference and signal-to-artefacts ratios, in decibels.
+    """Scale-invariant signal-to-interference and signal-to-artefacts ratios, in decibels, of signals (..., samples).
 
-    The distortion of :func:`si_sdr` is split in two: what of it lies in the plane of clean speech and noise is
-    interference, the rest is artefacts. SI-SIR is ``|target|^2 / |interference|^2``; SI-SAR is, as in BSS Eval and in
-    ``fast_bss_eval``, ``|target + interference|^2 / |artefacts|^2`` (Le Roux et al. leave the interference out of the
-    numerator). Computed in double precision.
-
-    Args:
-        clean: (..., samples).
-        noise: (..., samples), what was added to it.
-        estimate: (..., samples).
+    The distortion of :func:`si_sdr` is split in two: what of it lies in the plane of clean speech and the added noise
+    is interference, the rest is artefacts. SI-SIR is ``|target|^2 / |interference|^2``; SI-SAR is, as in BSS Eval and
+    in ``fast_bss_eval``, ``|target + interference|^2 / |artefacts|^2`` (Le Roux et al. leave the interference out of
+    the numerator). Computed in double precision.
 
     Returns:
         SI-SIR and SI-SAR, (...) float64 each. SI-SAR is infinite for an estimate that is a weighted sum of speech and

@@ -68,11 +68,8 @@ def bootstrap_mean(values: ArrayLike, *, confidence: float = 0.95, resamples: in
 def signed_rank(differences: ArrayLike) -> float:
     """Two-sided p-value of Wilcoxon's signed-rank test that differences are symmetric about zero.
 
-    Args:
-        differences: (n,); those that are not finite are left out. Zeros say nothing and are dropped (Wilcoxon, 1945).
-
-    Returns:
-        1 where all are zero, NaN where there are none.
+    Of the (n,) those that are not finite are left out. Zeros say nothing and are dropped (Wilcoxon, 1945). The p-value
+    is 1 where all are zero, NaN where there are none.
 
     Example:
         >>> signed_rank([0.1, 0.2, 0.3, 0.4, 0.5])
@@ -88,11 +85,8 @@ def signed_rank(differences: ArrayLike) -> float:
 def holm(p_values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
     """P-values corrected for how many tests there are, so that they bound the chance of any false claim (Holm, 1979).
 
-    Args:
-        p_values: (m,) of one family of tests; NaN is no test and stays NaN.
-
-    Returns:
-        (m,) the step-down corrected values, at most 1.
+    The (m,) are of one family of tests; NaN is no test and stays NaN. The values of the step-down correction are at
+    most 1.
 
     Example:
         >>> holm([0.01, 0.04, 0.03]).tolist()

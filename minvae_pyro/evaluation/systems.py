@@ -45,7 +45,7 @@ class System:
         checkpoint: a shipped name or a file.
         settings: of :class:`minvae_pyro.inference.Settings`: engine, start, noise, guide and so on, each a number, a
             name or a description. What is not given is the model's choice.
-        video: what it is shown, see :func:`minvae_pyro.evaluation.videos.make_video`.
+        video: what it gets, see :func:`minvae_pyro.evaluation.videos.make_video`.
         seed: decides everything random.
         factors: level of each factor of an ablation, for the table.
     """
@@ -59,13 +59,9 @@ class System:
 
     @classmethod
     def from_description(cls, name: str, description: Any, factors: Mapping[str, str] | None = None) -> System:
-        """The system that a mapping describes, checked.
+        """The system that a mapping describes, checked: ``checkpoint``, and perhaps ``video``, ``seed`` and settings.
 
-        Args:
-            name: of the system.
-            description: a mapping with ``checkpoint``, and perhaps ``video``, ``seed`` and settings; None means left
-                out.
-            factors: see the attribute.
+        A key that is None counts as left out.
 
         Raises:
             UserError: as :meth:`check`, or a key that is unknown, missing, or of another type.
@@ -75,10 +71,7 @@ class System:
         return cls(name=name, settings=given, factors=dict(factors or {}), **own).check()
 
     def check(self) -> System:
-        """See that everything that is named is there.
-
-        Returns:
-            This system.
+        """This system, once everything that it names is found.
 
         Raises:
             UserError: a name, checkpoint, setting or video that cannot be used; the message names system and key.
@@ -129,8 +122,7 @@ def read_systems(path: str | os.PathLike[str]) -> list[System]:
         min-vae: {checkpoint: min-vae}
         deaf to the mouth: {checkpoint: min-vae, video: absent, engine: fast, seed: 1}
 
-    Args:
-        path: the file. Checkpoints in it are shipped names, or files relative to the current folder.
+    Checkpoints in it are shipped names, or files relative to the current folder.
 
     Raises:
         UserError: no such file, no mapping, or a system that cannot be used; the message names system and key.
@@ -181,12 +173,9 @@ class Estimates:
         return next((file for file in files if file.is_file()), None)
 
     def read(self, mixture: Mixture, noisy: Tensor, notes: list[str]) -> Estimate:
-        """Read the estimate of a mixture, mono, at the rate and with the length of the mixture.
+        """Read the estimate of a mixture, mono, at the rate and with the length of the noisy sound, (samples,).
 
-        Args:
-            mixture: which.
-            noisy: (samples,) the mixture.
-            notes: gets a line where the end was cut, or filled with silence.
+        ``notes`` gets a line where the end was cut, or filled with silence.
 
         Raises:
             UserError: there is none, it cannot be read, or it is off by more than a twentieth of a second.

@@ -23,8 +23,8 @@ _MEAN = ["metric", "value", "low", "high", "count", "missing"]
 def summary(table: pd.DataFrame, by: Sequence[str] = ("system",), metrics: Sequence[str] = GAINS) -> pd.DataFrame:
     """Means over mixtures with bootstrap intervals.
 
-    Several rows of a mixture in one group, such as those of several seeds, are averaged first: a mixture counts
-    once. Scores that are NaN or infinite are left out and counted.
+    Several rows of a mixture in one group, such as those of several seeds, are averaged first: a mixture counts once.
+    Scores that are NaN or infinite are left out and counted.
 
     Args:
         table: of an experiment.
@@ -32,8 +32,8 @@ def summary(table: pd.DataFrame, by: Sequence[str] = ("system",), metrics: Seque
         metrics: columns of numbers.
 
     Returns:
-        A row for each group and metric: the columns ``by``, then metric, mean, low, high, count (of mixtures),
-        missing (mixtures without a finite score).
+        A row for each group and metric: the columns ``by``, then metric, mean, low, high, count (of mixtures), missing
+        (mixtures without a finite score).
 
     Raises:
         UserError: the table lacks a column.

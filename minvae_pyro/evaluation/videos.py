@@ -32,12 +32,7 @@ class Video(ABC):
 
     @abstractmethod
     def __call__(self, clip: Path, read: Read) -> MouthTrack | None:
-        """The mouth that goes with the sound of a clip.
-
-        Args:
-            clip: file that shows the talker.
-            read: gives the mouth of any clip.
-        """
+        """The mouth that goes with the sound of a clip; ``read`` gives the mouth of any clip."""
 
 
 class Right(Video):
@@ -76,16 +71,12 @@ class Other(Video):
 
 @dataclass(frozen=True)
 class Frozen(Video):
-    """The picture stands still from some moment on; the face still counts as seen.
-
-    Attributes:
-        after: seconds until then.
-    """
+    """The picture stands still from ``after`` seconds on; the face still counts as found."""
 
     after: float = 1.0
 
     def __call__(self, clip: Path, read: Read) -> MouthTrack | None:
-        """The mouth of the clip, the picture seen at that moment repeated until the end."""
+        """The mouth of the clip, the picture of that moment repeated until the end."""
         track = read(clip)
         last = max(0, int((track.times <= self.after).sum()) - 1)
         time = frozen_time(torch.arange(len(track.times)), last)
@@ -94,7 +85,7 @@ class Frozen(Video):
 
 @dataclass(frozen=True)
 class Late(Video):
-    """The video runs behind the sound; nothing is seen before it begins.
+    """The video runs behind the sound; before it begins there is no mouth.
 
     Attributes:
         milliseconds: how much; below zero it runs ahead.
@@ -131,9 +122,8 @@ VIDEOS: dict[str, type[Video]] = {
 def make_video(described: Description | Show) -> Show:
     """What a description of the video means.
 
-    Args:
-        described: a name of :data:`VIDEOS`, ``late-MILLISECONDS``, a class name, ``class_path`` with ``init_args``, the
-            import path of a function with the signature of :data:`Show`, or such a function.
+    It is a name of :data:`VIDEOS`, ``late-MILLISECONDS``, a class name, ``class_path`` with ``init_args``, the import
+    path of a function with the signature of :data:`Show`, or such a function.
 
     Raises:
         UserError: nothing of that name, or arguments that it does not take.
@@ -150,11 +140,7 @@ def make_video(described: Description | Show) -> Show:
 
 
 def read_once(clip: Path, cache: Path) -> MouthTrack:
-    """Read the mouth of a clip, or fetch it where it was read before.
-
-    Args:
-        clip: file that shows the talker.
-        cache: folder of mouths; a clip that has changed is read again.
+    """Read the mouth of a clip, or fetch it from the cache, a folder, unless the clip has changed since.
 
     Raises:
         UserError: the clip cannot be read, or shows no picture.

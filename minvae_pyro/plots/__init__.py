@@ -1,8 +1,8 @@
 """Figures: recordings and what enhancement did to them, trainings, noises, latent spaces.
 
-Every function returns a plain `matplotlib.figure.Figure`, to be saved by `save_figure`, without pyplot and its
-global state: figures can be drawn in threads, on machines without a screen, and are freed like any other object.
-Colours are safe for colour-blind readers (Okabe & Ito, 2008) and in grey print.
+Every function returns a plain `matplotlib.figure.Figure`, to be saved by `save_figure`, without pyplot and its global
+state: figures can be drawn in threads, on machines without a screen, and are freed like any other object. Colours are
+safe for colour-blind readers (Okabe & Ito, 2008) and in grey print.
 """
 
 from minvae_pyro.plots.latent import latent_figure as latent_figure

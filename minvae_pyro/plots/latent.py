@@ -41,7 +41,7 @@ def latent_figure(
         reach: How far from the point to go, up and down; standard deviations of a standard normal z.
         steps: Spectra in a panel.
         z: (L,) the point to pass through; the origin when omitted.
-        utterances: One frame, with the mouth that a prior may look at; silent and unseen when omitted.
+        utterances: One frame, with the mouth that a prior may depend on; silent and without one when omitted.
         sample_rate: Hz.
         title: Above all.
 
@@ -91,18 +91,7 @@ def latent_figure(
 
 @torch.no_grad()
 def traverse(prior: SpeechPrior, point: Latent, dimension: int, places: Tensor, utterances: Utterances) -> Tensor:
-    """Spectra in dB along one coordinate.
-
-    Args:
-        prior: Any speech prior.
-        point: z (L,) and alpha to pass through.
-        dimension: The coordinate of z that moves.
-        places: (P,) how far from the point.
-        utterances: One frame.
-
-    Returns:
-        (P, F) variance of speech.
-    """
+    """Variance of speech in dB, (P, F), at places (P,) from a point, z (L,) and alpha, along one coordinate of z."""
     z = point.z.expand(len(places), 1, 1, -1).clone()
     z[..., dimension] += places[:, None, None]
     variance = prior.speech_variance(Latent(z, point.alpha), utterances)

@@ -27,8 +27,8 @@ def noise_figure(
 ) -> Figure:
     """Draw the parts of a noise, the strongest first: spectra W on the left, activations H on the right.
 
-    Each spectrum has mean one, so that its activation is the mean power of the part in each frame. Of more than
-    eight parts the strongest eight are drawn.
+    Each spectrum has mean one, so that its activation is the mean power of the part in each frame. Of more than eight
+    parts the strongest eight are drawn.
 
     Args:
         noise: A fitted noise model, or spectra (F, K) >= 0.

@@ -25,8 +25,8 @@ def objective_figure(
 
     Args:
         traces: One value an iteration, by name.
-        seconds: Of work, by the same names: after each iteration, or in all, which is then spread evenly. With
-            them a second panel shows the same against time.
+        seconds: Of work, by the same names: after each iteration, or in all, which is then spread evenly. With them a
+            second panel shows the same against time.
         quantity: What the values are, with its unit.
         title: Above all.
 

@@ -31,9 +31,9 @@ def enhancement_figure(
 ) -> Figure:
     """Draw what enhancement did to a recording, from top to bottom on one time axis.
 
-    Spectrograms of the noisy, the enhanced and, when given, the clean sound, on one scale of decibels; the
-    audio responsibility with the spans without a mouth shaded; a strip of mouths; and below, on an axis of
-    its own, the objective of the inference.
+    Spectrograms of the noisy, the enhanced and, when given, the clean sound, on one scale of decibels; the audio
+    responsibility with the spans without a mouth shaded; a strip of mouths; and below, on an axis of its own, the
+    objective of the inference.
 
     Args:
         noisy: (samples,) the recording.

@@ -26,12 +26,12 @@ def responsibility_figure(
     spans: Mapping[str, tuple[float, float]] | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Draw the audio responsibility over time under the strip of mouths.
+    """Draw the audio responsibility over time under the strip of mouths; spans without a mouth are shaded.
 
     Args:
         responsibility: (N,) probability that the sound, not the mouth, explains frame n; several by name.
         frame_times: (N,) centres of the frames in seconds.
-        mouth: Crops on the same clock; spans without a mouth are shaded.
+        mouth: Crops on the same clock.
         spans: Further spans to mark, from and to in seconds, by name: where something was covered, say.
         title: Above all.
 

@@ -21,12 +21,7 @@ _DYNAMIC_RANGE = 70.0  # dB below the loudest spot that are told apart
 
 
 def spectrogram_figure(sounds: Mapping[str, Tensor], sample_rate: int, *, title: str | None = None) -> Figure:
-    """Draw spectrograms of several sounds one below the other, on one scale of decibels.
-
-    Args:
-        sounds: (samples,) each, by name; noisy, enhanced and clean make the triptych.
-        sample_rate: Hz, of all of them.
-        title: Above all.
+    """Draw spectrograms of sounds, (samples,) each, by name: one below the other, on one scale of decibels.
 
     Raises:
         UserError: No sound, or one that is not a row of samples.
@@ -49,13 +44,10 @@ def spectrogram_figure(sounds: Mapping[str, Tensor], sample_rate: int, *, title:
 def gain_figure(
     gain: Tensor, frame_times: Tensor | None = None, *, sample_rate: int = 16000, title: str | None = None
 ) -> Figure:
-    """Draw a Wiener gain: what share of the amplitude passes at each time and frequency.
+    """Draw a Wiener gain, (N, F) in [0, 1]: what share of the amplitude passes at each time and frequency.
 
-    Args:
-        gain: (N, F) in [0, 1]; frequencies are evenly spread from 0 to half the sample rate.
-        frame_times: (N,) centres of the frames in seconds; frame numbers are shown when omitted.
-        sample_rate: Hz.
-        title: Above.
+    Frequencies are evenly spread from 0 to half the sample rate. ``frame_times``, (N,), are the centres of the frames
+    in seconds; frame numbers are shown when omitted.
 
     Raises:
         UserError: The gain has another number of axes.

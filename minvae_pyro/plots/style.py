@@ -38,15 +38,7 @@ def line_style(number: int) -> dict[str, Any]:
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-    """Save a figure, whole or not at all.
-
-    Args:
-        figure: What to save.
-        path: Ends in .png, .pdf or .svg.
-        overwrite: Replace a file that exists.
-
-    Returns:
-        The path.
+    """Save a figure as .png, .pdf or .svg, whole or not at all.
 
     Raises:
         UserError: Another suffix, an existing file, a folder that is missing or cannot be written.
@@ -58,16 +50,7 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], *, overwrite: bool
 
 
 def drawn(figure: Figure, kind: str, *, dpi: int = 150) -> bytes:
-    """A figure as the content of a file.
-
-    Args:
-        figure: What to draw.
-        kind: png, pdf or svg.
-        dpi: Dots per inch of a png.
-
-    Returns:
-        The same bytes for the same figure, whenever it is drawn.
-    """
+    """A figure as the content of a png (of ``dpi``), pdf or svg: the same bytes whenever it is drawn."""
     drawing = io.BytesIO()
     date = {} if kind == "png" else {"CreationDate" if kind == "pdf" else "Date": None}
     with matplotlib.rc_context({"svg.hashsalt": "minvae"}):

@@ -23,9 +23,8 @@ def training_figure(metrics: pd.DataFrame) -> Figure:
 
     Args:
         metrics: A column `epoch` and columns of numbers named `split/quantity`, such as `train/elbo` and
-            `validation/elbo`; a name without a slash is a quantity of its own. Empty cells are left out, as
-            Lightning's CSV logger writes training and validation in different rows; several values of one
-            epoch are averaged.
+            `validation/elbo`; a name without a slash is a quantity of its own. Empty cells are left out, as Lightning's
+            CSV logger writes training and validation in different rows; several values of one epoch are averaged.
 
     Raises:
         UserError: There is no column `epoch`, or nothing beside it.
@@ -67,13 +66,7 @@ def _leave_the_start_out(axes: Axes, lines: Sequence[pd.Series]) -> None:
 
 
 def draw_run(output: Path) -> Path:
-    """Draw what a run logged, over all times that it was continued, in place of the picture that there was.
-
-    Args:
-        output: Folder of the run.
-
-    Returns:
-        The picture, `training.png` in that folder.
+    """Draw what a run logged, over all times that it was continued, as the new `training.png` of its folder.
 
     Raises:
         UserError: Nothing was logged there.

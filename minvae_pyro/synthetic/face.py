@@ -1,7 +1,7 @@
 """Pictures of articulatory gestures: grey crops of a mouth.
 
-Everything is drawn from soft-edged regions on a grid of face coordinates (pixels of a mouth crop, origin
-between the lips, x to the right, y down), for all frames at once.
+All is drawn from soft-edged regions on a grid of face coordinates (pixels of a crop, origin between the lips, x to the
+right, y down), for all frames at once.
 """
 
 from __future__ import annotations
@@ -43,16 +43,9 @@ class Face:
 def render_crops(
     face: Face, posture: Gestures, frames_per_second: float, rng: np.random.Generator
 ) -> npt.NDArray[np.uint8]:
-    """Film the mouth as a tracker would crop it: small head motion, drifting light, camera noise.
+    """Film the mouth at T instants as a tracker would crop it, (T, 67, 67): head motion, drifting light, noise.
 
-    Args:
-        face: looks of the talker.
-        posture: gestures at the T instants of the pictures.
-        frames_per_second: their rate; the motion of the head depends on it.
-        rng: source of motion, light and noise.
-
-    Returns:
-        (T, 67, 67) grey pictures.
+    The motion of the head depends on ``frames_per_second``; ``rng`` is the source of motion, light and noise.
     """
     frames = len(posture.opening)
     shift_x, shift_y, scale, tilt, gain, slope = (

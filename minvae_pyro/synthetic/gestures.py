@@ -1,10 +1,9 @@
 """Articulatory gestures of a synthetic talker: what lips, tongue, glottis and velum do over time.
 
-Speech is written as a score of segments, each of which asks some articulators for a posture and leaves the
-others to their neighbours. Slow organs (lips, jaw, tongue) then glide through their targets, fast ones
-(glottis, tongue tip) nearly jump: that lag is coarticulation, and it is why one picture of a mouth never
-tells the whole sound. After the gestural score of articulatory phonology (Browman & Goldstein, Phonetica
-49, 1992), much simplified.
+Speech is written as a score of segments, each of which asks some articulators for a posture and leaves the others to
+their neighbours. Slow organs (lips, jaw, tongue) then glide through their targets, fast ones (glottis, tongue tip)
+nearly jump: that lag is coarticulation, and it is why one picture of a mouth never tells the whole sound. After the
+gestural score of articulatory phonology (Browman & Goldstein, Phonetica 49, 1992), much simplified.
 """
 
 from __future__ import annotations
@@ -124,10 +123,7 @@ class Gestures:
     pitch: FloatArray
 
     def at(self, times: FloatArray) -> Gestures:
-        """The gestures at other times, (T,) in seconds after the first control sample.
-
-        They are linearly interpolated, and held beyond the ends.
-        """
+        """Gestures at (T,) seconds after the first control sample: linear between samples, held at the ends."""
         grid = np.arange(len(self.opening)) / CONTROL_RATE
         return Gestures(**{f.name: np.interp(times, grid, getattr(self, f.name)) for f in fields(self)})
 
@@ -138,14 +134,11 @@ def draw_gestures(
     """Draw what a talker does for a while: phrases of random syllables with pauses between them.
 
     Args:
-        seconds: Length; the gestures cover it and one control sample more.
+        seconds: Length; the gestures have `ceil(seconds * CONTROL_RATE) + 1` control samples.
         rng: Source of every choice.
         pitch_hz: Typical fundamental frequency, Hz.
         rate: Speaking rate, 1 is about four syllables a second.
         lively: Scale of the pitch excursions and of the differences between syllables.
-
-    Returns:
-        Gestures of `ceil(seconds * CONTROL_RATE) + 1` control samples.
     """
     score = _draw_score(seconds, rng, rate, lively)
     length = int(np.ceil(seconds * CONTROL_RATE)) + 1

@@ -20,15 +20,9 @@ _BREATH_SECONDS = 8.0  # talkers of the babble are drawn in pieces of at most th
 
 
 def synthetic_noise(kind: str, samples: int, seed: int) -> Tensor:
-    """Draw a noise.
+    """Draw a noise of `NOISE_KINDS` at 16 kHz, (samples,) float32 of root mean square 0.06; peaks may pass 1.
 
-    Args:
-        kind: One of `NOISE_KINDS`.
-        samples: Length at 16 kHz.
-        seed: Decides everything; equal arguments give equal tensors.
-
-    Returns:
-        (samples,) float32 with a root mean square of 0.06; peaks may pass 1.
+    The seed decides everything: equal arguments give equal tensors.
 
     Raises:
         UserError: Unknown kind, or not one sample.

@@ -1,9 +1,8 @@
 """A synthetic talker: random speech-like sound together with the mouth that makes it.
 
-Real corpora of talking faces cannot be shipped. This one costs milliseconds, is the same for the same seed,
-and its pictures carry what real ones carry: how open the mouth is, how loud that makes it, which resonances
-the lips allow; not whether the voice is on, nor the pitch. The demonstration trains on it and the tests use
-it as a corpus.
+Real corpora of talking faces cannot be shipped. This one costs milliseconds, is the same for the same seed, and its
+pictures carry what real ones carry: how open the mouth is, how loud that makes it, which resonances the lips allow; not
+whether the voice is on, nor the pitch. The demonstration trains on it and the tests use it as a corpus.
 """
 
 from __future__ import annotations
@@ -94,14 +93,8 @@ def synthesise(
 ) -> SyntheticUtterance:
     """Draw an utterance: what is said, how it sounds, how it looks.
 
-    Args:
-        seconds: Length of sound and film.
-        seed: Decides everything; equal arguments give equal tensors.
-        talker: Who speaks; by default the plain one, `Talker()`.
-        frames_per_second: Rate of the film.
-
-    Returns:
-        The utterance at 16 kHz with `ceil(seconds * frames_per_second)` pictures.
+    It is at 16 kHz with `ceil(seconds * frames_per_second)` pictures. Equal arguments give equal tensors. The talker is
+    the plain one, `Talker()`, when omitted.
 
     Raises:
         UserError: When there is not one sample to draw, or no frame rate.

@@ -1,8 +1,8 @@
 """Sound of articulatory gestures: glottal source, moving formants, noise of constrictions.
 
-A source-filter synthesiser in the manner of Klatt (J. Acoust. Soc. Am. 67, 1980) with the glottal pulse of
-KLGLOTT88 (Klatt & Klatt, J. Acoust. Soc. Am. 87, 1990). Filters that move are applied by overlap-add of
-short-time spectra, so that nothing loops over frames.
+A source-filter synthesiser in the manner of Klatt (J. Acoust. Soc. Am. 67, 1980) with the glottal pulse of KLGLOTT88
+(Klatt & Klatt, J. Acoust. Soc. Am. 87, 1990). Filters that move are applied by overlap-add of short-time spectra, so
+that nothing loops over frames.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def render_voice(
 ) -> FloatArray:
     """Turn gestures into sound.
 
-    The lips drive it as they do in life: the wider the gap, the higher F1 and the louder; the rounder, the
-    lower F2 and F3; shut, only the nose or the faint murmur through the walls is left.
+    The lips drive it as they do in life: the wider the gap, the higher F1 and the louder; the rounder, the lower F2 and
+    F3; shut, only the nose or the faint murmur through the walls is left.
 
     Args:
         gestures: What the organs do.
@@ -76,17 +76,10 @@ def render_voice(
 
 
 def formants(posture: Gestures, tract: float = 1.0) -> tuple[FloatArray, FloatArray]:
-    """Resonances of the vocal tract for a posture.
+    """Resonances of a vocal tract at T instants: frequencies, rising, and bandwidths in Hz, each (7, T).
 
-    Hand-drawn maps that put the vowels of the inventory near the averages of Peterson & Barney (J. Acoust.
-    Soc. Am. 24, 1952).
-
-    Args:
-        posture: Gestures of T instants.
-        tract: Scale of all frequencies.
-
-    Returns:
-        Frequencies and bandwidths in Hz, each (7, T), frequencies in rising order.
+    Hand-drawn maps, scaled by ``tract``, that put the vowels near the averages of Peterson & Barney (J. Acoust. Soc.
+    Am. 24, 1952).
     """
     aperture = np.clip(posture.opening, 0, 1.2)
     rounding = np.clip(1 - posture.width, 0, 1)

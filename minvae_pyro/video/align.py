@@ -13,19 +13,14 @@ _BLOCK = 4096  # sound frames blended at a time: 70 MB of floating point however
 
 
 def align_mouth(track: MouthTrack, frame_times: Tensor) -> tuple[Tensor, Tensor]:
-    """Resample a mouth track to the times of STFT frames.
+    """Resample a track of T pictures to the centres of N sound frames, (N,) seconds on the same clock.
 
-    Each sound frame gets the two found video frames around it, blended linearly by time, so that 25 pictures
-    become 30 without a repeated one. A sound frame that has only one found video frame within one and a half
-    video periods gets that one; with none it has no mouth.
-
-    Args:
-        track: T video frames.
-        frame_times: (N,) seconds on the same clock, the centres of the sound frames.
+    Each sound frame gets the two found video frames around it, blended linearly by time, so that 25 pictures become 30
+    without a repeated one. A sound frame that has only one found video frame within one and a half video periods gets
+    that one; with none it has no mouth.
 
     Returns:
-        mouth: (N, 67, 67) uint8, zeros where there is none.
-        found: (N,) bool.
+        mouth: (N, 67, 67) uint8, zeros where there is none. found: (N,) bool.
 
     Example:
         >>> pictures = torch.tensor([0, 100], dtype=torch.uint8)[:, None, None].expand(2, 67, 67)
@@ -59,13 +54,7 @@ def align_mouth(track: MouthTrack, frame_times: Tensor) -> tuple[Tensor, Tensor]
 
 
 def on_frames(track: MouthTrack, frame_times: Tensor, seconds: float) -> MouthTrack:
-    """A mouth for each frame of a sound, see :func:`align_mouth`.
-
-    Args:
-        track: T video frames.
-        frame_times: (N,) seconds, the centres of the sound frames.
-        seconds: length of the sound.
-    """
+    """A mouth for each frame of a sound of so many seconds, see :func:`align_mouth`."""
     # the last frame may be centred beyond the end of the sound, where no video needs to be
     crops, found = align_mouth(track, frame_times.clamp(max=seconds))
     return MouthTrack(crops, frame_times, found)

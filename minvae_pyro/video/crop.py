@@ -9,17 +9,10 @@ from minvae_pyro.video.track import MOUTH_SIDE
 
 
 def cut_square(picture: NDArray[np.uint8], x: float, y: float, side: float) -> NDArray[np.uint8]:
-    """Cut a square out of a picture, to a fraction of a pixel, and scale it to 67 x 67.
+    """Cut a square out of a (height, width) grey picture, to a fraction of a pixel, and scale it to (67, 67).
 
-    Args:
-        picture: (height, width) grey.
-        x: centre of the square, inside the picture, in pixels from its left edge; the first pixel's middle
-            is at 0.5.
-        y: likewise from the top.
-        side: of the square, in pixels; what lies outside the picture repeats its rim.
-
-    Returns:
-        (67, 67) uint8.
+    ``side`` and its centre ``x, y``, inside the picture, are in pixels from the top left corner, where the first
+    pixel's middle is at 0.5. What lies outside the picture repeats its rim.
     """
     import cv2  # a sound file is told from a video without
 

@@ -30,15 +30,13 @@ class FaceDetector:
         self._smiles = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_smile.xml")
 
     def __call__(self, picture: NDArray[np.uint8], smallest: float = 0.0) -> NDArray[np.float64]:
-        """Find faces in a (height, width) grey picture.
+        """Find faces in a (height, width) uint8 picture.
 
-        Args:
-            picture: uint8 of any size.
-            smallest: pass over faces whose side is less than this, in pixels; small ones cost most time.
+        Those whose side is less than ``smallest`` pixels are passed over; small ones cost most time.
 
         Returns:
-            (faces, 5), the largest face first: centre x, centre y and side of a square face box in pixels,
-            then the offset x, y from there to the lips in units of the side (NaN: lips not recognised).
+            (faces, 5), the largest face first: centre x, centre y and side of a square face box in pixels, then the
+            offset x, y from there to the lips in units of the side (NaN: lips not recognised).
         """
         longest = max(picture.shape)
         shrink = min(1.0, _SEARCH_SIDE / longest)

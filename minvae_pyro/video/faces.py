@@ -42,13 +42,10 @@ class FaceTrack:
 
 @dataclass(frozen=True)
 class _Looks:
-    """What one pass over the video saw.
+    """What one pass over the video found: times (T,) in seconds, and (faces, 5) rows of `FaceDetector` by frame.
 
-    Attributes:
-        times: (T,) seconds.
-        faces: for those frames that were looked at, the (faces, 5) rows of `FaceDetector`.
-        motion: (T, 5) pixels, x and y, by which the largest face moved since the frame before, and the box of that
-            face, NaN where there was none.
+    ``motion`` is (T, 5): pixels, x and y, by which the largest face moved since the frame before, and the box of that
+    face, NaN where there was none.
     """
 
     times: NDArray[np.float64]
@@ -58,29 +55,23 @@ class _Looks:
 
 @dataclass
 class _Sightings:
-    """One face as it was seen in some of the frames."""
+    """One face as it was detected in some of the frames."""
 
     frames: list[int] = field(default_factory=list)
     boxes: list[NDArray[np.float64]] = field(default_factory=list)
 
 
 def follow_face(frames: Iterable[Frame], *, detect_every: int = 5) -> FaceTrack:
-    """Follow the face of the talker through a video.
+    """Follow the face of the talker through a video, with one row for each frame.
 
-    Faces are looked for on every `detect_every`-th frame; where their number changes, on each frame between.
-    Sightings that overlap from one look to the next are one face. Of several faces the talker is the one with
-    the largest area summed over the time that it is seen, that is, the largest that stays; another face of
-    similar size takes its place only while it is away (a cut to another camera position).
+    Faces are detected on every `detect_every`-th frame; where their number changes, on each frame between. Detections
+    that overlap from one frame to the next are one face. Of several faces the talker is the one with the largest area
+    summed over time, that is, the largest that stays; another face of similar size takes its place only while it is
+    away (a cut to another camera position).
 
-    Between sightings at most 0.4 s apart (or two looks, where those are further apart) the box is
-    interpolated; elsewhere the face is not found. Position and size are smoothed over seconds, see `_fill`.
-
-    Args:
-        frames: the video. It is read once, and no more than `detect_every` pictures are held at a time.
-        detect_every: look for faces on every so many frames.
-
-    Returns:
-        The track, with one row for each frame; all rows not found when no face is ever seen.
+    Between detections at most 0.4 s apart (or two steps, where those are further apart) the box is interpolated;
+    elsewhere the face is not found. Position and size are smoothed over seconds, see `_fill`. The frames are read once,
+    and no more than `detect_every` pictures are held at a time. Where there is no face, all rows are not found.
     """
     looks = _look(frames, detect_every)
     path = np.full((len(looks.times), 5), np.nan)
@@ -103,7 +94,7 @@ def _look(frames: Iterable[Frame], detect_every: int) -> _Looks:
     recent: list[NDArray[np.uint8]] = []  # the last frame that was looked at, and those after it
 
     def look_at_recent() -> None:
-        """Look at the newest frame, and at those since the last look where faces came or went."""
+        """Detect on the newest frame, and on those since the last detection where faces came or went."""
         last = len(times) - 1
         first = last - len(recent) + 1
         least = faces[first][0, 2] / _OTHER_SIZE if last and len(faces[first]) else 0.0
@@ -159,9 +150,8 @@ def _overlap(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
 def _fill(track: _Sightings, looks: _Looks, detect_every: int) -> NDArray[np.float64]:
     """Interpolate and smooth one face to all frames: (T, 5) box and lip offset, NaN where the face was away.
 
-    The cascade is unbiased but trembles by some pixels; optical flow is exact from frame to frame but drifts.
-    So the difference between the two is smoothed, and the flow added back: no tremble, and no lag behind a
-    head that moves.
+    The cascade is unbiased but trembles by some pixels; optical flow is exact from frame to frame but drifts. So the
+    difference between the two is smoothed, and the flow added back: no tremble, and no lag behind a head that moves.
     """
     times = looks.times
     at = np.array(track.frames)

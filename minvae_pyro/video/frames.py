@@ -34,20 +34,15 @@ class Frame:
 
 
 def read_frames(path: str | PathLike[str]) -> Iterator[Frame]:
-    """Decode the video track of a file, one frame at a time, so that memory does not grow with its length.
+    """Decode the video track of a file, one frame at a time as shown, so that memory does not grow with its length.
 
-    Times strictly increase: a frame that repeats the time of the one before, or goes back, is left out.
-    Damaged packets are skipped, and a file that was cut short ends where it stops being readable.
-
-    Args:
-        path: a video file in any container and codec that FFmpeg reads.
-
-    Yields:
-        Frames in the order in which they are shown.
+    Any container and codec that FFmpeg reads will do. Times strictly increase: a frame that repeats the time of the one
+    before, or goes back, is left out. Damaged packets are skipped, and a file that was cut short ends where it stops
+    being readable.
 
     Raises:
-        UserError: the file is missing, is a folder, is no video, has no video track (cover art of a song does
-            not count), or holds no picture that can be decoded.
+        UserError: the file is missing, is a folder, is no video, has no video track (cover art of a song does not
+            count), or holds no picture that can be decoded.
     """
     path = Path(path)
     with _open(path) as container:

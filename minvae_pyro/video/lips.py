@@ -17,7 +17,7 @@ LIPS_SUFFIXES = (".mat", ".npy")
 
 
 def load_lips(path: str | PathLike[str], frames_per_second: float = 30.0) -> MouthTrack:
-    """Load lip regions that somebody else has cut, upright and in grey levels.
+    """Load lip regions that somebody else has cut, upright and in grey levels; all count as found.
 
     Two files are in use, both with a picture's columns one after the other, as MATLAB stores it:
 
@@ -27,12 +27,7 @@ def load_lips(path: str | PathLike[str], frames_per_second: float = 30.0) -> Mou
 
     Arrays of (T, 67, 67) are taken as pixels with rows first.
 
-    Args:
-        path: a ``.mat`` or ``.npy`` file.
-        frames_per_second: the files carry no times; NTCD-TIMIT has 30 frames a second.
-
-    Returns:
-        One row per picture, the first at time zero, all found.
+    The files carry no times: the first picture is at zero, and NTCD-TIMIT has 30 frames a second.
 
     Raises:
         UserError: the file is missing, cannot be read, or holds no 67 x 67 pictures.

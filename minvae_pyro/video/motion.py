@@ -15,18 +15,11 @@ _FARTHEST = 0.2  # of the face: no head moves faster from frame to frame; a cut 
 
 
 def face_shift(before: NDArray[np.uint8], after: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Measure the shift of a face between two pictures by optical flow (pyramidal Lucas-Kanade).
+    """Measure the shift (2,) of a face, in pixels, to the next (height, width) picture by pyramidal Lucas-Kanade flow.
 
-    Points are spread over eyes and nose, the part of a face that does not move with speech; the median over
-    them ignores blinks and background.
-
-    Args:
-        before: (height, width) grey.
-        after: the same scene a frame later.
-        box: (3,) centre x, centre y, side of the face in pixels, at about that time.
-
-    Returns:
-        (2,) shift in x and y in pixels; zero where nothing can be followed, as across a cut.
+    Points are spread over eyes and nose, the part of a face that does not move with speech; the median over them
+    ignores blinks and background. ``box`` is the centre x, centre y and side of the face in pixels, at about that time.
+    The shift is zero where nothing can be followed, as across a cut.
     """
     if before.shape != after.shape:
         return np.zeros(2)

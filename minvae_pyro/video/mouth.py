@@ -25,20 +25,15 @@ _CROPPED_ASPECT = 1.2
 
 
 def read_mouth(path: str | PathLike[str], *, cropped: bool | None = None) -> MouthTrack:
-    """Read the talker's mouth from a video.
+    """Read the talker's mouth, a row per frame, from a video or a file of lips that `load_lips` reads.
 
-    The file is decoded twice, once to follow the face (`follow_face` says whose it is) and once to cut the
-    crops, so that only crops are ever held: 4.5 kB a frame. Crops are centred on the lips and scaled with
-    the face: lips at rest fill some 60% of the width.
+    The file is decoded twice, once to follow the face (`follow_face` says whose it is) and once to cut the crops, so
+    that only crops are ever held: 4.5 kB a frame. Crops are centred on the lips and scaled with the face: lips at rest
+    fill some 60% of the width.
 
-    Args:
-        path: a video file, or the ``.mat`` or ``.npy`` of lips that `load_lips` reads.
-        cropped: the picture shows nothing but the mouth; all of it is fitted into the 67 x 67 pixels, the rim
-            repeated to make it square. By default this is assumed of a small, about square picture (at most
-            160 pixels) in which no face is ever seen.
-
-    Returns:
-        One row per frame. A video without a face is no error: its `found` is False throughout.
+    If ``cropped``, the picture shows nothing but the mouth: all of it is fitted into the 67 x 67 pixels, the rim
+    repeated to make it square. By default this is assumed of a small, about square picture (at most 160 pixels) in
+    which no face is ever found. A video without a face is no error: its `found` is False throughout.
 
     Raises:
         UserError: the file is missing, is no video, or holds no picture that can be decoded.

@@ -1,4 +1,4 @@
-"""Wrong mouths: which picture each frame shows and whether it counts as seen, and functions of a batch made of that."""
+"""Wrong mouths: which picture each frame shows and whether it is visible, and functions of a batch made of that."""
 
 from __future__ import annotations
 
@@ -34,13 +34,7 @@ def own_time(utterances: Utterances) -> Tensor:
 
 
 def show(utterances: Utterances, time: Tensor, row: Tensor | None = None) -> Utterances:
-    """Show other pictures of the same batch.
-
-    Args:
-        utterances: the batch.
-        time: (B, N) the frame whose picture is shown.
-        row: (B, N), the utterance that it is taken from; each its own when omitted.
-    """
+    """Show the pictures of frames ``time``, (B, N), of the same batch, of utterance ``row`` (its own if omitted)."""
     if not utterances.mouth_seen.any():
         return utterances.without_mouth()
     row = torch.arange(len(utterances), device=time.device)[:, None] if row is None else row
@@ -56,11 +50,10 @@ def hide(utterances: Utterances, hidden: Tensor) -> Utterances:
 
 
 def occlude(fn: Callable[..., T], how: Occlusion) -> Callable[..., T]:
-    """A callable that sees other mouths, whichever of its arguments are utterances.
+    """A callable that gets other mouths, whichever of its arguments are utterances.
 
-    Args:
-        fn: a model, a guide, :func:`minvae_pyro.inference.infer`, anything that is called with utterances.
-        how: one of :func:`masked`, :func:`frozen`, :func:`shuffled` and :func:`late`, or a function of your own.
+    ``fn`` is a model, a guide, :func:`minvae_pyro.inference.infer` or the like; ``how`` is one of :func:`masked`,
+    :func:`frozen`, :func:`shuffled` and :func:`late`, or a function of your own.
     """
 
     def other(argument: Any) -> Any:
@@ -74,7 +67,7 @@ def occlude(fn: Callable[..., T], how: Occlusion) -> Callable[..., T]:
 
 
 def masked(start: int = 0, stop: int | None = None) -> Occlusion:
-    """Frames from ``start`` up to, not including, ``stop`` are unseen; all of them when neither is given.
+    """Frames from ``start`` up to, not including, ``stop`` have no mouth; all of them when neither is given.
 
     Example:
         >>> utterances = Utterances.from_spectrum(torch.ones(5, 3), torch.ones(5, 67, 67))
@@ -115,7 +108,7 @@ def shuffled(seed: int) -> Occlusion:
 
 
 def late(frames: int) -> Occlusion:
-    """The video runs behind the sound; before it begins nothing is seen.
+    """The video runs behind the sound; before it begins there is no mouth.
 
     Example:
         >>> mouth = torch.arange(4.0)[:, None, None].expand(4, 67, 67) / 4

@@ -1,4 +1,4 @@
-"""Contact sheets: what the model sees, on one page."""
+"""Contact sheets: the pictures that a model gets, on one page."""
 
 from __future__ import annotations
 
@@ -19,18 +19,9 @@ _LABEL = 12  # pixels below each tile for its time
 
 
 def contact_sheet(mouth: MouthTrack, path: str | PathLike[str], *, tiles: int = 90, overwrite: bool = False) -> Path:
-    """Save mouth crops as one PNG picture, in reading order, each with its time in seconds below.
+    """Save T mouth crops as one PNG picture, in reading order, each with its time in seconds below.
 
-    Frames without a mouth are crossed out.
-
-    Args:
-        mouth: the T crops, of a video or aligned to sound frames.
-        path: the PNG file to write.
-        tiles: show at most so many frames, evenly spaced.
-        overwrite: replace a file that exists.
-
-    Returns:
-        The path written.
+    Frames without a mouth are crossed out; of more than ``tiles`` frames so many are shown, evenly spaced.
 
     Raises:
         UserError: the file exists already, or cannot be written.

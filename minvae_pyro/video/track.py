@@ -16,7 +16,7 @@ class MouthTrack:
     Attributes:
         crops: (T, 67, 67) uint8 grey, upright; zeros where not found.
         times: (T,) float64 seconds on the container's clock (the same zero as the sound track).
-        found: (T,) bool: a face was seen in this frame or shortly before and after it.
+        found: (T,) bool: a face was found in this frame or shortly before and after it.
     """
 
     crops: Tensor

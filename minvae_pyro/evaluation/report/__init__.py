@@ -1,1 +1,1 @@
-"""What a reader sees of an experiment: summaries, figures, and a page to listen to."""
+"""The report of an experiment: summaries, figures, and a page to listen to."""

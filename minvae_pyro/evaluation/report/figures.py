@@ -1,8 +1,7 @@
 """Figures of an experiment: gains per signal-to-noise ratio and noise, distributions, effects of factors.
 
-All take the table of an experiment (see :func:`minvae_pyro.evaluation.experiment.evaluate`). Points are means over
-mixtures, bars their 95 % bootstrap intervals. The mixtures as they are, system ``input``, are left out: what is gained
-over them is shown.
+All take the table of :func:`minvae_pyro.evaluation.experiment.evaluate`. Points are means over mixtures, bars their 95%
+bootstrap intervals. System ``input``, the mixtures as they are, is left out: what is gained over it is shown.
 
 Matplotlib draws them by itself: Seaborn's ``catplot`` uses pyplot, whose state all threads share, its ``boxplot``
 (0.13) an argument that Matplotlib drops in 3.13, and its ``pointplot`` with our intervals takes as many lines.
@@ -30,11 +29,7 @@ _LEGEND_WIDTH = 95  # letters in a line of the legend, about
 
 
 def figures_of(table: pd.DataFrame) -> Iterator[tuple[str, str, Callable[[pd.DataFrame], Figure]]]:
-    """What can be drawn of an experiment: a name for the file, a caption, and the function that draws a table.
-
-    Args:
-        table: of the experiment.
-    """
+    """What can be drawn of an experiment: a name for the file, a caption, and the function that draws a table."""
     for column in map(str, table):
         if column.startswith("factor:") and table[column].nunique() > 1:
             factor = column.removeprefix("factor:")
@@ -98,9 +93,6 @@ def level_figure(table: pd.DataFrame, column: str, metrics: Sequence[str] = GAIN
         column: such as ``snr_db``, ``noise``, or ``factor:NAME`` of an ablation.
         metrics: columns of numbers.
         of: column of groups, each with points of its own: ``system``, ``talker``, ``noise`` or ``snr_db``.
-
-    Returns:
-        The figure, to be saved by :func:`minvae_pyro.plots.save_figure`.
 
     Raises:
         UserError: the table lacks a column, or systems.

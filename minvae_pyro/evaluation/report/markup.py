@@ -20,12 +20,9 @@ _SIGNED = re.compile(r"(?<![\w.-])([+-]\d+(?:\.\d+)?)")
 def laid_out(result: pd.DataFrame) -> pd.DataFrame:
     """Lay a result out for readers: a row for each group, a column for each metric, numbers as text.
 
-    Args:
-        result: of :func:`minvae_pyro.evaluation.tables.summary` or :func:`minvae_pyro.evaluation.tables.paired`.
-
-    Returns:
-        The columns that make groups, ``mixtures``, and one for each metric with mean (or difference), interval,
-        in a comparison the corrected p-value, and how many mixtures count where some do not.
+    The result is of :func:`minvae_pyro.evaluation.tables.summary` or :func:`minvae_pyro.evaluation.tables.paired`. Its
+    columns that make groups are followed by ``mixtures``, and one for each metric with mean (or difference), interval,
+    in a comparison the corrected p-value, and how many mixtures count where some do not.
     """
     groups = [str(column) for column in result if column not in _NUMBERS]
     comparison = "difference" in result
@@ -50,12 +47,7 @@ def to_markdown(result: pd.DataFrame) -> str:
 
 
 def markdown(table: pd.DataFrame, names: int) -> str:
-    """Text as a Markdown table.
-
-    Args:
-        table: of text.
-        names: how many columns at the left are names, aligned to the left; all others are aligned to the right.
-    """
+    """Text as a Markdown table; so many columns of names are aligned to the left, all others to the right."""
     no_bar = operator.methodcaller("replace", "|", r"\|")  # tabulate lets a bar in a cell end the cell
     escaped = table.map(no_bar).rename(columns=no_bar)
     align = ["left"] * names + ["right"] * (table.shape[1] - names)

@@ -39,7 +39,7 @@ def write_html(
     results: Results | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Write the report of an experiment: summaries, comparisons, figures, and players with filters.
+    """Write the page of an experiment: summaries, comparisons, figures, and players with filters.
 
     The page holds all but the sounds, to which it links where they lie in the folder of the experiment. It can be
     opened from there without a server.
@@ -50,9 +50,6 @@ def write_html(
         title: of the page.
         results: of :func:`minvae_pyro.evaluation.report.results.summarise`, where they are known already.
         overwrite: replace a page that exists.
-
-    Returns:
-        The page.
 
     Raises:
         UserError: a table without systems, or the page exists or cannot be written.

@@ -30,14 +30,10 @@ _DYNAMIC_RANGE = 60.0  # dB
 def listening_rows(table: pd.DataFrame, output: Path) -> list[dict[str, Any]]:
     """The sounds of each mixture: as it is, clean, and what each system has made of it.
 
-    Args:
-        table: of the experiment.
-        output: its folder, with the sounds.
-
     Returns:
         For each mixture ``id, talker, noise, snr`` (in dB, "" where it is not known) and ``sounds``, for each of which
-        ``system, link`` (relative to the folder, "" where there is no sound), ``picture`` (a spectrogram as a data
-        URI, or "") and ``scores`` as text.
+        ``system, link`` (relative to the folder, "" where there is no sound), ``picture`` (a spectrogram as a data URI,
+        or "") and ``scores`` as text.
     """
     found = []
     for name, rows in table.groupby("id", sort=False):

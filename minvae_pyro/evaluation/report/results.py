@@ -1,4 +1,4 @@
-"""What a reader sees of an experiment in numbers: gains, split by what differs between mixtures, and a comparison."""
+"""Results of an experiment in numbers: gains, split by what differs between mixtures, and a comparison."""
 
 from __future__ import annotations
 
@@ -33,11 +33,7 @@ class Results:
 
 
 def summarise(table: pd.DataFrame, baseline: str | None = None) -> Results:
-    """Summarise the table of an experiment.
-
-    Args:
-        table: of the experiment.
-        baseline: system that the others are compared with; the first when omitted.
+    """Summarise the table of an experiment; others are compared with the baseline, by default its first system.
 
     Raises:
         UserError: a table without systems, or no such baseline.

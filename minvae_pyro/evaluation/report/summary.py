@@ -1,4 +1,4 @@
-"""What a reader wants to see of an experiment: summaries in Markdown and LaTeX, figures, and the report."""
+"""Outputs of an experiment: summaries in Markdown and LaTeX, figures, and the report."""
 
 from __future__ import annotations
 
