@@ -37,10 +37,13 @@ class NoisyAudioEncoder(ZPosterior):
 
 
 class CleanAudioEncoder(NoisyAudioEncoder):
-    """The audio encoder on the clean power that the likelihood scores; arguments as of :class:`NoisyAudioEncoder`.
+    """The audio encoder on the clean power that the likelihood scores.
 
     In training a component conditioned on the mouth is fitted to this posterior: AV-CVAE (arXiv 1908.02590) minimises
     ``KL(q(z | s) || p(z | alpha = 0, mouth))``.
+
+    Args:
+        encoder: maps power (B, N, F) to mean and scale, each (B, N, L).
     """
 
     def forward(self, utterances: Utterances) -> Gaussian:

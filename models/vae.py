@@ -51,4 +51,8 @@ class VisualVAE(AudioVAE):
     """V-VAE: the same generative story as :class:`AudioVAE`, trained with a guide that reads only the mouth.
 
     They differ in the posterior, :class:`minvae_pyro.guides.VisualGuide` (V-VAE is introduced in arXiv 1908.02590).
+
+    Args:
+        latent_dim: L.
+        decoder: maps z (..., L) to variance (..., F); a perceptron with 128 tanh units when omitted.
     """

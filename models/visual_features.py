@@ -30,7 +30,11 @@ class MouthFeatures(VisualFeatures):
 
 
 class MissingFeatures(VisualFeatures):
-    """Stands in for a missing network on the mouth: ``feature_dim`` features, zero in every frame."""
+    """Stands in for a missing network on the mouth: features that are zero in every frame.
+
+    Args:
+        feature_dim: V.
+    """
 
     def __init__(self, feature_dim: int = 32) -> None:
         super().__init__()

@@ -86,7 +86,8 @@ def infer(
     chosen = Settings.choose(checkpoint.enhancement, {"engine": engine, **settings})
     fit = make(InferenceEngine, chosen.engine, "engine", ENGINES)  # type: ignore[type-abstract]
     start: Start = start_named(chosen.start) if isinstance(chosen.start, str) else chosen.start
-    noise, guide = make(NoiseModel, chosen.noise, "noise model"), make(UtteranceGuide, chosen.guide, "guide")
+    noise = make(NoiseModel, chosen.noise, "noise model")  # type: ignore[type-abstract]
+    guide = make(UtteranceGuide, chosen.guide, "guide")  # type: ignore[type-abstract]
     encoders: TrainingGuide = checkpoint.guide
     with torch.random.fork_rng([utterances.power.device] if utterances.power.is_cuda else []):
         torch.manual_seed(seed)
