@@ -14,7 +14,7 @@ from minvae_pyro.ablation.training import Training, filled
 from minvae_pyro.errors import UserError
 from minvae_pyro.evaluation.descriptions import parse, read_yaml
 from minvae_pyro.evaluation.systems import System
-from minvae_pyro.registry.files import first_comment, shipped
+from minvae_pyro.registry.files import shipped
 
 Combination = Mapping[str, str]
 """A level of each factor."""
@@ -168,11 +168,6 @@ def ablation_from(described: Any) -> Ablation:
 def shipped_ablations() -> list[str]:
     """Names of the ablations that ship with the package."""
     return list(_shipped())
-
-
-def ablation_comment(name: str) -> str:
-    """The comment at the top of a shipped ablation."""
-    return first_comment(_shipped()[name].read_text(encoding="utf-8"))
 
 
 def _shipped() -> dict[str, Path]:

@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from minvae_pyro.errors import UserError
 from minvae_pyro.files import write_atomic
 from minvae_pyro.guides.base import TrainingGuide
 from minvae_pyro.models import SpeechPrior
+from minvae_pyro.registry import files
 from minvae_pyro.registry.build import build, complete, together
 from minvae_pyro.registry.names import shortened
 from minvae_pyro.version import __version__
@@ -196,20 +196,20 @@ def checkpoint_file(name_or_path: str | os.PathLike[str]) -> Path:
     path = Path(name_or_path)
     if path.is_file():
         return path
-    if str(name_or_path) in shipped():
-        return Path(str(resources.files("minvae_pyro.checkpoints") / "weights" / f"{name_or_path}.safetensors"))
-    names = ", ".join(shipped()) or "none"
+    known = _shipped()
+    if str(name_or_path) in known:
+        return known[str(name_or_path)]
+    names = ", ".join(known) or "none"
     raise UserError(f"there is no checkpoint {name_or_path}: give a .safetensors file or a shipped name ({names}).")
 
 
 def shipped() -> list[str]:
     """Names of the checkpoints that ship with the package."""
-    folder = resources.files("minvae_pyro.checkpoints") / "weights"
-    if not folder.is_dir():
-        return []
-    return sorted(
-        entry.name.removesuffix(".safetensors") for entry in folder.iterdir() if entry.name.endswith(".safetensors")
-    )
+    return list(_shipped())
+
+
+def _shipped() -> dict[str, Path]:
+    return files.shipped("minvae_pyro.checkpoints", "weights", ".safetensors")
 
 
 def describe(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:

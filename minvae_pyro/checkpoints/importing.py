@@ -186,5 +186,5 @@ def _stft(configuration: dict[str, dict[str, str]], tensors: dict[str, Tensor], 
 def _levelled(tensors: dict[str, Tensor], layout: Layout) -> dict[str, Tensor]:
     """The same network for power at unit root mean square, exactly: power scales by the square of the level."""
     power = LEVEL**2
-    hears, tells = f"{layout.hears}.weight", "gen_logvar.bias"
-    return {**tensors, hears: tensors[hears] * power, tells: tensors[tells] - math.log(power)}
+    hears, bias = f"{layout.hears}.weight", "gen_logvar.bias"
+    return {**tensors, hears: tensors[hears] * power, bias: tensors[bias] - math.log(power)}

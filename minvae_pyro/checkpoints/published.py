@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -70,65 +71,46 @@ def _part(name: str, **arguments: Any) -> dict[str, Any]:
 
 
 def _a_vae(tensors: Tensors) -> dict[str, Any]:
-    latent, frequencies = _size(tensors, "inf_mean"), _size(tensors, "gen_logvar")
-    hidden = _size(tensors, "mlp_z_x.linear0")
-    encoder = _part(
-        "SpectrumEncoder",
-        frequencies=frequencies,
-        hidden=_size(tensors, "mlp_x_z.linear0"),
-        latent_dim=latent,
-        transform="plain_power",
-    )
-    decoder = _part("SpectrumDecoder", latent_dim=latent, hidden=hidden, frequencies=frequencies)
+    size = partial(_size, tensors)
+    sizes = {"latent_dim": size("inf_mean"), "frequencies": size("gen_logvar")}
+    encoder = _part("SpectrumEncoder", **sizes, hidden=size("mlp_x_z.linear0"), transform="plain_power")
+    decoder = _part("SpectrumDecoder", **sizes, hidden=size("mlp_z_x.linear0"))
     return {
-        "prior": _part("AudioVAE", latent_dim=latent, decoder=decoder),
+        "prior": _part("AudioVAE", latent_dim=sizes["latent_dim"], decoder=decoder),
         "guide": _part("AudioGuide", audio=_part("NoisyAudioEncoder", encoder=encoder)),
     }
 
 
 def _av_cvae(tensors: Tensors) -> dict[str, Any]:
-    latent, frequencies = _size(tensors, "inf_mean"), _size(tensors, "gen_logvar")
-    sizes = {"latent_dim": latent, "feature_dim": _size(tensors, "decoder_layerV", 1)}
-    encoder = _part(
-        "ConcatenatingEncoder",
-        frequencies=frequencies,
-        hidden=_size(tensors, "mlp_x_z.linear0"),
-        transform="plain_power",
-        **sizes,
+    size = partial(_size, tensors)
+    latent, features, frequencies = size("inf_mean"), size("decoder_layerV", 1), size("gen_logvar")
+    sizes = {"latent_dim": latent, "feature_dim": features}
+    heard = {"frequencies": frequencies, "transform": "plain_power"}
+    encoder = _part("ConcatenatingEncoder", **sizes, **heard, hidden=size("mlp_x_z.linear0"))
+    prior = _part(
+        "ConditionalVAE",
+        latent_dim=latent,
+        visual_features=_part("MissingFeatures", feature_dim=features),
+        decoder=_part("ConcatenatingDecoder", **sizes, frequencies=frequencies, hidden=size("mlp_z_x.linear0")),
+        network=_part("FeaturePerceptron", **sizes, hidden=size("prior_layerV")),
     )
-    decoder = _part(
-        "ConcatenatingDecoder",
-        frequencies=frequencies,
-        hidden=_size(tensors, "mlp_z_x.linear0"),
-        **sizes,
-    )
-    network = _part("FeaturePerceptron", hidden=_size(tensors, "prior_layerV"), **sizes)
-    features = _part("MissingFeatures", feature_dim=sizes["feature_dim"])
-    prior = _part("ConditionalVAE", latent_dim=latent, visual_features=features, decoder=decoder, network=network)
     return {"prior": prior, "guide": _part("AudioVisualGuide", encoder=encoder)}
 
 
 def _a_dkf(tensors: Tensors) -> dict[str, Any]:
-    latent, frequencies = _size(tensors, "inf_mean"), _size(tensors, "gen_logvar")
-    transition = _part(
-        "GatedTransition",
-        latent_dim=latent,
-        hidden=_size(tensors, "mlp_gate.linear1"),
-        squash={"class_path": "torch.nn.Sigmoid"},
-    )
-    decoder = _part(
-        "DeepDecoder",
-        latent_dim=latent,
-        hidden=[_size(tensors, f"mlp_z_x.linear{layer}") for layer in range(4)],
-        frequencies=frequencies,
-    )
+    size = partial(_size, tensors)
+    latent, frequencies = size("inf_mean"), size("gen_logvar")
+    squash = {"class_path": "torch.nn.Sigmoid"}
+    transition = _part("GatedTransition", latent_dim=latent, hidden=size("mlp_gate.linear1"), squash=squash)
+    hidden = [size(f"mlp_z_x.linear{layer}") for layer in range(4)]
+    decoder = _part("DeepDecoder", latent_dim=latent, hidden=hidden, frequencies=frequencies)
     encoder = _part(
         "StructuredEncoder",
         frequencies=frequencies,
-        hidden=_size(tensors, "mlp_x_gx.linear0"),
-        units=_size(tensors, "mlp_ztm1_g.linear_last"),
-        state=_size(tensors, "mlp_ztm1_g.linear0"),
-        narrow=_size(tensors, "mlp_g_z.linear0"),
+        hidden=size("mlp_x_gx.linear0"),
+        units=size("mlp_ztm1_g.linear_last"),
+        state=size("mlp_ztm1_g.linear0"),
+        narrow=size("mlp_g_z.linear0"),
         latent_dim=latent,
         transform="plain_power",
     )

@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING
 from minvae_pyro.files import check_folder, make_folder, write_atomic
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from minvae_pyro.enhancement.enhance import Enhancement
 
 FILES = ("clean.wav", "noisy.wav", "enhanced.wav", "figure.png", "scores.json", "weights.safetensors")
@@ -89,11 +87,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def demonstrate(
-    folder: str | Path,
-    *,
-    seed: int = 0,
-    overwrite: bool = False,
-    training: Sequence[str] = (),
+    folder: str | Path, *, seed: int = 0, overwrite: bool = False, training: Sequence[str] = ()
 ) -> Demonstration:
     """Train MIN-VAE on a synthetic talking mouth, then enhance a noisy sentence that it has not seen.
 
@@ -117,6 +111,7 @@ def demonstrate(
     from minvae_pyro.audio.files import Sound, write_sound
     from minvae_pyro.audio.mixing import mix_at_snr
     from minvae_pyro.enhancement.enhance import enhance
+    from minvae_pyro.evaluation.scores import scores
     from minvae_pyro.plots import enhancement_figure, save_figure
     from minvae_pyro.synthetic.noise import synthetic_noise
     from minvae_pyro.synthetic.talker import synthesise
@@ -139,7 +134,11 @@ def demonstrate(
         content = weights.read_bytes()
     enhanced = results["enhanced"]
     sounds = {"noisy": noisy} | {name: result.speech[0] for name, result in results.items()}
-    table = {name: _score(clean, sound, rate) for name, sound in sounds.items()}
+    measured = {name: scores(clean, sound, rate) for name, sound in sounds.items()}
+    table = {
+        name: {metric: value for metric, value in row.items() if isinstance(value, float)}
+        for name, row in measured.items()
+    }
 
     make_folder(folder)
     for name, sound in {"clean": clean, "noisy": noisy, "enhanced": enhanced.speech[0]}.items():
@@ -156,7 +155,11 @@ def demonstrate(
         title=f"Synthetic talker in {_NOISE} at {_SNR:g} dB",
     )
     save_figure(figure, folder / "figure.png", overwrite=overwrite)
-    write_atomic(folder / "scores.json", _as_json(table), overwrite=overwrite)
+    finite = {
+        name: {metric: value if math.isfinite(value) else None for metric, value in row.items()}
+        for name, row in table.items()
+    }
+    write_atomic(folder / "scores.json", f"{json.dumps(finite, indent=2)}\n".encode(), overwrite=overwrite)
     write_atomic(folder / "weights.safetensors", content, overwrite=overwrite)
     return Demonstration(table, enhanced, training_seconds)
 
@@ -169,18 +172,3 @@ def _train(arguments: Sequence[str]) -> Path:
     except KeyboardInterrupt:
         # the run lies in a temporary folder: its advice on how to continue is of no use
         raise KeyboardInterrupt from None
-
-
-def _score(clean: Tensor, estimate: Tensor, sample_rate: int) -> dict[str, float]:
-    from minvae_pyro.evaluation.scores import scores
-
-    measured = scores(clean, estimate, sample_rate)
-    return {metric: value for metric, value in measured.items() if isinstance(value, float)}
-
-
-def _as_json(table: dict[str, dict[str, float]]) -> bytes:
-    plain = {
-        name: {metric: value if math.isfinite(value) else None for metric, value in row.items()}
-        for name, row in table.items()
-    }
-    return (json.dumps(plain, indent=2) + "\n").encode()

@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from minvae_pyro.errors import UserError
 from minvae_pyro.files import check_file, check_folder
+from minvae_pyro.registry.command_line import descriptions
 from minvae_pyro.registry.parser import Parser
-from minvae_pyro.registry.words import descriptions
 
 if TYPE_CHECKING:
     from minvae_pyro.enhancement.enhance import Enhancement
 
 _SUFFIXES = (".wav", ".flac")
 _REPORT = ("figure.png", "contact-sheet.png")
-_PARTS = ("engine", "noise", "guide")
+_PARTS = {
+    "engine": "fast (default), svi, vem, map, mcem, langevin, or any inference engine",
+    "noise": "noise model, such as NMFNoise or BayesianNMFNoise",
+    "guide": "posterior that is fitted, such as MeanFieldGuide",
+}
 
 
 def parser() -> Parser:
@@ -38,10 +42,7 @@ def parser() -> Parser:
         help="where the mouth is seen, if not in INPUT: a video, or NTCD-TIMIT lips (.mat, .npy)",
     )
     parser.add_argument(
-        "--output",
-        type=Path | None,
-        metavar="FILE.wav",
-        help="clean speech (default: INPUT-enhanced.wav beside INPUT)",
+        "--output", type=Path | None, metavar="FILE.wav", help="clean speech (default: INPUT-enhanced.wav beside INPUT)"
     )
     parser.add_argument(
         "--checkpoint",
@@ -57,10 +58,7 @@ def parser() -> Parser:
         "--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default: %(default)s)"
     )
     parser.add_argument(
-        "--report",
-        type=Path | None,
-        metavar="DIR",
-        help="write a figure, and a sheet of the mouths that the model saw",
+        "--report", type=Path | None, metavar="DIR", help="write a figure, and a sheet of the mouths that the model saw"
     )
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
@@ -78,19 +76,8 @@ def parser() -> Parser:
         metavar="NAME",
         help="where inference starts: visual, audio, both, prior, random, or a function",
     )
-    described = str | dict[str, Any] | None
-    parts.add_argument(
-        "--engine",
-        type=described,
-        metavar="CLASS",
-        help="fast (default), svi, vem, map, mcem, langevin, or any inference engine",
-    )
-    parts.add_argument(
-        "--noise", type=described, metavar="CLASS", help="noise model, such as NMFNoise or BayesianNMFNoise"
-    )
-    parts.add_argument(
-        "--guide", type=described, metavar="CLASS", help="posterior that is fitted, such as MeanFieldGuide"
-    )
+    for key, text in _PARTS.items():
+        parts.add_argument(f"--{key}", type=str | dict[str, Any] | None, metavar="CLASS", help=text)
     return parser
 
 
@@ -105,7 +92,7 @@ def main(arguments: Sequence[str]) -> int:
         SystemExit: after the help of the command or of a class.
     """
     described = descriptions(arguments, _PARTS)
-    if asked := [key for key in _PARTS if any(word.partition("=")[0] == f"--{key}.help" for word in arguments)]:
+    if asked := [key for key in _PARTS if any(one.partition("=")[0] == f"--{key}.help" for one in arguments)]:
         return _explain(asked[0], described[asked[0]])
     given = parser().read(arguments)
     output = _output(given.input, given.output, given.overwrite)
@@ -145,16 +132,16 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _explain(key: str, name: Any) -> int:
-    """Show the arguments of a class."""
+    """Show the arguments of a class, and leave."""
     from minvae_pyro.inference.settings import PARTS
     from minvae_pyro.registry.names import find
 
     base, short = PARTS[key]
-    found = find(name["class_path"] if isinstance(name, dict) else name, base, key, short)
+    found = find(name["class_path"] if isinstance(name, dict) else name, (base,), key, short)
     explained = Parser(prog="minvae enhance")
     explained.add_class(base, key, key)
     explained.parse_args([f"--{key}.help={found.__module__}.{found.__qualname__}"])
-    raise SystemExit(0)
+    return 0
 
 
 def _parts(described: dict[str, Any], checkpoint: str) -> dict[str, Any]:
@@ -165,7 +152,7 @@ def _parts(described: dict[str, Any], checkpoint: str) -> dict[str, Any]:
     """
     from minvae_pyro.checkpoints.checkpoint import describe
     from minvae_pyro.inference.settings import PARTS, Settings
-    from minvae_pyro.registry.build import settled
+    from minvae_pyro.registry.build import make
 
     found = {}
     for key, part in described.items():
@@ -174,7 +161,8 @@ def _parts(described: dict[str, Any], checkpoint: str) -> dict[str, Any]:
             usual = getattr(Settings.choose(describe(checkpoint)["enhancement"]), key)
             usual = {"class_path": usual} if isinstance(usual, str) else usual
             part = {**usual, "init_args": {**usual.get("init_args", {}), **part["init_args"]}}
-        found[key] = settled(base, part, key, short)
+        make(base, part, key, short)
+        found[key] = part
     return found
 
 

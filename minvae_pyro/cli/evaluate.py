@@ -6,6 +6,7 @@ import argparse
 import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -189,8 +190,6 @@ def _mixtures(given: argparse.Namespace) -> list[Mixture]:
 
 
 def _systems(given: argparse.Namespace) -> list[System]:
-    from dataclasses import replace
-
     from minvae_pyro.evaluation.systems import parse_system, read_systems
 
     named = given.system or ([] if given.systems or given.estimates else ["min-vae"])

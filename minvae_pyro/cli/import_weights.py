@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command.
 
     Returns:
-        0 when the checkpoint is written; what its user must know is told on standard error.
+        0 when the checkpoint is written; what its user must know is said on standard error.
 
     Raises:
         UserError: weights or output cannot be used; nothing is written then.

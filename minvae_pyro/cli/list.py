@@ -9,42 +9,12 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from minvae_pyro.errors import UserError
-
-KINDS = {
-    "priors": ("speech priors", "train --prior"),
-    "guides": ("guides for training", "train --guide"),
-    "noises": ("noise models", "enhance --noise"),
-    "test-guides": ("guides at test time", "enhance --guide"),
-    "engines": ("inference engines", "enhance --engine"),
-    "starts": ("starts of inference", "enhance --start"),
-    "components": ("priors of z under one alpha", "train --prior.visual_component"),
-    "alpha-priors": ("priors of alpha", "train --prior.alpha_prior"),
-    "features": ("features of the mouth", "train --prior.visual_features"),
-    "posteriors": ("posteriors of z", "train --guide.audio"),
-    "responsibilities": ("rules for q(alpha)", "train --guide.responsibility"),
-    "gates": ("gates of q(alpha)", "train --guide.responsibility.gate"),
-    "decoders": ("decoders", "train --prior.decoder"),
-    "audio-visual-decoders": ("decoders that see the mouth", "train --prior.decoder"),
-    "transitions": ("transitions of z", "train --prior.transition"),
-    "feature-networks": ("networks on features of the mouth", "train --prior.network"),
-    "mouth-networks": ("networks on the mouth", "train --guide.visual.network"),
-    "audio-encoders": ("networks on sound", "train --guide.audio.encoder"),
-    "audio-visual-encoders": ("networks on sound and mouth", "train --guide.encoder"),
-    "sequence-encoders": ("networks on whole utterances", "train --guide.encoder"),
-    "transforms": ("what is done to batches in training", "train --data.noise, --data.augmentation"),
-    "corpora": ("corpora in memory", "train --data.train"),
-}
-"""Kinds of classes and functions: title and option."""
-
-FILES = {
-    "configurations": ("configurations", "train --config"),
-    "checkpoints": ("checkpoints", "enhance --checkpoint"),
-    "ablations": ("ready-made ablations", "ablate NAME"),
-}
-"""Kinds of files: title and option."""
+from minvae_pyro.registry.files import first_comment, shipped
+from minvae_pyro.registry.names import offered, subclasses
 
 
 @dataclass(frozen=True)
@@ -79,27 +49,75 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str]) -> int:
     """Run the command.
 
-    Returns:
-        0.
-
     Raises:
         UserError: there is no such kind.
     """
     given = parser().parse_args(arguments)
-    kinds = [*KINDS, *FILES]
-    if given.kind is not None and given.kind not in kinds:
-        raise UserError(f"there is no kind {given.kind!r}: choose {', '.join(kinds)}.")
-    shown = {kind: entries(kind) for kind in ([given.kind] if given.kind else kinds)}
+    known = kinds()
+    if given.kind is not None and given.kind not in known:
+        raise UserError(f"there is no kind {given.kind!r}: choose {', '.join(known)}.")
+    shown = {kind: entries(named) for kind, (_, _, named) in known.items() if given.kind in (None, kind)}
     if given.json:
         print(json.dumps({kind: [asdict(entry) for entry in found] for kind, found in shown.items()}))
     else:
-        _show(shown)
+        _show(shown, known)
     return 0
 
 
-def entries(kind: str) -> list[Entry]:
-    """What there is of one kind, a key of :data:`KINDS` or :data:`FILES`."""
-    return _files(kind) if kind in FILES else [_entry(name, one) for name, one in _named(kind).items()]
+def kinds() -> dict[str, tuple[str, str, type[Any] | Mapping[str, Any]]]:
+    """What can be named: by kind its title, the option that asks for it, and a base class or all there is by name."""
+    # what derives from a base class has a name once it is imported
+    import minvae_pyro.synthetic.corpus
+    import minvae_pyro.training.augmentation
+    import minvae_pyro.training.noise  # noqa: F401
+    from minvae_pyro.corpora.corpus import Corpus, Transform
+    from minvae_pyro.guides import Responsibility, UtteranceGuide
+    from minvae_pyro.guides.base import TrainingGuide
+    from minvae_pyro.guides.encoders import ZPosterior
+    from minvae_pyro.guides.test_time.starts import STARTS
+    from minvae_pyro.inference.engine import InferenceEngine
+    from minvae_pyro.inference.settings import ENGINES
+    from minvae_pyro.models import NoiseModel, SpeechPrior
+    from minvae_pyro.models.alpha_priors import AlphaPrior
+    from minvae_pyro.models.z_priors import ZPrior
+    from minvae_pyro.nn import base
+
+    weights = shipped("minvae_pyro.checkpoints", "weights", ".safetensors")
+    short = {engine: name for name, engine in ENGINES.items()}
+    engines = {short.get(one, name): one for name, one in offered(InferenceEngine).items()}  # type: ignore[type-abstract]
+    return {
+        "priors": ("speech priors", "train --prior", SpeechPrior),
+        "guides": ("guides for training", "train --guide", TrainingGuide),
+        "noises": ("noise models", "enhance --noise", NoiseModel),
+        "test-guides": ("guides at test time", "enhance --guide", UtteranceGuide),
+        "engines": ("inference engines", "enhance --engine", engines),
+        "starts": ("starts of inference", "enhance --start", STARTS),
+        "components": ("priors of z under one alpha", "train --prior.visual_component", ZPrior),
+        "alpha-priors": ("priors of alpha", "train --prior.alpha_prior", AlphaPrior),
+        "features": ("features of the mouth", "train --prior.visual_features", base.VisualFeatures),
+        "posteriors": ("posteriors of z", "train --guide.audio", ZPosterior),
+        "responsibilities": ("rules for q(alpha)", "train --guide.responsibility", Responsibility),
+        "gates": ("gates of q(alpha)", "train --guide.responsibility.gate", base.Gate),
+        "decoders": ("decoders", "train --prior.decoder", base.Decoder),
+        "audio-visual-decoders": ("decoders that see the mouth", "train --prior.decoder", base.AudioVisualDecoder),
+        "transitions": ("transitions of z", "train --prior.transition", base.LatentTransition),
+        "feature-networks": ("networks on features of the mouth", "train --prior.network", base.FeatureEncoder),
+        "mouth-networks": ("networks on the mouth", "train --guide.visual.network", base.VisualEncoder),
+        "audio-encoders": ("networks on sound", "train --guide.audio.encoder", base.AudioEncoder),
+        "audio-visual-encoders": ("networks on sound and mouth", "train --guide.encoder", base.AudioVisualEncoder),
+        "sequence-encoders": ("networks on whole utterances", "train --guide.encoder", base.SequenceEncoder),
+        "transforms": ("what is done to batches in training", "train --data.noise, --data.augmentation", Transform),
+        "corpora": ("corpora in memory", "train --data.train", Corpus),
+        "configurations": ("configurations", "train --config", shipped("minvae_pyro.training", "configs")),
+        "checkpoints": ("checkpoints", "enhance --checkpoint", weights),
+        "ablations": ("ready-made ablations", "ablate NAME", shipped("minvae_pyro.ablation", "ready_made")),
+    }
+
+
+def entries(named: type[Any] | Mapping[str, Any]) -> list[Entry]:
+    """Entries of what can be named below a base class, or of classes, functions and files that have a name."""
+    found = offered(named) if isinstance(named, type) else named
+    return [_entry(name, one) for name, one in sorted(found.items())]
 
 
 def summary(docstring: str | None) -> str:
@@ -116,56 +134,18 @@ def paper(docstring: str | None) -> str:
     return f"arXiv {cited.group(1)}" if cited else ""
 
 
-def _named(kind: str) -> Mapping[str, Any]:
-    """What there is of a kind by its name: the classes below one base class, those of the package imported here."""
-    import minvae_pyro.synthetic.corpus
-    import minvae_pyro.training.augmentation
-    import minvae_pyro.training.noise  # noqa: F401
-    from minvae_pyro.corpora.corpus import Corpus, Transform
-    from minvae_pyro.guides import Responsibility, UtteranceGuide
-    from minvae_pyro.guides.base import TrainingGuide
-    from minvae_pyro.guides.encoders import ZPosterior
-    from minvae_pyro.guides.test_time.starts import STARTS
-    from minvae_pyro.inference.engine import InferenceEngine
-    from minvae_pyro.inference.settings import ENGINES
-    from minvae_pyro.models import NoiseModel, SpeechPrior
-    from minvae_pyro.models.alpha_priors import AlphaPrior
-    from minvae_pyro.models.z_priors import ZPrior
-    from minvae_pyro.nn import base
-    from minvae_pyro.registry.names import offered
-
-    if kind == "starts":
-        return dict(sorted(STARTS.items()))
-    bases: dict[str, type] = {
-        "priors": SpeechPrior,
-        "guides": TrainingGuide,
-        "noises": NoiseModel,
-        "test-guides": UtteranceGuide,
-        "engines": InferenceEngine,
-        "components": ZPrior,
-        "alpha-priors": AlphaPrior,
-        "features": base.VisualFeatures,
-        "posteriors": ZPosterior,
-        "responsibilities": Responsibility,
-        "gates": base.Gate,
-        "decoders": base.Decoder,
-        "audio-visual-decoders": base.AudioVisualDecoder,
-        "transitions": base.LatentTransition,
-        "feature-networks": base.FeatureEncoder,
-        "mouth-networks": base.VisualEncoder,
-        "audio-encoders": base.AudioEncoder,
-        "audio-visual-encoders": base.AudioVisualEncoder,
-        "sequence-encoders": base.SequenceEncoder,
-        "transforms": Transform,
-        "corpora": Corpus,
-    }
-    short: dict[Any, str] = {engine: name for name, engine in ENGINES.items()}
-    found: dict[str, Any] = {**offered(bases[kind])}
-    return dict(sorted((short.get(one, name), one) for name, one in found.items()))
-
-
 def _entry(name: str, found: Any) -> Entry:
-    return Entry(name, _import_path(found), summary(found.__doc__), paper(found.__doc__))
+    if not isinstance(found, Path):
+        return Entry(name, _import_path(found), summary(found.__doc__), paper(found.__doc__))
+    from minvae_pyro.checkpoints.checkpoint import describe
+    from minvae_pyro.models import SpeechPrior
+
+    if found.suffix == ".yaml":
+        text = first_comment(found)
+        return Entry(name, "", summary(text), paper(text))
+    prior, guide = (describe(found)[key]["class_path"] for key in ("prior", "guide"))
+    cited = paper(subclasses(SpeechPrior)[prior].__doc__)  # type: ignore[type-abstract]
+    return Entry(name, "", f"{prior} with {guide}.", cited)
 
 
 def _import_path(found: Any) -> str:
@@ -176,36 +156,14 @@ def _import_path(found: Any) -> str:
     return next(f"{place}.{name}" for place in places if vars(sys.modules[place]).get(name) is found)
 
 
-def _files(kind: str) -> list[Entry]:
-    if kind == "checkpoints":
-        return _checkpoints()
-    if kind == "ablations":
-        from minvae_pyro.ablation.design import ablation_comment as comment, shipped_ablations as names
-    else:
-        from minvae_pyro.training.configuration import comment, shipped_configurations as names
-    texts = {name: comment(name) for name in names()}
-    return [Entry(name, "", summary(text), paper(text)) for name, text in texts.items()]
-
-
-def _checkpoints() -> list[Entry]:
-    from minvae_pyro.checkpoints.checkpoint import describe, shipped
-
-    papers = {entry.name: entry.paper for entry in entries("priors")}
-    found = []
-    for name in shipped():
-        prior, guide = (describe(name)[key]["class_path"] for key in ("prior", "guide"))
-        found.append(Entry(name, "", f"{prior} with {guide}.", papers.get(prior, "")))
-    return found
-
-
-def _show(shown: Mapping[str, Sequence[Entry]]) -> None:
+def _show(shown: Mapping[str, Sequence[Entry]], kinds: Mapping[str, tuple[str, str, Any]]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
     for kind, found in shown.items():
-        title, option = {**KINDS, **FILES}[kind]
+        title, option, _ = kinds[kind]
         table = Table(
             title=f"[bold]{kind}[/]: {title}  [dim]minvae {option}[/]",
             title_justify="left",

@@ -65,18 +65,14 @@ def _complain(text: str, code: int) -> int:
 
 def _usage() -> str:
     width = max(map(len, COMMANDS))
-    lines = [f"  {name:{width}}  {what}" for name, (_, what) in COMMANDS.items()]
-    return "\n".join(
-        [
-            "usage: minvae COMMAND ...",
-            "",
-            "Audio-visual speech enhancement with mixtures of inference networks.",
-            "",
-            *lines,
-            "",
-            "`minvae COMMAND --help` explains a command.",
-        ]
-    )
+    commands = "\n".join(f"  {name:{width}}  {what}" for name, (_, what) in COMMANDS.items())
+    return f"""usage: minvae COMMAND ...
+
+Audio-visual speech enhancement with mixtures of inference networks.
+
+{commands}
+
+`minvae COMMAND --help` explains a command."""
 
 
 if __name__ == "__main__":

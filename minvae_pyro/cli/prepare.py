@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import sys
 from collections.abc import Sequence
@@ -31,10 +32,7 @@ def parser() -> argparse.ArgumentParser:
         "--hop", type=int, default=533, help="samples between STFT frames at 16 kHz (default: %(default)s)"
     )
     parser.add_argument(
-        "--workers",
-        type=int,
-        default=os.cpu_count() or 1,
-        help="processes (default: one a core, %(default)s)",
+        "--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a core, %(default)s)"
     )
     return parser
 
@@ -52,31 +50,26 @@ def main(arguments: Sequence[str]) -> int:
     given = parser().parse_args(arguments)
 
     # only now wait for torch: help has come at once
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from minvae_pyro.audio.stft import STFT
+    from minvae_pyro.cli.progress import bar
     from minvae_pyro.corpora.prepare import prepare
 
     try:
         stft = STFT(given.n_fft, given.hop)
     except ValueError as error:
         raise UserError(f"{error}: choose another --hop.") from error
-    columns = TextColumn("prepare"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("prepare", total=None)
-        try:
+    try:
+        with bar("prepare", counted=True) as progress:
             result = prepare(
                 given.kind,
                 given.source,
                 given.destination,
                 stft,
                 workers=given.workers,
-                progress=lambda done, total: bar.update(task, completed=done, total=total),
+                progress=functools.partial(progress, "prepare"),
             )
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt("the same command continues where it stopped") from None
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("the same command continues where it stopped") from None
     for name, reason in result.failed:
         print(f"left out {name}: {' '.join(reason.split())}", file=sys.stderr)
     seconds = sum(entry.seconds for entry in result.entries)

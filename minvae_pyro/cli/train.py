@@ -17,7 +17,7 @@ def main(arguments: Sequence[str]) -> int:
         UserError: configuration, data or folder cannot be used, or training diverged.
     """
     settings = read_configuration(arguments or ["--help"])
-    # only now wait for Lightning: help and mistakes have been told
+    # only now wait for Lightning: help and mistakes come at once
     from minvae_pyro.training.run import train_as
 
     print(f"weights: {train_as(settings)}")

@@ -24,7 +24,7 @@ def lacking(base: type, methods: Iterable[str], found: Any) -> str:
         except TypeError:
             return f"its {name} does not take ({', '.join(asked)})"
         except ValueError:
-            continue  # one written in C that does not tell
+            continue  # one written in C has no signature
     return ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from typing import Any, get_type_hints
+from typing import Any
 
 import jsonargparse
 from torch import nn
@@ -13,11 +13,9 @@ from torch import nn
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides.base import TrainingGuide
 from minvae_pyro.models import SpeechPrior
-from minvae_pyro.registry.messages import Place, check, plain
-from minvae_pyro.registry.names import Description, T, find, needed, parameters, shortened
-from minvae_pyro.registry.parser import Parser
-
-_MISTAKES = (jsonargparse.ArgumentError, TypeError, ValueError)
+from minvae_pyro.registry.messages import check, plain
+from minvae_pyro.registry.names import Description, T, choice, find, needed, offered, parameters, shortened
+from minvae_pyro.registry.parser import MISTAKES, Parser
 
 
 def add_description(parser: Parser) -> None:
@@ -60,8 +58,7 @@ def complete(description: Mapping[str, Any]) -> dict[str, Any]:
     """The description with every default argument written out; classes of this package have their short names.
 
     Args:
-        description: ``prior`` and ``guide``, each with ``class_path`` and perhaps ``init_args``, and perhaps
-            ``tie``.
+        description: ``prior`` and ``guide``, each with ``class_path`` and perhaps ``init_args``, and perhaps ``tie``.
 
     Raises:
         UserError: a class that cannot be imported or does not fit its place, or arguments it does not take.
@@ -81,13 +78,15 @@ def check_classes(parsed: jsonargparse.Namespace) -> None:
         parsed: has ``prior`` and ``guide``, each with ``class_path``.
 
     Raises:
-        UserError: told with the guides that there are.
+        UserError: with the guides that there are.
     """
-    prior: type[SpeechPrior] = find(parsed.prior.class_path, SpeechPrior, "prior")  # type: ignore[type-abstract]
-    guide: type[TrainingGuide] = find(parsed.guide.class_path, TrainingGuide, "guide")  # type: ignore[type-abstract]
-    if not _takes(guide, prior):
-        asked = _asked(guide).__name__
-        raise UserError(f"{guide.__name__} is a guide for {asked}, which {prior.__name__} is not. {guides_for(prior)}")
+    prior = find(parsed.prior.class_path, (SpeechPrior,), "prior")
+    guide = find(parsed.guide.class_path, (TrainingGuide,), "guide")
+    asked = _asked(guide)
+    if not issubclass(prior, asked):
+        raise UserError(
+            f"{guide.__name__} is a guide for {asked.__name__}, which {prior.__name__} is not. {guides_for(prior)}"
+        )
 
 
 def guides_for(prior: type, besides: type | None = None) -> str:
@@ -97,21 +96,18 @@ def guides_for(prior: type, besides: type | None = None) -> str:
         prior: class of the prior.
         besides: the guide that has turned out not to fit; its relatives sample the same sites.
     """
-
-    def fits(guide: type) -> bool:
-        related = besides is not None and (issubclass(guide, besides) or issubclass(besides, guide))
-        return _takes(guide, prior) and not related
-
-    return Place("guide", TrainingGuide).choice(fits)
-
-
-def _takes(guide: type, prior: type) -> bool:
-    return issubclass(prior, _asked(guide))
+    return choice(
+        name
+        for name, guide in offered(TrainingGuide).items()  # type: ignore[type-abstract]
+        if issubclass(prior, _asked(guide))
+        and not (besides and (issubclass(guide, besides) or issubclass(besides, guide)))
+    )
 
 
-def _asked(guide: Any) -> type:
-    asked = get_type_hints(guide.__init__).get("prior", SpeechPrior)
-    return asked if isinstance(asked, type) else SpeechPrior
+def _asked(guide: type) -> type:
+    """The priors that a guide is made for."""
+    argument = parameters(guide).get("prior")
+    return argument.annotation if argument and isinstance(argument.annotation, type) else SpeechPrior
 
 
 def build(description: Mapping[str, Any]) -> tuple[SpeechPrior, TrainingGuide]:
@@ -126,7 +122,7 @@ def build(description: Mapping[str, Any]) -> tuple[SpeechPrior, TrainingGuide]:
     parsed = _parsed(description)
     try:
         made = _parser().instantiate(parsed)
-    except _MISTAKES as error:
+    except MISTAKES as error:
         raise UserError(f"prior and guide cannot be made: {plain(str(error))}.") from error
     tie(made.prior, made.guide, made.tie)
     return made.prior, made.guide
@@ -187,39 +183,24 @@ def make(base: type[T], described: Description | T, what: str, short: Mapping[st
         >>> make(NoiseModel, NMFNoise(3), "noise model").rank
         3
     """
-    return described if isinstance(described, base) else _made(base, described, what, short)[0]  # type: ignore[arg-type]
-
-
-def settled(
-    base: type[T], described: Description, what: str, short: Mapping[str, type[T]] | None = None
-) -> dict[str, Any]:
-    """The description of a part with the values of all arguments, each turned into what its type asks for.
-
-    Arguments and errors as of :func:`make`; the part is made once.
-    """
-    return _made(base, described, what, short)[1]
-
-
-def _made(
-    base: type[T], described: Description, what: str, short: Mapping[str, type[T]] | None
-) -> tuple[T, dict[str, Any]]:
+    if isinstance(described, base):
+        return described
     if isinstance(described, str):
         described = {"class_path": described}
     if not isinstance(described, Mapping) or not isinstance(described.get("class_path"), str):
         raise UserError(f"the {what} is described by a name, or by class_path and perhaps init_args.")
-    found = find(described["class_path"], base, what, short)
+    found = find(described["class_path"], (base,), what, short)
     arguments = dict(described.get("init_args") or {})
     try:
         if missing := [name for name in needed(found) if name not in arguments]:
             raise ValueError(f"it needs {', '.join(missing)}")
         if not arguments:
-            return found(), {"class_path": described["class_path"]}  # a parser takes milliseconds to make
+            return found()  # a parser takes milliseconds to make
         parser = Parser()
         parser.add_class_arguments(found, "part", fail_untyped=False)
-        given = parser.parse_object({"part": arguments})
-        values = given.part.as_dict()
-        return parser.instantiate(given).part, {"class_path": described["class_path"], "init_args": values}
-    except _MISTAKES as error:
+        made: T = parser.instantiate(parser.parse_object({"part": arguments})).part
+        return made
+    except MISTAKES as error:
         names = ", ".join(parameters(found)) or "none"
         reason = plain(str(error)).removeprefix("part.")
         raise UserError(f"the {what} {found.__name__} cannot be made ({reason}). Its arguments: {names}.") from error

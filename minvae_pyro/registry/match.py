@@ -1,4 +1,4 @@
-"""Whether a prior and a guide sample the same sites, told before anything is trained."""
+"""Whether a prior and a guide sample the same sites, seen before anything is trained."""
 
 from __future__ import annotations
 

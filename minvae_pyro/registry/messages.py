@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import re
 import types
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Union, get_args, get_origin
 
 from minvae_pyro.errors import UserError
+from minvae_pyro.registry.command_line import loaded
 from minvae_pyro.registry.names import choice, find, needed, offered_names, parameters, unfit
-from minvae_pyro.registry.words import loaded
 
 
 @dataclass(frozen=True)
@@ -22,26 +22,25 @@ class Place:
         key: dotted, as it is typed.
         hint: the type of the argument; classes in it are what may be given.
         required: whether it must be given.
-        short: names besides those of classes.
     """
 
     key: str
     hint: Any
     required: bool = False
-    short: Mapping[str, type] = field(default_factory=dict)
 
     @property
     def bases(self) -> tuple[type, ...]:
         """The classes of which one is asked for, none where none is."""
         return bases(self.hint)
 
-    def names(self, fits: Callable[[type], bool] | None = None) -> list[str]:
-        """What there is to choose from, perhaps some left out."""
-        return list(dict.fromkeys(name for base in self.bases for name in offered_names(base, self.short, fits)))
+    @property
+    def names(self) -> list[str]:
+        """What there is to choose from."""
+        return offered_names(self.bases)
 
-    def choice(self, fits: Callable[[type], bool] | None = None) -> str:
+    def choice(self) -> str:
         """The advice to choose one of them."""
-        return choice(self.names(fits))
+        return choice(self.names)
 
 
 def bases(hint: Any) -> tuple[type, ...]:
@@ -72,7 +71,10 @@ def check(described: Any, place: Place) -> Any:
     if isinstance(described, str):
         described = {"class_path": described}
     if not isinstance(described, Mapping):
-        _require_fit(described, place)
+        found = described if inspect.isroutine(described) else type(described)
+        if reason := unfit(found, *place.bases):
+            name = getattr(described, "__name__", described)
+            raise UserError(f"'{name}' is no {place.key}: {reason}. {place.choice()}")
         return described
     name, arguments = described.get("class_path", ""), described.get("init_args") or {}
     if set(described) - {"class_path", "init_args"} or not isinstance(name, str) or not isinstance(arguments, Mapping):
@@ -95,51 +97,28 @@ def plain(text: str) -> str:
 
 
 def _class(name: str, place: Place) -> Any:
-    reasons = []
-    for base in place.bases:
-        try:
-            return find(name, base, place.key, place.short)
-        except UserError as error:
-            reasons.append(error)
-    if len(reasons) > 1 and "." not in name:
-        raise UserError(f"there is no {place.key} '{name}'. {place.choice()}") from reasons[0]
-    lists = list in [get_origin(part) for part in get_args(place.hint)]
-    advice = f"; several are a list, '[{name}, ...]'" if lists else ""
-    raise UserError(str(reasons[0]).removesuffix(".") + advice + ".") from reasons[0]
-
-
-def _require_fit(part: Any, place: Place) -> None:
-    """An instance fits by its class; a function must be callable as the base class asks."""
-    found = part if inspect.isroutine(part) else type(part)
-    reasons = [unfit(found, base) for base in place.bases]
-    if all(reasons):
-        raise UserError(f"'{getattr(part, '__name__', part)}' is no {place.key}: {reasons[0]}. {place.choice()}")
+    try:
+        return find(name, place.bases, place.key)
+    except UserError as error:
+        if list not in [get_origin(part) for part in get_args(place.hint)]:
+            raise
+        raise UserError(f"{str(error).removesuffix('.')}; several are a list, '[{name}, ...]'.") from error
 
 
 def _checked(found: Any, arguments: Mapping[str, Any], place: Place) -> Any:
     if not inspect.isclass(found):
         return {"class_path": f"{found.__module__}.{found.__qualname__}"}
-    known, hints = parameters(found), _hints(found)
+    known = parameters(found)
     for name in arguments:
         if name not in known:
-            told = ", ".join(name for name in known if name != "prior") or "none"
-            raise UserError(f"{place.key}: {found.__name__} has no argument {name!r}. Its arguments: {told}.")
+            others = ", ".join(name for name in known if name != "prior") or "none"
+            raise UserError(f"{place.key}: {found.__name__} has no argument {name!r}. Its arguments: {others}.")
     # jsonargparse gives None for what has neither type nor default
-    given = {name for name, value in arguments.items() if value is not None or name in hints}
+    untyped = {name for name, one in known.items() if one.annotation is one.empty}
+    given = {name for name, value in arguments.items() if value is not None or name not in untyped}
     if missing := [f"--{place.key}.{name}" for name in needed(found) if name not in given]:
         raise UserError(f"{place.key}: {found.__name__} needs {', '.join(missing)}.")
     checked = {
-        name: check(value, Place(f"{place.key}.{name}", hints.get(name, Any))) for name, value in arguments.items()
+        name: check(value, Place(f"{place.key}.{name}", known[name].annotation)) for name, value in arguments.items()
     }
     return {"class_path": f"{found.__module__}.{found.__qualname__}", "init_args": checked}
-
-
-def _hints(found: type) -> dict[str, Any]:
-    """Types of the arguments of a constructor, as far as they can be told."""
-    hints: dict[str, Any] = {}
-    for one in reversed(found.__mro__):
-        try:
-            hints.update(get_type_hints(vars(one)["__init__"]))
-        except (NameError, TypeError, KeyError):
-            continue
-    return hints

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from minvae_pyro.errors import UserError
@@ -35,13 +35,18 @@ def offered(base: type[T]) -> dict[str, type[T]]:
 
 
 def parameters(found: type) -> dict[str, inspect.Parameter]:
-    """Arguments of the constructor by name; those that ``**options`` hands on to a base class are among them."""
+    """Arguments of the constructor by name, those that ``**options`` hands on to a base class among them.
+
+    Their annotations are types; those that cannot be found, such as one imported for type checkers alone, are left out.
+    """
     own: dict[str, inspect.Parameter] = {}
-    for one in found.__mro__:
-        if "__init__" not in vars(one) or one is object:
-            continue
-        signature = inspect.signature(vars(one)["__init__"]).parameters.values()
-        for parameter in list(signature)[1:]:
+    for init in (vars(one)["__init__"] for one in found.__mro__[:-1] if "__init__" in vars(one)):
+        try:
+            signature = list(inspect.signature(init, eval_str=True).parameters.values())
+        except (NameError, TypeError):
+            untyped = inspect.signature(init).parameters.values()
+            signature = [parameter.replace(annotation=parameter.empty) for parameter in untyped]
+        for parameter in signature[1:]:
             if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
                 own.setdefault(parameter.name, parameter)
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature):
@@ -54,12 +59,17 @@ def needed(found: type) -> list[str]:
     return [name for name, one in parameters(found).items() if one.default is one.empty and name != "prior"]
 
 
-def unfit(found: Any, base: type) -> str:
-    """Why something cannot stand where ``base`` is asked for; "" when it can.
+def unfit(found: Any, *bases: type) -> str:
+    """Why something cannot stand where one of ``bases`` is asked for; "" when it can.
 
     A base class with a method ``lacks``, such as :class:`minvae_pyro.corpora.corpus.Transform`, need not be derived
     from: it says itself what is missing.
     """
+    reasons = [_unfit(found, base) for base in bases]
+    return reasons[0] if all(reasons) else ""
+
+
+def _unfit(found: Any, base: type) -> str:
     lacks: Callable[[Any], str] | None = getattr(base, "lacks", None)
     if inspect.isclass(found) and issubclass(found, base):
         if not inspect.isabstract(found):
@@ -73,7 +83,13 @@ def unfit(found: Any, base: type) -> str:
     return f"it does not derive from {base.__name__}"
 
 
-def resolve(name: str, known: Mapping[str, Any], fits: Callable[[Any], bool | str], what: str) -> Any:
+def resolve(
+    name: str,
+    known: Mapping[str, Any],
+    fits: Callable[[Any], bool | str],
+    what: str,
+    names: Iterable[str] | None = None,
+) -> Any:
     """Find what a name means: one of those that are known, or an import path.
 
     Args:
@@ -81,73 +97,61 @@ def resolve(name: str, known: Mapping[str, Any], fits: Callable[[Any], bool | st
         known: what there is under a short name.
         fits: whether an object can stand in this place; a text says why it cannot.
         what: what it is, for the message.
+        names: what to advise; all that are known if left out.
 
     Raises:
-        UserError: nothing of that name, something else, or a module that cannot be imported; the message tells the
-            known names.
+        UserError: nothing of that name, something else, or a module that cannot be imported; the message has the
+            names to choose from.
     """
-    if name in known:
-        return known[name]
-    found = imported(name, what, known)
+    names = known if names is None else names
+    found = known[name] if name in known else imported(name, what, names)
     verdict = fits(found)
     if verdict is not True:
-        raise UserError(f"'{name}' is no {what}{f': {verdict}' if verdict else ''}. {choice(known)}")
+        raise UserError(f"'{name}' is no {what}{f': {verdict}' if verdict else ''}. {choice(names)}")
     return found
 
 
-def find(name: str, base: type[T], what: str, short: Mapping[str, type[T]] | None = None) -> type[T]:
-    """The class of a name: a short one of this package below ``base``, or one that is imported.
+def find(name: str, bases: Sequence[type[T]], what: str, short: Mapping[str, type[T]] | None = None) -> type[T]:
+    """The class of a name: a short one of this package, or the import path of any that derives from what is asked for.
 
     Args:
-        name: a short name, or the import path of any class that derives from ``base``.
-        base: what the class must derive from.
+        name: the name.
+        bases: one of them must be a base of the class.
         what: what it is, for the message.
         short: other short names.
 
     Raises:
         UserError: as :func:`resolve`.
     """
-    known = {**subclasses(base), **(short or {})}
-    if name in known:
-        return known[name]
-    names = offered_names(base, short)
-    open_ones = {one.__name__: one for one in _with_those_below(base) if is_of_package(one)}
-    found = open_ones[name] if name in open_ones else imported(name, what, names)
-    if reason := unfit(found, base):
-        raise UserError(f"'{name}' is no {what}: {reason}. {choice(names)}")
+    ours = {one.__name__: one for base in bases for one in _with_those_below(base) if is_of_package(one)}
+    named = {name: one for base in bases for name, one in subclasses(base).items()}
+    known = {**ours, **named, **(short or {})}
+    found: type[T] = resolve(name, known, lambda one: unfit(one, *bases) or True, what, offered_names(bases, short))
     return found
 
 
-def offered_names(
-    base: type, short: Mapping[str, Any] | None = None, fits: Callable[[Any], bool] | None = None
-) -> list[str]:
+def offered_names(bases: Sequence[type[Any]], short: Mapping[str, Any] | None = None) -> list[str]:
     """Names to choose from: the short ones, and of the others those that have none; none for a base of others."""
-    brief = {**(short or {})}
-    rest: Mapping[str, Any] = offered(base) if is_of_package(base) else {}
-    found = {**brief, **{name: one for name, one in rest.items() if one not in brief.values()}}
-    return [name for name, one in found.items() if fits is None or fits(one)]
+    brief = short or {}
+    ours = {name: one for base in bases if is_of_package(base) for name, one in offered(base).items()}
+    return [*brief, *(name for name, one in ours.items() if one not in brief.values())]
 
 
 def choice(names: Iterable[str]) -> str:
     """The advice to choose one of these names."""
-    told = ", ".join(names)
-    return f"Choose {told} or give the import path of another." if told else "Give an import path."
+    listed = ", ".join(names)
+    return f"Choose {listed} or give the import path of another." if listed else "Give an import path."
 
 
-def imported(path: str, what: str, known: Iterable[str] = ()) -> Any:
-    """What stands at a dotted path.
-
-    Args:
-        path: module and name.
-        what: what it is, for the message.
-        known: names that would have been right.
+def imported(path: str, what: str, names: Iterable[str]) -> Any:
+    """What stands at a dotted path; ``what`` that is, and ``names`` that would have been right, are for the message.
 
     Raises:
         UserError: there is nothing, or the module raises something when it is imported.
     """
     module, _, name = path.rpartition(".")
     if not module or not all(part.isidentifier() for part in path.split(".")):
-        raise UserError(f"there is no {what} '{path}'. {choice(known)}")
+        raise UserError(f"there is no {what} '{path}'. {choice(names)}")
     try:
         holder = importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -155,7 +159,7 @@ def imported(path: str, what: str, known: Iterable[str] = ()) -> Any:
             raise UserError(
                 f"{what} '{path}' cannot be imported: it needs a module {error.name!r} that is missing."
             ) from error
-        raise UserError(f"there is no {what} '{path}' ({error}). {choice(known)}") from error
+        raise UserError(f"there is no {what} '{path}' ({error}). {choice(names)}") from error
     except Exception as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
         raise UserError(
@@ -165,7 +169,7 @@ def imported(path: str, what: str, known: Iterable[str] = ()) -> Any:
     try:
         return getattr(holder, name)
     except AttributeError as error:
-        raise UserError(f"there is no {what} '{path}' ({error}). {choice(known)}") from error
+        raise UserError(f"there is no {what} '{path}' ({error}). {choice(names)}") from error
 
 
 def name_of(described: Any) -> str:

@@ -1,22 +1,23 @@
-"""The parser behind configurations and command lines: jsonargparse, whose mistakes are told in one line."""
+"""The parser behind configurations and command lines: jsonargparse, with its complaints in one line."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from typing import Any, get_type_hints
+from typing import Any
 
 import jsonargparse
 
 from minvae_pyro.errors import UserError
+from minvae_pyro.registry.command_line import descriptions
 from minvae_pyro.registry.messages import Place, check, plain
 from minvae_pyro.registry.names import parameters
-from minvae_pyro.registry.words import descriptions
 
 # the defaults of enhancement that a checkpoint keeps describe classes, and are to stay descriptions
 jsonargparse.set_parsing_settings(instantiate_subclass_spec_in_any=False)
 
-_MISTAKES = (jsonargparse.ArgumentError, TypeError, ValueError)
+MISTAKES = (jsonargparse.ArgumentError, TypeError, ValueError)
+"""What jsonargparse raises for a wrong value."""
 
 
 class Help(jsonargparse.DefaultHelpFormatter):
@@ -24,7 +25,7 @@ class Help(jsonargparse.DefaultHelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str:
         hint = getattr(action, "_typehint", None) if hasattr(action, "extra_help") else None
-        if names := Place(action.dest, hint).names():
+        if names := Place(action.dest, hint).names:
             return f"{action.help or ''} ({', '.join(names)})".strip()
         if action.help and action.metavar and action.default is None:
             return action.help  # the metavar says what is asked for
@@ -50,13 +51,9 @@ class Parser(jsonargparse.ArgumentParser):
         self.places: dict[str, Place] = {}
 
     def add_class(self, base: type, key: str, title: str, required: bool = False) -> None:
-        """Ask for a class by ``--KEY``, for its arguments by ``--KEY.ARGUMENT``, for its help by ``--KEY.help``.
+        """Ask for a class below ``base``: ``--KEY CLASS --KEY.ARGUMENT VALUE``, where ``--KEY.help CLASS`` explains it.
 
-        Args:
-            base: what the class must derive from.
-            key: its key.
-            title: what it is.
-            required: whether it must be given.
+        In the help of the command these options stand under ``title``.
         """
         self.places[key] = Place(key, base, required)
         self.add_subclass_arguments(
@@ -73,19 +70,18 @@ class Parser(jsonargparse.ArgumentParser):
     def add_settings(self, found: type, key: str, skip: set[str] | None = None) -> None:
         """Ask for the arguments of one class by ``--KEY.ARGUMENT``, some of which may be classes again."""
         self.add_class_arguments(found, key, skip=skip, fail_untyped=False)
-        hints = get_type_hints(found.__init__)  # type: ignore[misc]
         for name, one in parameters(found).items():
-            place = Place(f"{key}.{name}", hints.get(name), one.default is one.empty)
+            place = Place(f"{key}.{name}", one.annotation, one.default is one.empty)
             if place.bases and name not in (skip or ()):
                 self.places[place.key] = place
 
-    def read(self, words: Sequence[str]) -> jsonargparse.Namespace:
+    def read(self, arguments: Sequence[str]) -> jsonargparse.Namespace:
         """Parse a command line.
 
         Raises:
             UserError: what is wrong with it.
         """
-        return self._read(lambda: self.parse_args(list(words)), lambda: descriptions(words, self.places))
+        return self._read(lambda: self.parse_args(list(arguments)), lambda: descriptions(arguments, self.places))
 
     def read_object(self, given: Mapping[str, Any]) -> jsonargparse.Namespace:
         """Parse what a file describes.
@@ -100,7 +96,7 @@ class Parser(jsonargparse.ArgumentParser):
             parsed: jsonargparse.Namespace = parse()
         except Exception as error:
             self._explain(given())
-            if isinstance(error, _MISTAKES):
+            if isinstance(error, MISTAKES):
                 raise UserError(f"{plain(str(error))}.") from error
             raise
         for key, place in self.places.items():
@@ -114,5 +110,5 @@ class Parser(jsonargparse.ArgumentParser):
             if key in self.places:
                 check(described, self.places[key])
         if missing:
-            told = [f"--{one.key} is missing." + ("" if "." in one.key else f" {one.choice()}") for one in missing]
-            raise UserError(" ".join(told))
+            lines = [f"--{one.key} is missing." + ("" if "." in one.key else f" {one.choice()}") for one in missing]
+            raise UserError(" ".join(lines))

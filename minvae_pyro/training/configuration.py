@@ -6,7 +6,6 @@ import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,8 +18,11 @@ import minvae_pyro.training.noise  # noqa: F401
 from minvae_pyro.corpora.loader import CorpusData
 from minvae_pyro.errors import UserError
 from minvae_pyro.registry import build
-from minvae_pyro.registry.files import first_comment
+from minvae_pyro.registry.files import shipped
 from minvae_pyro.registry.parser import Parser
+
+CONFIGURATIONS = shipped("minvae_pyro.training", "configs")
+"""Files of the configurations that ship with the package, by name."""
 
 # Keys that may change when a run is continued.
 _FREE = {"output", "resume", "device", "precision", "patience", "epochs", "half", "enhancement", "credits", "config"}
@@ -58,7 +60,7 @@ def make_parser() -> Parser:
         "--config",
         action="config",
         metavar="NAME_OR_FILE",
-        help=f"YAML file, or a shipped one: {', '.join(shipped_configurations())}",
+        help=f"YAML file, or a shipped one: {', '.join(CONFIGURATIONS)}",
     )
     build.add_description(parser)
     start = parser.add_argument_group("weights at the start")
@@ -104,22 +106,9 @@ def read_configuration(arguments: Sequence[str]) -> jsonargparse.Namespace:
     Raises:
         UserError: a configuration that is missing or wrong.
     """
-    settings = make_parser().read(_with_files(list(arguments)))
+    settings = make_parser().read(_with_files(arguments))
     build.check_classes(settings)
     return settings
-
-
-def shipped_configurations() -> list[str]:
-    """Names of the configurations that ship with the package."""
-    folder = resources.files("minvae_pyro.training") / "configs"
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-
-
-def comment(name: str) -> str:
-    """The comment at the top of a shipped configuration."""
-    return first_comment(
-        (resources.files("minvae_pyro.training") / "configs" / f"{name}.yaml").read_text(encoding="utf-8")
-    )
 
 
 def as_plain(settings: jsonargparse.Namespace) -> dict[str, Any]:
@@ -129,19 +118,18 @@ def as_plain(settings: jsonargparse.Namespace) -> dict[str, Any]:
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Keys in which a run that is to be continued differs from what it was."""
-    free = set(_FREE)
-    if before["optimisation"]["one_cycle"]:
-        free.discard("epochs")  # the schedule was laid out for them
-    ignored = {"workers"}
-    return [
-        key
-        for key in sorted(before.keys() | now.keys())
-        if key not in free and _without(before.get(key), ignored) != _without(now.get(key), ignored)
-    ]
+    # with one_cycle the schedule was laid out for the epochs
+    free = _FREE - {"epochs"} if before["optimisation"]["one_cycle"] else _FREE
+    keys = sorted((before.keys() | now.keys()) - free)
+    return [key for key in keys if _without_workers(before.get(key)) != _without_workers(now.get(key))]
 
 
 def for_checkpoint(plain: Mapping[str, Any]) -> dict[str, Any]:
+<<<<<<< HEAD
     """What a checkpoint records of its training: all but the model, and no folder of the machine it ran on."""
+=======
+    """What a checkpoint says of its training: all but the model, and no folder of the machine it ran on."""
+>>>>>>> cli2
     own = {"prior", "guide", "tie", "enhancement", "credits", "config", "output", "resume", "device", "half"}
     kept: dict[str, Any] = json.loads(json.dumps({key: plain[key] for key in plain if key not in own}))
     for split in ("train", "validation"):
@@ -151,24 +139,19 @@ def for_checkpoint(plain: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _without(value: Any, keys: set[str]) -> Any:
-    return {k: v for k, v in value.items() if k not in keys} if isinstance(value, dict) else value
+def _without_workers(value: Any) -> Any:
+    return {k: v for k, v in value.items() if k != "workers"} if isinstance(value, dict) else value
 
 
-def _with_files(arguments: list[str]) -> list[str]:
-    for number, argument in enumerate(arguments):
-        if argument == "--config" and number + 1 < len(arguments):
-            arguments[number + 1] = _file(arguments[number + 1])
-        elif argument.startswith("--config="):
-            arguments[number] = f"--config={_file(argument.removeprefix('--config='))}"
-    return arguments
+def _with_files(arguments: Sequence[str]) -> list[str]:
+    """The arguments with the files of shipped configurations in place of their names."""
+    parts = [part for one in arguments for part in (one.split("=", 1) if one.startswith("--config=") else [one])]
+    return [_file(part) if before == "--config" else part for before, part in zip(["", *parts], parts, strict=False)]
 
 
 def _file(name: str) -> str:
     if Path(name).is_file():
         return name
-    if name in shipped_configurations():
-        return str(resources.files("minvae_pyro.training") / "configs" / f"{name}.yaml")
-    raise UserError(
-        f"there is no configuration {name}: give a YAML file or one of {', '.join(shipped_configurations())}."
-    )
+    if name in CONFIGURATIONS:
+        return str(CONFIGURATIONS[name])
+    raise UserError(f"there is no configuration {name}: give a YAML file or one of {', '.join(CONFIGURATIONS)}.")

@@ -1,4 +1,5 @@
 import json
+from importlib import resources
 
 import pytest
 import torch
@@ -6,7 +7,6 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from minvae_pyro.audio.stft import STFT
-from minvae_pyro.checkpoints import checkpoint as checkpoints
 from minvae_pyro.checkpoints.checkpoint import FORMAT, describe, load_checkpoint, save_checkpoint, shipped
 from minvae_pyro.errors import UserError
 from minvae_pyro.models.speech_prior import Latent
@@ -134,7 +134,7 @@ def test_a_file_that_exists_is_kept(made, saved):
 def test_names_of_shipped_checkpoints(saved, tmp_path, monkeypatch):
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "best.safetensors").write_bytes(saved.read_bytes())
-    monkeypatch.setattr(checkpoints.resources, "files", lambda package: tmp_path)
+    monkeypatch.setattr(resources, "files", lambda package: tmp_path)
     assert shipped() == ["best"]
     assert load_checkpoint("best").stft.hop == 300
     with pytest.raises(UserError, match=r"no checkpoint worst: .*\(best\)"):

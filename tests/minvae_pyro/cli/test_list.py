@@ -4,10 +4,16 @@ import re
 
 import pytest
 
-from minvae_pyro.cli.list import FILES, KINDS, entries, paper, summary
+from minvae_pyro.cli import list as listing
+from minvae_pyro.cli.list import Entry, kinds, paper, summary
 from minvae_pyro.cli.main import main
 
-ALL = {**KINDS, **FILES}
+ALL = kinds()
+KINDS = ALL.keys() - {"configurations", "checkpoints", "ablations"}
+
+
+def entries(kind: str) -> list[Entry]:
+    return listing.entries(ALL[kind][2])
 
 
 def test_everything_is_shown_within_the_width_of_a_terminal(capsys, monkeypatch):

@@ -14,6 +14,8 @@ import yaml
 import minvae_pyro.enhancement.enhance
 from minvae_pyro.checkpoints.checkpoint import describe, load_checkpoint
 from minvae_pyro.cli.main import main
+from minvae_pyro.inference.settings import PARTS
+from minvae_pyro.registry.build import make
 from minvae_pyro.synthetic.talker import SyntheticUtterance
 
 Capture = pytest.CaptureFixture[str]
@@ -139,6 +141,12 @@ def refused(capsys: Capture, *arguments: str) -> str:
     return written.err
 
 
+def made(key: str, given: dict[str, Any]) -> Any:
+    """The part that enhancement makes of what the command line has given it."""
+    base, short = PARTS[key]
+    return make(base, given[key], key, short)
+
+
 def test_a_prior_of_ones_own_is_trained_and_enhances(here: Path, talk: str, capsys: Capture) -> None:
     own = ["--prior", "swap_own.SmallVAE", "--prior.width", "6", "--guide", "AudioGuide"]
     assert main(["train", *own, *data()]) == 0
@@ -174,7 +182,7 @@ def test_a_tolerance_stops_an_engine(
     monkeypatch.setattr(minvae_pyro.enhancement.enhance, "enhance", noted)
     options = ["--checkpoint", str(tiny_checkpoint), "--engine", "svi", "--engine.tolerance"]
     assert main(["enhance", talk, *options, "1000"]) == 0
-    assert engines[0]["init_args"]["tolerance"] == 1000
+    assert made("engine", {"engine": engines[0]}).tolerance == 1000
     assert engines[1] == 10
     capsys.readouterr()
     assert "a tolerance of at least 0" in refused(capsys, "enhance", talk, *options, "-1", "--overwrite")
@@ -336,11 +344,11 @@ def test_parts_of_enhancement_and_their_arguments(
     parts = ["--noise", "BayesianNMFNoise", "--noise.rank=8", "--guide", "PointGuide", "--engine", "vem"]
     summary = enhanced(capsys, talk, tiny_checkpoint, *parts, "--engine.learning_rate", "1e-2", "--start", "audio")
     assert (summary["noise"], summary["guide"], summary["engine"]) == ("BayesianNMFNoise", "PointGuide", "vem")
-    assert asked[0]["noise"]["init_args"]["rank"] == 8
-    assert asked[0]["engine"]["init_args"]["learning_rate"] == 0.01
+    assert made("noise", asked[0]).rank == 8
+    assert made("engine", asked[0]).learning_rate == 0.01
     # the checkpoint's noise, with another rank
     assert enhanced(capsys, talk, tiny_checkpoint, "--noise.rank", "3")["noise"] == "NMFNoise"
-    assert asked[1]["noise"]["init_args"]["rank"] == 3
+    assert made("noise", asked[1]).rank == 3
     assert asked[1].get("guide") is None
 
 
@@ -354,8 +362,8 @@ def test_a_file_gives_what_is_not_typed(
     summary = enhanced(capsys, talk, tiny_checkpoint, "--config", "mine.yaml", "--noise.rank", "5", "--seed=4")
     assert (summary["engine"], summary["noise"]) == ("vem", "NMFNoise")
     assert (asked[0]["seed"], asked[0]["start"]) == (4, "audio")
-    assert asked[0]["engine"]["init_args"]["iterations"] == 4
-    assert asked[0]["noise"]["init_args"]["rank"] == 5
+    assert made("engine", asked[0]).iterations == 4
+    assert made("noise", asked[0]).rank == 5
 
 
 @pytest.mark.parametrize(

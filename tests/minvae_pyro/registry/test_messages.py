@@ -15,6 +15,7 @@ from minvae_pyro.errors import UserError
 from minvae_pyro.models import NMFNoise, NoiseModel, SpeechPrior
 from minvae_pyro.nn.base import AudioVisualDecoder, Decoder
 from minvae_pyro.registry.messages import Place, bases, check, plain
+from minvae_pyro.registry.names import offered_names
 
 OWN = """
 from minvae_pyro.corpora.corpus import Transform
@@ -166,10 +167,9 @@ def test_nothing_is_made_of_what_does_not_derive_from_the_base_class(path: str, 
 
 
 def test_what_needs_tensors_is_not_offered_and_bases_are_not() -> None:
-    names = Place("x", nn.Module | NoiseModel).names()
+    names = Place("x", nn.Module | NoiseModel).names
     assert names == ["BayesianNMFNoise", "NMFNoise", "StationaryNoise"]
-    assert Place("x", NoiseModel, short={"low": NMFNoise}).names() == ["low", "BayesianNMFNoise", "StationaryNoise"]
-    assert Place("x", NoiseModel).names(lambda one: one is NMFNoise) == ["NMFNoise"]
+    assert offered_names([NoiseModel], {"low": NMFNoise}) == ["low", "BayesianNMFNoise", "StationaryNoise"]
     assert Place("x", int).choice() == "Give an import path."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -13,7 +14,7 @@ from minvae_pyro.inference import InferenceEngine, StochasticVariational
 from minvae_pyro.inference.settings import ENGINES
 from minvae_pyro.models import NMFNoise, NoiseModel
 from minvae_pyro.registry.build import make
-from minvae_pyro.registry.names import name_of, resolve, subclasses
+from minvae_pyro.registry.names import name_of, parameters, resolve, subclasses
 
 
 class Instrument(ABC):
@@ -68,6 +69,16 @@ def test_a_part_by_name_by_description_and_itself() -> None:
     # the same description serves again, and is left as it was
     assert make(Instrument, described, "instrument").keys == 3  # type: ignore[type-abstract, attr-defined]
     assert described["init_args"] == {"keys": 3}
+
+
+def test_a_type_that_cannot_be_found_is_no_type() -> None:
+    class Drum:
+        def __init__(self, skin: Nowhere, size: int = 3, **options: Any) -> None:  # type: ignore[name-defined]  # noqa: F821
+            """Its types cannot be told at run time."""
+
+    assert [one.annotation for one in parameters(Flute).values()] == [int, str]
+    assert list(parameters(Drum)) == ["skin", "size"]
+    assert {one.annotation for one in parameters(Drum).values()} == {inspect.Parameter.empty}
 
 
 @pytest.mark.parametrize("init_args", [{"holes": 3}, {"keys": "many"}, {"keys": 0}])

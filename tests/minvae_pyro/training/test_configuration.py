@@ -4,12 +4,12 @@ import pytest
 
 from minvae_pyro.errors import UserError
 from minvae_pyro.training.configuration import (
+    CONFIGURATIONS,
     as_plain,
     changes,
     for_checkpoint,
     make_parser,
     read_configuration,
-    shipped_configurations,
 )
 
 OURS = ["--config", "a-vae"]
@@ -19,7 +19,7 @@ def plain(*arguments):
     return as_plain(read_configuration([*OURS, *arguments]))
 
 
-@pytest.mark.parametrize("name", shipped_configurations())
+@pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_shipped_configurations_can_be_used(name, corpora, monkeypatch):
     # one clip of a second instead of a hundred of three
     small = {"utterances": "1", "seconds": "1.0"}
@@ -39,7 +39,7 @@ def test_shipped_configurations_can_be_used(name, corpora, monkeypatch):
 
 
 def test_configurations_of_the_issue_are_shipped():
-    assert {"a-vae", "v-vae", "min-vae", "min-vae-published", "demo"} <= set(shipped_configurations())
+    assert {"a-vae", "v-vae", "min-vae", "min-vae-published", "demo"} <= set(CONFIGURATIONS)
 
 
 def test_command_line_wins_over_file():

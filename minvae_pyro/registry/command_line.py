@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 
-def descriptions(words: Sequence[str], keys: Iterable[str]) -> dict[str, Any]:
+def descriptions(arguments: Sequence[str], keys: Iterable[str]) -> dict[str, Any]:
     """Names and descriptions (``class_path``, ``init_args``) by key, those of ``--config FILE`` among them.
 
     Args:
-        words: of a command line; what comes later wins, and another class drops the arguments of the one before.
+        arguments: of a command line; what comes later wins, and another class drops the arguments of the one before.
         keys: dotted, those that classes are given for.
 
     Returns:
@@ -24,7 +25,7 @@ def descriptions(words: Sequence[str], keys: Iterable[str]) -> dict[str, Any]:
         {'noise': {'class_path': 'NMFNoise', 'init_args': {'rank': '8'}}}
     """
     found: dict[str, Any] = {}
-    for option, value in _options(words):
+    for option, value in _options(arguments):
         if option == "config":
             found.update(_in_file(value, keys))
         for key in keys:
@@ -38,14 +39,13 @@ def loaded(value: str) -> Any:
     try:
         return yaml.safe_load(value) if value.startswith(("{", "[")) else value
     except yaml.YAMLError:
-        return value  # no name of anything, and told so
+        return value  # no name of anything: whoever looks it up says so
 
 
-def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
-    for number, word in enumerate(words):
-        if word.startswith("--"):
-            option, sign, value = word[2:].partition("=")
-            following = words[number + 1] if number + 1 < len(words) else ""
+def _options(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for argument, following in zip_longest(arguments, arguments[1:], fillvalue=""):
+        if argument.startswith("--"):
+            option, sign, value = argument[2:].partition("=")
             yield option, value if sign else following
 
 
@@ -53,7 +53,7 @@ def _in_file(path: str, keys: Iterable[str]) -> dict[str, Any]:
     try:
         settings = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return {}  # the parser tells
+        return {}  # the parser says what is wrong
     found = {}
     for key in keys:
         value = settings

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from minvae_pyro.registry.words import descriptions
+from minvae_pyro.registry.command_line import descriptions
 
 
 @pytest.mark.parametrize(
