@@ -125,11 +125,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def for_checkpoint(plain: Mapping[str, Any]) -> dict[str, Any]:
-<<<<<<< HEAD
     """What a checkpoint records of its training: all but the model, and no folder of the machine it ran on."""
-=======
-    """What a checkpoint says of its training: all but the model, and no folder of the machine it ran on."""
->>>>>>> cli2
     own = {"prior", "guide", "tie", "enhancement", "credits", "config", "output", "resume", "device", "half"}
     kept: dict[str, Any] = json.loads(json.dumps({key: plain[key] for key in plain if key not in own}))
     for split in ("train", "validation"):
