@@ -17,8 +17,8 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks.common import fingerprint, markdown
 from benchmarks.growth import peak
 from benchmarks.quality import Demonstration, settings
+from minvae_pyro.audio.level import level
 from minvae_pyro.checkpoints.checkpoint import Checkpoint, load_checkpoint
-from minvae_pyro.enhancement.filter import level
 from minvae_pyro.evaluation.jobs import one_thread
 from minvae_pyro.files import write_atomic
 from minvae_pyro.inference import FastVariational, infer
@@ -79,7 +79,7 @@ def _measure(sound: Tensor, weights: Path, size: int, device: str) -> dict[str, 
 
 def _separate(checkpoint: Checkpoint, sounds: Tensor) -> Tensor:
     spectra = torch.stack([checkpoint.stft(sound) for sound in sounds])
-    levels = torch.stack([level(sound) for sound in sounds]).to(spectra.real.dtype)
+    levels = torch.tensor([level(sound) for sound in sounds]).to(spectra.real.dtype)
     found = infer(checkpoint, Utterances.from_spectrum(spectra / levels[:, None, None]))
     return torch.stack([checkpoint.stft.inverse(one, sounds.shape[-1]) for one in found.gain * spectra])
 

@@ -49,6 +49,8 @@ class Utterances:
         mouth_seen: (B, N) bool, False where no mouth was found.
         mask: (B, N) bool, False in padding.
         index: (B,) row of each utterance in its corpus; the responsibility table is addressed by it.
+        observed: (B, N, F) bool, cells that say something (:mod:`minvae_pyro.audio.observed`): what a codec, a lower
+            sample rate or a gate left empty is no evidence. None: all do.
     """
 
     spectrum: Tensor
@@ -57,10 +59,15 @@ class Utterances:
     mouth_seen: Tensor
     mask: Tensor
     index: Tensor
+    observed: Tensor | None = None
 
     @classmethod
     def from_spectrum(
-        cls, spectrum: Tensor, mouth: Tensor | None = None, mouth_seen: Tensor | None = None
+        cls,
+        spectrum: Tensor,
+        mouth: Tensor | None = None,
+        mouth_seen: Tensor | None = None,
+        observed: Tensor | None = None,
     ) -> Utterances:
         """Wrap full-length utterances that need no padding.
 
@@ -68,6 +75,7 @@ class Utterances:
             spectrum: (B, N, F) or (N, F), power or complex coefficients.
             mouth: (B, N, 67, 67) or (N, 67, 67), in [0, 1] or uint8; None when there is no video.
             mouth_seen: (B, N) or (N,); all True when omitted with a mouth given.
+            observed: (B, N, F) or (N, F) bool; all True when omitted.
 
         Example:
             >>> utterances = Utterances.from_spectrum(torch.ones(7, 513))
@@ -78,6 +86,7 @@ class Utterances:
             spectrum = spectrum[None]
             mouth = None if mouth is None else mouth[None]
             mouth_seen = None if mouth_seen is None else mouth_seen[None]
+            observed = None if observed is None else observed[None]
         size, frames, _ = spectrum.shape
         power = spectrum.abs().square() if spectrum.is_complex() else spectrum
         if mouth is None:
@@ -90,7 +99,7 @@ class Utterances:
             mouth = mouth.to(power.dtype) / 255
         assert mouth_seen is not None
         mask = torch.ones(size, frames, dtype=torch.bool, device=power.device)
-        return cls(spectrum, power, mouth, mouth_seen, mask, torch.arange(size, device=power.device))
+        return cls(spectrum, power, mouth, mouth_seen, mask, torch.arange(size, device=power.device), observed)
 
     @classmethod
     def of(cls, utterances: Utterances) -> Self:
@@ -110,6 +119,12 @@ class Utterances:
         """N, padding included."""
         return self.spectrum.shape[1]
 
+    @property
+    def evident(self) -> Tensor:
+        """Cells that exist and say something: (B, N, F) bool, or (B, N, 1) where all that exist do."""
+        mask = self.mask[..., None]
+        return mask if self.observed is None else mask & self.observed
+
     def replace(self, **changes: Any) -> Utterances:
         """Return a copy with some fields replaced."""
         return replace(self, **changes)
@@ -117,7 +132,7 @@ class Utterances:
     def to(self, target: torch.device | torch.dtype | str) -> Utterances:
         """Move to a device, or change the precision of every floating-point field."""
         if not isinstance(target, torch.dtype):
-            return replace(self, **{f.name: getattr(self, f.name).to(target) for f in fields(self)})
+            return replace(self, **{name: tensor.to(target) for name, tensor in self.tensors().items()})
         spectrum = self.spectrum.to(target.to_complex() if self.spectrum.is_complex() else target)
         return replace(self, spectrum=spectrum, noisy_power=self.noisy_power.to(target), mouth=self.mouth.to(target))
 
@@ -128,7 +143,12 @@ class Utterances:
 
     def one_by_one(self) -> list[Self]:
         """Batches of one utterance each, padding kept."""
-        return [type(self)(**{f.name: getattr(self, f.name)[[row]] for f in fields(self)}) for row in range(len(self))]
+        tensors = self.tensors()
+        return [type(self)(**{name: tensor[[row]] for name, tensor in tensors.items()}) for row in range(len(self))]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The fields that have a value, by name."""
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
 
     def without_mouth(self) -> Utterances:
         """The same sound without a mouth in any frame."""
@@ -150,5 +170,7 @@ def concatenate(batches: Sequence[Utterances]) -> Utterances:
     def joined(name: str) -> Tensor:
         return pad_sequence([row for batch in batches for row in getattr(batch, name)], batch_first=True)
 
-    names = [f.name for f in fields(Utterances) if f.name != "index"]
-    return Utterances(**{name: joined(name) for name in names}, index=torch.cat([batch.index for batch in batches]))
+    if any(batch.observed is not None for batch in batches):
+        batches = [batch.replace(observed=batch.evident.expand(batch.spectrum.shape)) for batch in batches]
+    joint = {name: joined(name) for name in batches[0].tensors() if name != "index"}
+    return Utterances(**joint, index=torch.cat([batch.index for batch in batches]))

@@ -16,7 +16,7 @@ from minvae_pyro.utterances import Plates, Utterances
 
 Statistics = Callable[[], tuple[Tensor, Tensor]]
 """Posterior means of ``|x|^2 / V^2`` and of ``1 / V``, each (B, N, F), with V the variance of the mixture at the
-parameters of this moment; zero in padding. Equation :eq:`noise-statistics`."""
+parameters of this moment; zero in padding and where nothing is observed. Equation :eq:`noise-statistics`."""
 
 FLOOR = 1e-9
 """Smallest entry of a factor, far below the -100 dB of 24-bit sound at unit level."""
@@ -148,9 +148,9 @@ class NMFNoise(NoiseModel):
 
 
 def mean_power(utterances: Utterances) -> Tensor:
-    """Mean over the frames of each recording, (B, F); padding does not count."""
-    mask = utterances.mask
-    return (utterances.power * mask[..., None]).sum(1) / mask.sum(1, keepdim=True).clamp_min(1)
+    """Mean over the frames of each recording, (B, F); neither padding nor cells that say nothing count."""
+    cells = utterances.evident
+    return (utterances.power * cells).sum(1) / cells.sum(1).clamp_min(1)
 
 
 def random_factor(like: Tensor, generator: Generator | None, size: int, rank: int) -> Tensor:

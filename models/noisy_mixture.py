@@ -68,7 +68,7 @@ class NoisyMixture(PyroModule):
     def likelihood(self, latent: Latent, utterances: Utterances) -> dist.Distribution:
         """p(x | z, alpha), batch shape (..., B, N), event shape (F,)."""
         variance = self.speech_variance(latent, utterances) + self.noise(utterances)
-        return spectral_likelihood(utterances.spectrum, variance).to_event(1)
+        return spectral_likelihood(utterances, variance)
 
     def speech_variance(self, latent: Latent, utterances: Utterances) -> Tensor:
         """Variance of the speech in the mixture, gain included, (..., B, N, F)."""
@@ -86,12 +86,12 @@ class NoisyMixture(PyroModule):
 
         Args:
             latent: draws of the posterior, z (..., B, N, L).
-            utterances: the noisy batch.
+            utterances: the noisy batch; cells that say nothing have no say here either.
             weight: probability of each draw, (..., B, N); alike when omitted.
         """
         unscaled = self.speech.speech_variance(latent, utterances).flatten(0, -4)  # (S, B, N, F)
         weights = 1 / len(unscaled) if weight is None else weight.flatten(0, -3)[..., None]
-        share = utterances.mask[..., None] * weights
+        share = utterances.evident * weights
         self.noise.m_step(lambda: self._statistics(unscaled, share, utterances))
         variance = (self.gain * unscaled + self.noise(utterances)).clamp_min(FLOOR)
         rise = (share * utterances.power * unscaled / variance.square()).sum((0, 3))

@@ -29,9 +29,14 @@ class Latent(NamedTuple):
     alpha: Tensor | None = None
 
 
-def spectral_likelihood(spectrum: Tensor, variance: Tensor) -> PowerExponential | ComplexNormal:
-    """Zero-mean likelihood of variance (..., B, N, F) > 0 for the kind of ``spectrum``: coefficients or power."""
-    return ComplexNormal(variance) if spectrum.is_complex() else PowerExponential(variance)
+def spectral_likelihood(utterances: Utterances, variance: Tensor) -> dist.Distribution:
+    """Zero-mean likelihood of variance (..., B, N, F) > 0 for ``spectrum``, be it coefficients or power.
+
+    Batch shape (..., B, N), event shape (F,). Cells that say nothing of the sound have none: equation
+    :eq:`observed-cells`.
+    """
+    cells: Any = ComplexNormal(variance) if utterances.spectrum.is_complex() else PowerExponential(variance)
+    return cells.mask(True if utterances.observed is None else utterances.observed).to_event(1)
 
 
 class SpeechPrior(AbstractPyroModule):
@@ -58,7 +63,7 @@ class SpeechPrior(AbstractPyroModule):
 
     def likelihood(self, latent: Latent, utterances: Utterances) -> dist.Distribution:
         """p(s | z, alpha), batch shape (..., B, N), event shape (F,)."""
-        return spectral_likelihood(utterances.spectrum, self.speech_variance(latent, utterances)).to_event(1)
+        return spectral_likelihood(utterances, self.speech_variance(latent, utterances))
 
     def forward(self, utterances: Utterances) -> Tensor:
         """Run the generative story and observe clean speech at site ``s``."""

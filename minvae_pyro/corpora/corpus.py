@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from minvae_pyro.audio.observed import observed_cells
 from minvae_pyro.audio.stft import STFT, stft_settings
 from minvae_pyro.corpora.manifest import Entry, read_manifest, read_stft
 from minvae_pyro.corpora.structural import Structural, lacking
@@ -83,6 +83,7 @@ class PreparedCorpus(Corpus):
             (Path(folder) / entry.file, entry) for folder in folders for entry in read_manifest(Path(folder))
         ]
         self.lengths = [entry.frames for _, entry in self.clips]
+        self._per_cell = float(self.stft.window.square().sum())
 
     def load(self, row: int, start: int = 0, stop: int | None = None) -> Utterances:
         """Read frames ``start`` to ``stop`` of clip ``row``, and nothing else of its file.
@@ -90,19 +91,24 @@ class PreparedCorpus(Corpus):
         Raises:
             UserError: the features are missing or damaged.
         """
-        names = ["power", "mouth", "mouth_seen"] if self.mouth and self.clips[row][1].has_mouth else ["power"]
-        tensors = self._read(row, names, start, stop)
-        return Utterances.from_spectrum(*tensors).replace(index=torch.tensor([row]))
+        mouth = ("mouth", "mouth_seen") if self.mouth and self.clips[row][1].has_mouth else ()
+        band, power, *pictures = self._read(row, ("band", "power", *mouth), start, stop)
+        shown, seen = pictures or (None, None)
+        observed = observed_cells(power, self._per_cell, band)
+        return Utterances.from_spectrum(power, shown, seen, observed).replace(index=torch.tensor([row]))
 
     def load_power(self, row: int, start: int, stop: int) -> Tensor:
         """Power of frames ``start`` to ``stop``; the mouth is not read."""
-        return self._read(row, ["power"], start, stop)[0]
+        return self._read(row, ("power",), start, stop)[0]
 
     def _read(self, row: int, names: Sequence[str], start: int, stop: int | None) -> list[Tensor]:
         path = self.clips[row][0]
         try:
             with safe_open(path, framework="pt") as features:
-                return [features.get_slice(name)[start:stop] for name in names]
+                return [
+                    features.get_tensor(name) if name == "band" else features.get_slice(name)[start:stop]
+                    for name in names
+                ]
         except (OSError, SafetensorError) as error:
             raise UserError(f"{path} is missing or damaged: remove it and run `minvae prepare` again.") from error
 
@@ -118,5 +124,5 @@ class MemoryCorpus(Corpus):
     def load(self, row: int, start: int = 0, stop: int | None = None) -> Utterances:
         """Frames ``start`` to ``stop`` of utterance ``row``."""
         whole = self.utterances[row]
-        cut = {f.name: getattr(whole, f.name)[:, start:stop] for f in fields(whole) if f.name != "index"}
+        cut = {name: tensor[:, start:stop] for name, tensor in whole.tensors().items() if name != "index"}
         return Utterances(**cut, index=torch.tensor([row]))

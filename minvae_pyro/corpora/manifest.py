@@ -14,7 +14,7 @@ from minvae_pyro.audio.stft import STFT
 from minvae_pyro.errors import UserError
 from minvae_pyro.files import write_atomic
 
-FORMAT = 1
+FORMAT = 2
 """Version of the layout of prepared folders."""
 
 _PARSE: dict[Any, Any] = {"str": str, "int": int, "float": float, "bool": {"True": True, "False": False}.__getitem__}

@@ -14,13 +14,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from minvae_pyro.audio.files import read_sound
+from minvae_pyro.audio.level import SILENCE, sounding_level
+from minvae_pyro.audio.observed import audible_band
 from minvae_pyro.audio.stft import STFT, stft_settings
 from minvae_pyro.corpora.manifest import FORMAT, Entry, read_settings, write_manifest
 from minvae_pyro.corpora.sources import Clip, find_clips
@@ -175,7 +176,7 @@ def _prepare_clip(clip: Clip, source: Path, destination: Path, stft: STFT) -> En
     power = unit_power(sound.mono(), stft)
     if power is None:
         raise UserError(f"{clip.sound} is silent: there is no speech to learn from.")
-    tensors = {"power": power}
+    tensors = {"power": power, "band": audible_band(power, float(stft.window.square().sum()))}
     found = 0.0
     track = load_lips(clip.lips) if clip.lips else read_mouth(clip.video) if clip.video else None
     if track is not None:
@@ -198,9 +199,6 @@ def _prepare_clip(clip: Clip, source: Path, destination: Path, stft: STFT) -> En
 
 
 def unit_power(waveform: Tensor, stft: STFT) -> Tensor | None:
-    """Power spectrogram, (N, F) float32, of a waveform (samples,) scaled to root mean square 1; None for silence."""
-    # by numpy, whose sums do not depend on the number of threads
-    level = float(np.sqrt(np.mean(np.square(waveform.numpy(), dtype=np.float64))))
-    if level < 1e-8:
-        return None
-    return stft(waveform / level).abs().square().contiguous()
+    """Power spectrogram, (N, F) float32, of a waveform (samples,) at unit level where it sounds; None for silence."""
+    level = sounding_level(waveform)
+    return stft(waveform / level).abs().square().contiguous() if level > SILENCE else None

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from minvae_pyro.audio.files import Sound
+from minvae_pyro.audio.level import SILENCE, level
 from minvae_pyro.checkpoints.checkpoint import Checkpoint, load_checkpoint
-from minvae_pyro.enhancement.filter import SILENCE, level
 from minvae_pyro.enhancement.recording import Source, Video, read_recording
 from minvae_pyro.enhancement.separation import Separation, separate
 from minvae_pyro.guides.test_time.base import UtteranceGuide

@@ -8,31 +8,25 @@ from typing import Any
 from torch import Tensor
 from torch.nn.functional import pad
 
+from minvae_pyro.audio.level import sounding_level
+from minvae_pyro.audio.observed import observed_cells
 from minvae_pyro.audio.stft import STFT
 from minvae_pyro.checkpoints.checkpoint import Checkpoint
 from minvae_pyro.inference import Inference, infer
 from minvae_pyro.utterances import Utterances, concatenate
 from minvae_pyro.video.track import MouthTrack
 
-SILENCE = 1e-8
-"""Root mean square up to which there is nothing to hear: -160 dB."""
-
-
-def level(waveform: Tensor) -> Tensor:
-    """Root mean square over everything, float64."""
-    return waveform.double().square().mean().sqrt()
-
 
 def infer_waveforms(
     checkpoint: Checkpoint, waveforms: Sequence[Tensor], mouths: Sequence[MouthTrack | None], **inference: Any
 ) -> Inference:
-    """Infer the gains of several sounds together, each scaled to unit level; arguments as of :func:`infer_spectra`.
+    """Infer the gains of several sounds together, at unit level where they sound, as :func:`infer_spectra` does.
 
     The waveforms, (samples,) each, of any lengths, are at the rate of ``checkpoint.stft``; none is silent.
     """
     stft = checkpoint.stft
     padded = [_whole_hops(stft, waveform) for waveform in waveforms]
-    spectra = [stft((waveform / level(waveform).float()).to(stft.window.device)) for waveform in padded]
+    spectra = [stft((waveform / sounding_level(waveform)).to(stft.window.device)) for waveform in padded]
     return infer_spectra(checkpoint, spectra, mouths, **inference)
 
 
@@ -41,17 +35,21 @@ def infer_spectra(
 ) -> Inference:
     """Infer the gains of several spectra together, padded to the longest: one of N frames has the first N of its row.
 
+    Cells that say nothing of the sound are no evidence (:func:`minvae_pyro.audio.observed.observed_cells`).
+
     Args:
         checkpoint: the model, on the device to compute on.
         spectra: (N, F) complex each, of any N, of sounds at unit level.
         mouths: one picture for each of the N frames; None without video.
         **inference: see :func:`minvae_pyro.inference.infer`.
     """
-    device = checkpoint.stft.window.device
+    device, per_cell = checkpoint.stft.window.device, float(checkpoint.stft.window.square().sum())
     alone = []
     for spectrum, mouth in zip(spectra, mouths, strict=True):
-        pictures = (None, None) if mouth is None else (mouth.crops.to(device), mouth.found.to(device))
-        alone.append(Utterances.from_spectrum(spectrum.to(device), *pictures))
+        shown, seen = (None, None) if mouth is None else (mouth.crops.to(device), mouth.found.to(device))
+        observed = observed_cells(spectrum.abs().square(), per_cell)
+        on_device = None if observed is None else observed.to(device)
+        alone.append(Utterances.from_spectrum(spectrum.to(device), shown, seen, on_device))
     together = concatenate(alone)
     return infer(checkpoint, together if together.mouth_seen.any() else together.without_mouth(), **inference)
 

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from minvae_pyro.audio.level import SILENCE, level
 from minvae_pyro.audio.overlap_add import split
 from minvae_pyro.checkpoints.checkpoint import Checkpoint
-from minvae_pyro.enhancement.filter import SILENCE, apply_gain, infer_waveforms, level
+from minvae_pyro.enhancement.filter import apply_gain, infer_waveforms
 from minvae_pyro.video.track import MouthTrack
 
 WINDOW_SECONDS = 24.0

@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from minvae_pyro.audio.level import SILENCE
 from minvae_pyro.audio.stft import STFT
-from minvae_pyro.enhancement.filter import SILENCE
 from minvae_pyro.errors import UserError
 from minvae_pyro.video.align import align_mouth
 from minvae_pyro.video.track import MOUTH_SIDE, MouthTrack

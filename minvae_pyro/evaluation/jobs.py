@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from minvae_pyro.audio.files import Sound, write_sound
+from minvae_pyro.audio.level import SILENCE, level
 from minvae_pyro.checkpoints.checkpoint import Checkpoint, checkpoint_file, load_checkpoint
 from minvae_pyro.corpora.sources import SOUND_SUFFIXES
 from minvae_pyro.enhancement.batch import Estimate, enhance_batch
-from minvae_pyro.enhancement.filter import SILENCE, level
 from minvae_pyro.errors import UserError
 from minvae_pyro.evaluation.mixtures import Mixture
 from minvae_pyro.evaluation.scores import METRICS, scores

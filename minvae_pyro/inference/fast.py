@@ -68,24 +68,28 @@ def compiled(mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterance
 
 
 class _Score(torch.autograd.Function):
-    """Sum over frequencies of -log V - power / V with V = gain * speech + noise; half the passes of its autograd.
+    """Sum over the cells that count of -log V - power / V, V = gain * speech + noise; half the passes of its autograd.
 
     Also gives 1 / V and power / V, which the M-step needs, without gradient.
     """
 
     @staticmethod
-    def forward(ctx: Any, speech: Tensor, gain: Tensor, noise: Tensor, power: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        ctx: Any, speech: Tensor, gain: Tensor, noise: Tensor, power: Tensor, counts: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         variance = torch.addcmul(noise, gain, speech).clamp_min_(VARIANCE_FLOOR)
         inverse = variance.reciprocal()
         ratio = power * inverse
-        ctx.save_for_backward(gain, inverse, ratio)
+        ctx.save_for_backward(gain, inverse, ratio, counts)
         ctx.mark_non_differentiable(inverse, ratio)
-        return -variance.log_().add_(ratio).sum(-1), inverse, ratio
+        score = variance.log_().add_(ratio)
+        return -(score if counts is None else score.mul_(counts)).sum(-1), inverse, ratio
 
     @staticmethod
     def backward(ctx: Any, slope: Any, *_: Any) -> Any:
-        gain, inverse, ratio = ctx.saved_tensors
-        return (ratio - 1).mul_(inverse).mul_(gain * slope[..., None]), None, None, None
+        gain, inverse, ratio, counts = ctx.saved_tensors
+        slopes = (ratio - 1).mul_(inverse).mul_(gain * slope[..., None])
+        return (slopes if counts is None else slopes.mul_(counts)), None, None, None, None
 
 
 @dataclass(frozen=True)
@@ -125,8 +129,12 @@ class CompiledBound:
         self.power = utterances.power
         # scored as power, which differs by a constant: it need not be worked out again
         self.noisy_power = utterances.replace(spectrum=self.power)
-        self.constant = math.log(math.pi) * self.power.shape[-1] if utterances.spectrum.is_complex() else 0.0
-        self.constant *= int(utterances.mask.sum())
+        self.cells = utterances.evident
+        # None: all cells of a frame, which costs nothing
+        self.counts = None if utterances.observed is None else self.cells.to(self.power.dtype)
+        self.constant = 0.0
+        if utterances.spectrum.is_complex():
+            self.constant = math.log(math.pi) * int(self.cells.expand(self.power.shape).sum())
         self.divergence = self._alpha_divergence()
 
     @property
@@ -144,7 +152,7 @@ class CompiledBound:
         z = posterior.rsample()
         latent = Latent(z, both_alphas(z) if self.parts.dependent else None)
         speech = self.mixture.speech.speech_variance(latent, self.utterances)
-        score, inverse, ratio = _Score.apply(speech, self.mixture.gain, noise, self.power)
+        score, inverse, ratio = _Score.apply(speech, self.mixture.gain, noise, self.power, self.counts)
         divergence = kl_divergence(posterior, self.parts.z).sum(-1)
         return Step(((score - divergence) * weight).sum(), speech.detach(), inverse, ratio)
 
@@ -153,7 +161,7 @@ class CompiledBound:
         """Move noise and gain at once by equation :eq:`noise-update`, all from the variances of one step."""
         mixture, both = self.mixture, step.speech.dim() == 4
         # where alpha has no say in the likelihood its weights sum to one
-        share = (self.weight if both else self.utterances.mask)[..., None]
+        share = self.weight[..., None] * self.cells if both else self.cells
         inverse = step.inverse * share
         ratio = inverse * step.ratio
         rise, fall = ((step.speech * part).sum(-1) for part in (ratio, inverse))

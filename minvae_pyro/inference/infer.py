@@ -14,6 +14,7 @@ from minvae_pyro.guides import UtteranceGuide
 from minvae_pyro.guides.base import TrainingGuide
 from minvae_pyro.guides.test_time.starts import Start
 from minvae_pyro.inference.engine import Callback, InferenceEngine
+from minvae_pyro.inference.imputation import imputed
 from minvae_pyro.inference.settings import ENGINES, Settings, start_named
 from minvae_pyro.models import NoiseModel, NoisyMixture, reweigh, sharpen
 from minvae_pyro.models.alpha_priors import audio_where_unseen
@@ -92,7 +93,7 @@ def infer(
     with torch.random.fork_rng([utterances.power.device] if utterances.power.is_cuda else []):
         torch.manual_seed(seed)
         with torch.no_grad():
-            utterances = CachedUtterances.of(utterances)
+            utterances = CachedUtterances.of(imputed(checkpoint.prior, encoders, utterances))
             weighed = reweigh(checkpoint.prior, chosen.mixing_weight)
             gate = _gate_logits(checkpoint, weighed, utterances)
             logits = audio_where_unseen(

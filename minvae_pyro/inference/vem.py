@@ -34,7 +34,8 @@ class VariationalEM(InferenceEngine):
         M        pi = mean r;  gain = mean of E_q|s|^2 E_q[1 / variance(z)];  noise fitted to E_q|x - s|^2
 
     The E-z step *is* SVI on the prior's own story of clean speech, with the expected power as the observation: no
-    second model is written down. Equations :eq:`vem-speech`, :eq:`vem-power` and :eq:`vem-gain`.
+    second model is written down. Where nothing is observed s is integrated out. Equations :eq:`vem-speech`,
+    :eq:`vem-power` and :eq:`vem-gain`.
 
     Attributes:
         iterations: EM iterations.
@@ -78,15 +79,16 @@ class VariationalEM(InferenceEngine):
     def _m_step(
         self, mixture: NoisyMixture, precision: Tensor, mean: Tensor, variance: Tensor, utterances: Utterances
     ) -> None:
-        mask = utterances.mask[..., None]
         expected = mean.abs().square() + variance
+        cells = utterances.evident.expand(expected.shape)
         shared = (1, 2) if mixture.gain.shape[1] == 1 else (2,)
-        count = mask.sum(shared, keepdim=True).clamp_min(1) * expected.shape[-1]
-        mixture.gain = ((mask * expected * precision).sum(shared, keepdim=True) / count).clamp_min(FLOOR)
+        count = cells.sum(shared, keepdim=True)
+        fitted = (cells * expected * precision).sum(shared, keepdim=True) / count.clamp_min(1)
+        mixture.gain = torch.where(count > 0, fitted, mixture.gain).clamp_min(FLOOR)
         remainder = (utterances.spectrum - mean).abs().square() + variance
 
         def statistics() -> tuple[Tensor, Tensor]:
-            inverse = mixture.noise(utterances).clamp_min(FLOOR).reciprocal() * mask
+            inverse = mixture.noise(utterances).clamp_min(FLOOR).reciprocal() * cells
             return remainder * inverse.square(), inverse
 
         mixture.noise.m_step(statistics)
@@ -102,7 +104,6 @@ def posterior_of_speech(mixture: NoisyMixture, precision: Tensor, utterances: Ut
 
 def _bound(loss: float, mixture: NoisyMixture, mean: Tensor, variance: Tensor, utterances: Utterances) -> float:
     """The bound with s in it, nats, from the loss of the E-z step and the terms that s adds."""
-    mask = utterances.mask[..., None]
     with torch.no_grad():
         noise = mixture.noise(utterances).clamp_min(FLOOR)
         remainder = (utterances.spectrum - mean).abs().square() + variance
@@ -110,4 +111,4 @@ def _bound(loss: float, mixture: NoisyMixture, mean: Tensor, variance: Tensor, u
         entropy = (math.pi * math.e * variance.clamp_min(FLOOR)).log()
         # the prior scored power at unit gain: log N_c(s) = log Exp(|s|^2 / gain) - log(pi gain)
         level = -(math.pi * mixture.gain).log()
-        return ((likelihood + entropy + level) * mask).sum().item() - loss
+        return ((likelihood + entropy + level) * utterances.evident).sum().item() - loss

@@ -30,9 +30,12 @@ def prepared_features(tmp_path, monkeypatch):
         folder = tmp_path / "prepared" / name
         (folder / "features").mkdir(parents=True)
         (folder / "settings.json").write_text(
-            '{"format": 1, "stft": {"n_fft": 1024, "hop": 533, "sample_rate": 16000}}'
+            '{"format": 2, "stft": {"n_fft": 1024, "hop": 533, "sample_rate": 16000}}'
         )
-        save_file({"power": torch.ones(4, 513)}, folder / "features" / "0.safetensors")
+        save_file(
+            {"power": torch.ones(4, 513), "band": torch.ones(513, dtype=torch.bool)},
+            folder / "features" / "0.safetensors",
+        )
         write_manifest(folder, [Entry("0", "features/0.safetensors", 4, 1.0, False, 0.0, "x", "y")])
     monkeypatch.chdir(tmp_path)
 

@@ -11,7 +11,7 @@ from minvae_pyro.checkpoints.checkpoint import load_checkpoint
 from minvae_pyro.cli.main import main
 from minvae_pyro.corpora.manifest import Entry, write_manifest
 
-SETTINGS = '{"format": 1, "stft": {"n_fft": 1024, "hop": 533, "sample_rate": 16000}}'
+SETTINGS = '{"format": 2, "stft": {"n_fft": 1024, "hop": 533, "sample_rate": 16000}}'
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def options(tmp_path):
     entries = []
     for row in range(20):
         file = f"features/{row}.safetensors"
-        save_file({"power": torch.rand(20, 513)}, folder / file)
+        save_file({"power": torch.rand(20, 513), "band": torch.ones(513, dtype=torch.bool)}, folder / file)
         entries.append(Entry(str(row), file, 20, 1.0, False, 0.0, "x", "y"))
     write_manifest(folder, entries)
     given = {"train": f'["{folder}"]', "validation": f'["{folder}"]', "crop_frames": 1, "batch_size": 5}

@@ -11,7 +11,7 @@ from minvae_pyro.errors import UserError
 from minvae_pyro.training.noise import UniformNoise
 from minvae_pyro.utterances import Utterances
 
-SETTINGS = '{"format": 1, "stft": {"n_fft": 1024, "hop": %d, "sample_rate": 16000}}'
+SETTINGS = '{"format": 2, "stft": {"n_fft": 1024, "hop": %d, "sample_rate": 16000}}'
 
 
 def prepared(folder, lengths, mouths, hop=533):
@@ -20,7 +20,8 @@ def prepared(folder, lengths, mouths, hop=533):
     (folder / "settings.json").write_text(SETTINGS % hop)
     entries = []
     for row, (length, mouth) in enumerate(zip(lengths, mouths, strict=True)):
-        tensors = {"power": (100.0 * row + torch.arange(length))[:, None].expand(length, 513).contiguous()}
+        power = (100.0 * row + torch.arange(length))[:, None].expand(length, 513).contiguous()
+        tensors = {"power": power, "band": torch.arange(513) < 400}
         if mouth:
             tensors["mouth"] = torch.full((length, 67, 67), 51, dtype=torch.uint8)
             tensors["mouth_seen"] = torch.arange(length) > 0
@@ -49,6 +50,14 @@ def test_a_slice_is_what_the_whole_has_there(corpus):
     assert torch.equal(part.mouth, whole.mouth[:, 2:5])
     assert torch.equal(corpus.load_power(0, 2, 5), part.power[0])
     assert part.mouth.unique().tolist() == pytest.approx([0.2])
+
+
+def test_what_was_cut_off_is_not_observed(corpus):
+    whole, part = corpus.load(2), corpus.load(2, 1, 3)
+    # the first frame of row 2 has the power 200, and none of the rest is empty
+    expected = (whole.power > 512 * 10**-7.7) & (torch.arange(513) < 400)
+    assert whole.observed.equal(expected)
+    assert part.observed.equal(expected[:, 1:3])
 
 
 def test_sound_alone_has_no_mouth(corpus):

@@ -45,7 +45,7 @@ def test_a_missing_manifest_is_refused(tmp_path):
         read_manifest(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["{", "{}", '{"format": 1, "stft": 3}'])
+@pytest.mark.parametrize("text", ["{", "{}", '{"format": 2, "stft": 3}'])
 def test_damaged_settings_are_refused(tmp_path, text):
     (tmp_path / "settings.json").write_text(text)
     with pytest.raises(UserError, match="damaged"):

@@ -39,7 +39,8 @@ def test_features_are_the_power_of_the_clip_at_unit_level(recordings, tmp_path):
     samples, _ = soundfile.read(recordings / "a.wav", dtype="float64")
     spectrum = stft(torch.from_numpy(samples / np.sqrt(np.mean(samples**2))))
     features = load_file(tmp_path / "out" / entry.file)
-    assert set(features) == {"power"}
+    assert set(features) == {"power", "band"}
+    assert features["band"].all()
     torch.testing.assert_close(features["power"].double(), spectrum.abs().square(), rtol=1e-4, atol=1e-6)
     assert (entry.frames, entry.seconds, entry.has_mouth) == (stft.frames(RATE), 1.0, False)
 
@@ -52,6 +53,7 @@ def test_another_rate_and_stereo_become_16_khz_mono(recordings, tmp_path):
     assert len(power) == STFT().frames(RATE // 2)
     # what was recorded at 8 kHz holds nothing above 4 kHz
     assert power[:, 300:].mean() < 1e-4 * power[:, :200].mean()
+    assert load_file(tmp_path / "out" / entry.file)["band"].nonzero().max() in range(200, 257)
 
 
 def test_level_does_not_matter():

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from minvae_pyro import enhance, load_checkpoint
+from minvae_pyro.audio.level import level
 from minvae_pyro.enhancement import batch as batches
 from minvae_pyro.enhancement.batch import enhance_batch
-from minvae_pyro.enhancement.filter import level
 from minvae_pyro.synthetic.talker import speak, synthesise
 from minvae_pyro.video.track import MouthTrack
 
@@ -33,7 +33,7 @@ def test_a_batch_of_one_is_what_users_get() -> None:
 
 def noisy_sounds(*lengths: float) -> list[torch.Tensor]:
     sounds = [speak(seconds, seed) for seed, seconds in enumerate(lengths)]
-    return [sound + 0.02 * level(sound).float() * torch.randn_like(sound) for sound in sounds]
+    return [sound + 0.02 * level(sound) * torch.randn_like(sound) for sound in sounds]
 
 
 def test_sounds_of_unequal_length_share_a_batch(tmp_path: Path, handmade: Handmade) -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from minvae_pyro.audio.stft import STFT
-from minvae_pyro.enhancement.filter import apply_gain, infer_waveforms, level
+from minvae_pyro.enhancement.filter import apply_gain, infer_waveforms
 from minvae_pyro.utterances import Utterances, concatenate
 from minvae_pyro.video.track import MouthTrack
 
@@ -56,8 +56,3 @@ def test_the_gain_is_applied_to_every_channel_at_its_own_level(known_inference: 
         channels = torch.stack([sound, -2 * sound])
         speech = apply_gain(stft, found.gain[row, : stft.frames(len(sound))], channels)
         torch.testing.assert_close(speech, gain * channels, rtol=0, atol=2e-5)
-
-
-def test_level() -> None:
-    assert float(level(torch.tensor([3.0, -4.0, 0.0, 0.0]))) == pytest.approx(2.5)
-    assert float(level(torch.full((4,), 1e-20))) == pytest.approx(1e-20)

@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 
 from minvae_pyro.corpora.manifest import Entry, write_manifest
 
-SETTINGS = '{"format": 1, "stft": {"n_fft": 1024, "hop": 533, "sample_rate": 16000}}'
+SETTINGS = '{"format": 2, "stft": {"n_fft": 1024, "hop": 533, "sample_rate": 16000}}'
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +21,10 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
         entries = []
         for row in range(count):
             frames = 12 + row
-            tensors = {"power": torch.rand(frames, 513, generator=generator) + 0.01}
+            tensors = {
+                "power": torch.rand(frames, 513, generator=generator) + 0.01,
+                "band": torch.ones(513, dtype=torch.bool),
+            }
             if row % 3 < 2:
                 tensors["mouth"] = torch.randint(256, (frames, 67, 67), generator=generator).to(torch.uint8)
                 tensors["mouth_seen"] = torch.ones(frames, dtype=torch.bool)

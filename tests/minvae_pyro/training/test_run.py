@@ -66,7 +66,7 @@ def test_a_run_leaves_weights_logs_and_its_configuration(run, tmp_path):
 
 
 def test_the_bound_improves(run, tmp_path):
-    run(epochs=8)
+    run(epochs=16)
     first, *_, last = losses(tmp_path / "run")
     assert last < 0.9 * first
 

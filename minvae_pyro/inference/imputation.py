@@ -1,0 +1,37 @@
+"""What an encoder reads where a recording says nothing."""
+
+from __future__ import annotations
+
+import torch
+
+from minvae_pyro.guides.alpha_posterior import latent_at
+from minvae_pyro.guides.base import TrainingGuide
+from minvae_pyro.models import SpeechPrior
+from minvae_pyro.utterances import Utterances
+
+_ROUNDS = 3
+
+
+@torch.no_grad()
+def imputed(prior: SpeechPrior, encoders: TrainingGuide, utterances: Utterances) -> Utterances:
+    """The same recordings, in cells that say nothing as the prior expects them.
+
+    Encoders learnt from whole spectra: an empty band would be a sound that they never heard. What decoder and encoder
+    agree on replaces it, beginning at the mean of a standard normal z. The likelihood has no such cells, so that this
+    decides where inference starts and nothing else.
+
+    Args:
+        prior: any speech prior.
+        encoders: its trained guide.
+        utterances: the noisy batch.
+    """
+    if utterances.observed is None:
+        return utterances
+    heard = utterances.power.new_ones(())
+    code = utterances.power.new_zeros(*utterances.mask.shape, prior.latent_dim)
+    for _ in range(_ROUNDS):
+        expected = prior.speech_variance(latent_at(prior, utterances, alpha=heard, z=code), utterances)
+        spectrum = torch.where(utterances.evident, utterances.spectrum, expected.sqrt())
+        utterances = utterances.replace(spectrum=spectrum, noisy_power=spectrum.abs().square())
+        code, _ = encoders.encode_audio(utterances)
+    return utterances
