@@ -12,6 +12,7 @@ from minvae_pyro.models.alpha_priors import (
 )
 from minvae_pyro.models.audio_visual import AudioVisualVAE as AudioVisualVAE, ConditionalVAE as ConditionalVAE
 from minvae_pyro.models.bayesian_nmf import BayesianNMFNoise as BayesianNMFNoise
+from minvae_pyro.models.bounded_noise import PauseBoundedNoise as PauseBoundedNoise
 from minvae_pyro.models.deep_kalman_filter import DeepKalmanFilter as DeepKalmanFilter
 from minvae_pyro.models.min_vae import ConditionalMinVAE as ConditionalMinVAE, MinVAE as MinVAE, MinVAEv2 as MinVAEv2
 from minvae_pyro.models.mixture_of_vaes import MixtureOfVAEs as MixtureOfVAEs, SwitchingVAE as SwitchingVAE

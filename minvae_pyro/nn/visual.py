@@ -48,6 +48,8 @@ class MouthConvolution(VisualEncoder):
         size: side in pixels to which crops are shrunk.
         kernel: frames that each of the two temporal convolutions spans.
         dropout: rate before the temporal convolutions.
+        every: one frame of so many is looked at, and what lies between is interpolated: with a short hop neighbouring
+            frames have the same picture.
     """
 
     def __init__(
@@ -58,9 +60,13 @@ class MouthConvolution(VisualEncoder):
         size: int = 32,
         kernel: int = 7,
         dropout: float = 0.2,
+        every: int = 1,
     ) -> None:
         super().__init__()
+        if every < 1:
+            raise ValueError(f"a mouth network looks at one frame of at least 1, not of {every}")
         self.size = size
+        self.every = every
         layers: list[nn.Module] = []
         side = size
         for before, after in pairwise((1, *channels)):
@@ -82,16 +88,28 @@ class MouthConvolution(VisualEncoder):
 
     def forward(self, mouth: Tensor, mouth_seen: Tensor) -> Gaussian:
         """Mean and scale of z, each (B, N, L); frames without a mouth enter as the clip's mean picture."""
+        all_frames = mouth.shape[1]
+        mouth, seen = mouth[:, :: self.every], mouth_seen[:, :: self.every]
         size, frames = mouth.shape[:2]
-        pictures = normalise_clip(shrink(mouth, self.size), mouth_seen)
+        pictures = normalise_clip(shrink(mouth, self.size), seen)
         features = self.picture(pictures.reshape(size * frames, 1, self.size, self.size))
         features = self.squeeze(features.flatten(1)).relu().reshape(size, frames, -1)
-        features = (features * mouth_seen[..., None]).transpose(1, 2)
+        features = (features * seen[..., None]).transpose(1, 2)
         # the clip ends with its last seen frame: what the first convolution makes of frames behind it is not for the
         # second, or the result would depend on padding
-        second = 4
-        features = self.time[:second](features) * until_last(mouth_seen)[:, None]
-        return self.head(self.time[second:](features).transpose(1, 2))
+        second, within = 4, until_last(seen)
+        features = self.time[:second](features) * within[:, None]
+        features = self.time[second:](features).transpose(1, 2)
+        return self.head(features if self.every == 1 else _between(features, within, self.every, all_frames))
+
+
+def _between(features: Tensor, within: Tensor, every: int, frames: int) -> Tensor:
+    """Interpolate features (B, M, C) of one frame in every so many to all frames, (B, N, C); past the last one it stays."""
+    place = torch.arange(frames, device=features.device)
+    before = place // every
+    after = (before + 1).clamp_max(features.shape[1] - 1)
+    share = ((place % every) / every).to(features.dtype)[:, None] * within[:, after, None]
+    return features[:, before] * (1 - share) + features[:, after] * share
 
 
 def until_last(counts: Tensor) -> Tensor:

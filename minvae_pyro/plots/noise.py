@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from minvae_pyro.errors import UserError
-from minvae_pyro.models import BayesianNMFNoise, FrozenNoise, NMFNoise, NoiseModel, StationaryNoise
+from minvae_pyro.models import BayesianNMFNoise, FrozenNoise, NMFNoise, NoiseModel, PauseBoundedNoise, StationaryNoise
 from minvae_pyro.plots.spectrograms import frame_edges
 from minvae_pyro.plots.style import line_style
 
@@ -92,6 +92,11 @@ def _factors(noise: NoiseModel | Tensor, activations: Tensor | None, recording: 
         raise UserError(f"{name} has not been fitted to a recording yet: there is nothing to draw")
     if isinstance(noise, BayesianNMFNoise):
         return noise.level[recording, :, None] * noise.spectra[recording], noise.activations[recording]
+    if isinstance(noise, PauseBoundedNoise):
+        moving = noise.activations[recording]
+        steady = torch.ones_like(moving[:1])
+        spectra = torch.cat([noise.steady[recording, :, None], noise.spectra[recording]], 1)
+        return spectra, torch.cat([steady, moving])
     if isinstance(noise, NMFNoise):
         return noise.spectra[recording], noise.activations[recording]
     if isinstance(noise, StationaryNoise):

@@ -21,6 +21,7 @@ from minvae_pyro.models import (
     NMFNoise,
     NoiseModel,
     NoisyMixture,
+    PauseBoundedNoise,
     StationaryNoise,
 )
 from minvae_pyro.models.bayesian_nmf import _best_factor
@@ -37,6 +38,7 @@ LATENT = 2
 MODELS: dict[str, Callable[[], NoiseModel]] = {
     "nmf": lambda: NMFNoise(2),
     "stationary": StationaryNoise,
+    "bounded": lambda: PauseBoundedNoise(2),
     "bayesian": lambda: BayesianNMFNoise(3),
     "smooth": lambda: BayesianNMFNoise(3, shape=8.0, spectra_shape=1.5, activations_shape=3.0),
 }
@@ -120,7 +122,7 @@ def test_likelihood_plus_prior_never_falls(
 @every_model
 def test_the_end_is_stationary_by_finite_differences(name: str) -> None:
     world = World(name, 5, 1, 6, 4)
-    world.m_step(1000)
+    world.m_step(4000 if name == "bounded" else 1000)
     noise = world.mixture.noise
     parameters = [p for p in ("spectra", "activations", "relevance", "spectrum") if hasattr(noise, p)]
     assert parameters
