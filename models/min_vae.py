@@ -95,14 +95,19 @@ class ConditionalMinVAE(MinVAE):
         latent_dim: L.
         network: maps crops to mean and scale of z; a small convolutional network when omitted.
         alpha_prior: p(alpha); one learnt pi when omitted.
+        decoder: maps z (..., L) to variance (..., F); a perceptron with 128 tanh units when omitted.
     """
 
     def __init__(
-        self, latent_dim: int = 32, network: VisualEncoder | None = None, alpha_prior: AlphaPrior | None = None
+        self,
+        latent_dim: int = 32,
+        network: VisualEncoder | None = None,
+        alpha_prior: AlphaPrior | None = None,
+        decoder: Decoder | None = None,
     ) -> None:
         network = MouthConvolution(latent_dim=latent_dim) if network is None else network
         audio, visual = StandardComponent(latent_dim), ConditionalComponent(network)
-        super().__init__(latent_dim, audio_component=audio, visual_component=visual, alpha_prior=alpha_prior)
+        super().__init__(latent_dim, decoder, audio, visual, alpha_prior)
 
 
 class MinVAEv2(MinVAE):

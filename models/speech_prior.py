@@ -36,7 +36,7 @@ def spectral_likelihood(utterances: Utterances, variance: Tensor) -> dist.Distri
     :eq:`observed-cells`.
     """
     cells: Any = ComplexNormal(variance) if utterances.spectrum.is_complex() else PowerExponential(variance)
-    return cells.mask(True if utterances.observed is None else utterances.observed).to_event(1)
+    return (cells if utterances.observed is None else cells.mask(utterances.observed)).to_event(1)
 
 
 class SpeechPrior(AbstractPyroModule):

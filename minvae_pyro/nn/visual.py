@@ -104,7 +104,7 @@ class MouthConvolution(VisualEncoder):
 
 
 def _between(features: Tensor, within: Tensor, every: int, frames: int) -> Tensor:
-    """Interpolate features (B, M, C) of one frame in every so many to all frames, (B, N, C); past the last one it stays."""
+    """Features (B, M, C) of one frame in ``every`` interpolated to all, (B, N, C); past the last one they stay."""
     place = torch.arange(frames, device=features.device)
     before = place // every
     after = (before + 1).clamp_max(features.shape[1] - 1)

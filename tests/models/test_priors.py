@@ -103,9 +103,14 @@ def test_z_can_be_drawn_without_observing_speech(name: str) -> None:
 
 
 def test_the_likelihood_follows_the_spectrum() -> None:
-    variance = torch.rand(2, 4) + 0.1
-    assert isinstance(spectral_likelihood(torch.zeros(2, 4, dtype=torch.complex64), variance), ComplexNormal)
-    assert isinstance(spectral_likelihood(torch.zeros(2, 4), variance), PowerExponential)
+    variance = torch.rand(1, 2, 4) + 0.1
+    for spectrum, kind in (
+        (torch.zeros(2, 4, dtype=torch.complex64), ComplexNormal),
+        (torch.zeros(2, 4), PowerExponential),
+    ):
+        likelihood = spectral_likelihood(Utterances.from_spectrum(spectrum), variance)
+        assert isinstance(likelihood.base_dist, kind)
+        assert likelihood.batch_shape == (1, 2)
 
 
 def test_what_a_subclass_must_provide_is_said() -> None:

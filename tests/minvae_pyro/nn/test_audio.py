@@ -190,3 +190,35 @@ def test_shrinking_averages_areas() -> None:
     torch.testing.assert_close(shrink(picture, 32)[0, 0, 3, 5], picture[0, 0, 6:8, 10:12].mean())
     assert shrink(torch.rand(2, 3, 67, 67), 32).shape == (2, 3, 32, 32)
     torch.testing.assert_close(shrink(torch.full((1, 1, 67, 67), 0.3), 32), torch.full((1, 1, 32, 32), 0.3))
+
+
+@pytest.mark.parametrize("frames", [1, 2, 7, 20])
+def test_frames_that_are_passed_over_are_interpolated(frames: int) -> None:
+    network = convolution()
+    network.head = nn.Identity()
+    mouth, seen = crops(2, frames)
+    every = network(mouth[:, ::3], seen[:, ::3])
+    network.every = 3
+    found = network(mouth, seen)
+    torch.testing.assert_close(found[:, ::3], every)
+    for frame in range(frames):
+        before, share = frame // 3, frame % 3 / 3
+        after = min(before + 1, every.shape[1] - 1)
+        expected = (1 - share) * every[:, before] + share * every[:, after]
+        torch.testing.assert_close(found[:, frame], expected)
+
+
+def test_padding_does_not_reach_what_is_interpolated() -> None:
+    network = convolution()
+    network.every = 2
+    mouth, seen = crops(1, 20)
+    padded = torch.cat([mouth, torch.rand(1, 10, 67, 67)], 1)
+    mask = torch.cat([seen, torch.zeros(1, 10, dtype=torch.bool)], 1)
+    # as above, the first convolution sees what lies behind the end
+    found = network(padded, mask)[0][:, :14]
+    torch.testing.assert_close(found, network(mouth, seen)[0][:, :14], rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_looks_at_one_frame_of_at_least_one() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        MouthConvolution(every=0)
