@@ -13,6 +13,7 @@ from minvae_pyro.version import __version__
 # name: (module with ``main(arguments) -> int``, what it does). Modules are imported when called, so that help
 # comes at once.
 COMMANDS = {
+    "adapt": ("minvae_pyro.cli.adapt", "teach a checkpoint one talker, from a few clean clips"),
     "ablate": ("minvae_pyro.cli.ablate", "measure what each part is worth, from a YAML file of factors"),
     "demo": ("minvae_pyro.cli.demo", "train on a synthetic talker and enhance it: needs no data"),
     "enhance": ("minvae_pyro.cli.enhance", "clean the speech of a noisy recording"),

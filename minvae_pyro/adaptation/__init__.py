@@ -1,0 +1,1 @@
+"""A checkpoint for one talker, from a few clean clips of theirs."""
