@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -26,6 +27,9 @@ from minvae_pyro.video.track import MouthTrack
 
 DEFAULT_CHECKPOINT = "min-vae"
 """The shipped checkpoint that enhancement uses when none is named."""
+
+_LITTLE = 0.1
+"""Level of the noise, of that of the speech, below which there was hardly any: -20 dB."""
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how many steps of it are done, and how many there are (0: nobody knows)."""
@@ -162,6 +166,10 @@ def enhance(
         )
         speech = Sound(result.speech, loaded.stft.sample_rate)
         result = replace(result, speech=_resampled(speech, sound.sample_rate, sound.waveform.shape[-1]))
+        share = level(sound.waveform - result.speech) / max(level(result.speech), SILENCE)
+        if share < _LITTLE:
+            below = f"{-20 * math.log10(share):.0f}" if share > 1e-3 else "more than 60"
+            notes.append(f"little noise was found: it lies {below} dB below the speech")
     return Enhancement(
         speech=result.speech,
         noise=sound.waveform - result.speech,

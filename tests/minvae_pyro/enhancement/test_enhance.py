@@ -75,6 +75,8 @@ def test_silence_is_returned_as_it_is(tiny_checkpoint: Path, rate: int) -> None:
 def test_frames_without_a_mouth_are_noted(
     known_inference: Any, tiny_checkpoint: Path, utterance: SyntheticUtterance
 ) -> None:
+    known_inference.gains = [0.5]
+
     def notes(found: Tensor) -> tuple[float, list[str]]:
         result = enhance(
             utterance.waveform, sample_rate=16000, video=film(utterance, found), checkpoint=tiny_checkpoint
@@ -90,6 +92,18 @@ def test_frames_without_a_mouth_are_noted(
     share, (note,) = notes(torch.arange(frames) < frames // 2)
     assert 0.4 < share < 0.6
     assert note == f"a mouth was seen in {share:.0%} of the frames: the others are enhanced by ear"
+
+
+@pytest.mark.parametrize(
+    ("gain", "below"), [(1.0, "more than 60"), (0.95, "26"), (0.92, "21"), (0.9, None), (0.2, None)]
+)
+def test_that_there_is_little_noise_is_noted(
+    gain: float, below: str | None, known_inference: Any, tiny_checkpoint: Path
+) -> None:
+    known_inference.gains = [gain]
+    notes = enhance(tone(16000, 8000), sample_rate=16000, checkpoint=tiny_checkpoint).notes
+    found = [note for note in notes if "noise" in note]
+    assert found == ([] if below is None else [f"little noise was found: it lies {below} dB below the speech"])
 
 
 def test_progress_names_what_is_done(known_inference: Any, tiny_checkpoint: Path) -> None:
