@@ -88,13 +88,13 @@ def test_the_reference_is_called_so_unless_there_is_one_factor():
 
 def test_replicates_are_texts_or_parts_of_a_system():
     replicates = {"training": {0: "", 1: "-seed1"}, "draw": {"a": {"seed": 0}, "b": {"seed": 1}}}
-    described = changed(base={"checkpoint": "min-vae{training}"}, replicates=replicates, design=[{"video": "right"}])
+    described = changed(base={"checkpoint": "min-vae-s1{training}"}, replicates=replicates, design=[{"video": "right"}])
     systems = [plan.system() for plan in ablation_from(described).plans()]
     assert [(one.checkpoint, one.seed) for one in systems] == [
-        ("min-vae", 0),
-        ("min-vae", 1),
-        ("min-vae-seed1", 0),
-        ("min-vae-seed1", 1),
+        ("min-vae-s1", 0),
+        ("min-vae-s1", 1),
+        ("min-vae-s1-seed1", 0),
+        ("min-vae-s1-seed1", 1),
     ]
     assert systems[-1].name == "reference, training=1, draw=b"
     assert systems[-1].factors == {"start": "both", "video": "right", "training": "1", "draw": "b"}
@@ -103,10 +103,10 @@ def test_replicates_are_texts_or_parts_of_a_system():
 def test_levels_overrule_replicates_and_equal_replicates_are_one():
     described = changed(
         factors={"system": {"ours": {}, "theirs": {"checkpoint": "a-vae", "seed": 0}}},
-        replicates={"training": {0: {"checkpoint": "min-vae"}, 1: {"checkpoint": "min-vae-seed1"}}},
+        replicates={"training": {0: {"checkpoint": "min-vae"}, 1: {"checkpoint": "min-vae-s1-seed1"}}},
     )
     found = [(plan.system().checkpoint, plan.replicate["training"]) for plan in ablation_from(described).plans()]
-    assert found == [("min-vae", "0"), ("min-vae-seed1", "1"), ("a-vae", "0")]
+    assert found == [("min-vae", "0"), ("min-vae-s1-seed1", "1"), ("a-vae", "0")]
 
 
 def test_a_text_reaches_strings_however_deep_and_nothing_else():
