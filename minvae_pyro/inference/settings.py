@@ -58,6 +58,8 @@ class Settings:
         mixing_weight: initial pi = P(alpha = 1); None leaves it as trained. Near one, the mouth needs more evidence:
             the gate's log-odds, learnt at the pi of training, are moved by the change.
         draws: draws of z over which the Wiener gain is averaged.
+        unexplained: power of a voice that the prior does not explain, as a share of the voice's
+            (:func:`minvae_pyro.inference.infer.admit`); 0 claims that it explains all.
         gain: whether speech has one loudness for the ``clip`` or one for each ``frame``, fitted either way.
     """
 
@@ -68,6 +70,7 @@ class Settings:
     temperature: float = 1.0
     mixing_weight: float | None = None
     draws: int = 8
+    unexplained: float = 0.0
     gain: Literal["clip", "frame"] = "clip"
 
     def __post_init__(self) -> None:
@@ -75,6 +78,8 @@ class Settings:
             raise UserError(f"enhancement needs a gain per clip or frame, not {self.gain}.")
         if self.draws < 1 or not self.temperature > 0:
             raise UserError(f"enhancement needs at least 1 of draws and a temperature above 0, not {self}.")
+        if not 0 <= self.unexplained < 1:
+            raise UserError(f"enhancement needs a share unexplained of at least 0 and below 1, not {self.unexplained}.")
         if self.mixing_weight is not None and not 0 < self.mixing_weight < 1:
             raise UserError(f"enhancement needs a mixing_weight between 0 and 1, not {self.mixing_weight}.")
 

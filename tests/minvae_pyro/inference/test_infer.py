@@ -22,7 +22,8 @@ from minvae_pyro.inference import (
     VariationalEM,
     infer,
 )
-from minvae_pyro.inference.settings import DEFAULT_ENGINE, ENGINES
+from minvae_pyro.inference.infer import admit
+from minvae_pyro.inference.settings import DEFAULT_ENGINE, ENGINES, Settings
 from minvae_pyro.models import FrozenNoise, MinVAE, NMFNoise
 from minvae_pyro.nn.cached import Precomputed
 from minvae_pyro.nn.visual import MouthConvolution, MouthPerceptron
@@ -359,3 +360,26 @@ def test_networks_on_the_mouth_run_once(name: str, start: str, guide: str) -> No
     infer(checkpoint, batch, engine=engine, start=start, guide=guide)
     assert runs
     assert set(runs.values()) == {1}
+
+
+@pytest.mark.parametrize("unexplained", [0.001, 0.1])
+def test_the_admitted_gain_is_the_mean_by_precision_of_estimate_and_recording(noisy: Any, unexplained: float) -> None:
+    batch = noisy.batch(2, 5)
+    batch = batch.replace(mask=torch.arange(5) < torch.tensor([[5], [3]]))
+    gain = torch.rand(batch.power.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    found = admit(gain, batch, unexplained)
+    for row, frames in enumerate((5, 3)):
+        estimate = gain[row, :frames] * batch.spectrum[row, :frames]
+        noise = batch.spectrum[row, :frames] - estimate
+        error = unexplained * estimate.abs().square().sum()
+        precisions = 1 / error, 1 / noise.abs().square().sum()
+        mean = (precisions[0] * estimate + precisions[1] * batch.spectrum[row, :frames]) / sum(precisions)
+        torch.testing.assert_close(found[row, :frames] * batch.spectrum[row, :frames], mean)
+    assert admit(gain, batch, 0) is gain
+    assert admit(torch.ones_like(gain), batch, unexplained).equal(torch.ones_like(gain))
+
+
+@pytest.mark.parametrize("unexplained", [-0.1, 1.0])
+def test_a_share_that_is_none_is_refused(unexplained: float) -> None:
+    with pytest.raises(UserError, match="a share unexplained"):
+        Settings(unexplained=unexplained)
