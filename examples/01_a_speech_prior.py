@@ -221,7 +221,7 @@ for epoch in range(20):
 # log-probability: one nat more means that a frame is :math:`e` times as probable under the prior.
 
 guide = AudioGuide(NoisyAudioEncoder(encoder))
-shipped = load_checkpoint("a-vae")
+shipped = load_checkpoint("a-vae-s1")
 
 
 def nats_per_frame(model: AudioVAE, q: AudioGuide, spectrum: Tensor) -> float:

@@ -42,7 +42,7 @@ pyro.set_rng_seed(0)
 # :math:`x` is given to inference; the parts are kept for scoring. The sum is scaled to unit root mean square, as the
 # speech was on which the prior was trained.
 
-checkpoint = load_checkpoint("a-vae")
+checkpoint = load_checkpoint("a-vae-s1")
 prior, stft = checkpoint.prior, checkpoint.stft
 speech = speak(3.0, seed=3)
 noisy, clean = mix_at_snr(speech, synthetic_noise("hum", len(speech), seed=4), 0.0)

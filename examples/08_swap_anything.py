@@ -48,7 +48,7 @@ from minvae_pyro.utterances import Plates, Utterances
 
 recording = record([3], "siren")
 utterances = recording.utterances.without_mouth()
-a_vae = load_checkpoint("a-vae")
+a_vae = load_checkpoint("a-vae-s1")
 mean, scale = (part.detach() for part in a_vae.guide.encode_audio(utterances))
 before = float(recording.before)
 print(f"what is heard: SI-SDR {before:.2f} dB")
@@ -124,11 +124,11 @@ report("guide", {name: enhanced(guide=guide) for name, guide in guides.items()})
 # Kalman filter adds that each code follows from the one before. Without eyes the shipped MIN-VAE *is* the A-VAE,
 # decoder and all.
 
-names = ("a-vae", "min-vae", "sw-vae", "vae-mm", "a-dkf")
+names = ("a-vae-s1", "min-vae-s1", "sw-vae", "vae-mm", "a-dkf")
 settings: dict[str, Any] = {"engine": "fast", "noise": NMFNoise(rank=4), "guide": "MeanFieldGuide", "start": "audio"}
 results = {name: infer(load_checkpoint(name), utterances, **settings) for name in names}
 report("prior", {name: float(recording.quality(result.gain)) for name, result in results.items()})
-assert abs(table["prior"]["min-vae"] - table["prior"]["a-vae"]) < 0.1
+assert abs(table["prior"]["min-vae-s1"] - table["prior"]["a-vae-s1"]) < 0.1
 
 # %%
 # Write your own

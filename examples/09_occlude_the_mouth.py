@@ -119,7 +119,7 @@ assert min(agreement["right"], agreement["masked"]) > 0.1 + max(agreement[name] 
 # The shipped model has :math:`\pi' = 0.95`: before looking, trust the sound.
 
 closed_form = checkpoint.guide.responsibility
-gate = load_checkpoint("min-vae").guide.responsibility
+gate = load_checkpoint("min-vae-s1").guide.responsibility
 rules: dict[str, tuple[Any, dict[str, Any]]] = {
     "closed form": (closed_form, {"start": "visual"}),
     "gate, pi 1/2": (gate, {"start": "both"}),

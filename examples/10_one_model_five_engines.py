@@ -37,7 +37,7 @@ from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.probability.parameters import local_parameters
 
 torch.manual_seed(0)
-checkpoint = load_checkpoint("a-vae")
+checkpoint = load_checkpoint("a-vae-s1")
 recording = record([3], "hum")
 utterances = recording.utterances
 frames = utterances.frames

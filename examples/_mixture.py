@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import pyro
 import torch
 from torch import Tensor
@@ -41,7 +39,7 @@ def talker_utterances(sentences: int, first_seed: int) -> Utterances:
 
 def rows_of(utterances: Utterances, rows: Tensor) -> Utterances:
     """Some utterances of a batch."""
-    return Utterances(**{field.name: getattr(utterances, field.name)[rows] for field in fields(Utterances)})
+    return Utterances(**{name: tensor[rows] for name, tensor in utterances.tensors().items()})
 
 
 def train(prior: MinVAE, guide: MixtureGuide, a_vae: Checkpoint, utterances: Utterances, epochs: int) -> None:
@@ -71,7 +69,7 @@ def train_on_talker(utterances: Utterances, epochs: int = 12, seed: int = 0) -> 
     Both encoders are trained at full weight, r = 1/2; the lessons look at other rules from there.
     """
     torch.manual_seed(seed)
-    a_vae = load_checkpoint("a-vae")
+    a_vae = load_checkpoint("a-vae-s1")
     prior = MinVAE()
     guide = MixtureGuide(
         prior,

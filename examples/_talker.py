@@ -73,7 +73,7 @@ def train_on_talker(utterances: int = 32, epochs: int = 10, seed: int = 0) -> Ch
     clean sound, is fitted to both components of the prior, the visual one by ``KL(q(z | s) || p(z | mouth))``.
     """
     torch.manual_seed(seed)
-    a_vae = load_checkpoint("a-vae")
+    a_vae = load_checkpoint("a-vae-s1")
     prior = ConditionalMinVAE(
         alpha_prior=FixedAlphaPrior(), network=MouthConvolution(channels=(8, 16, 32), features=64)
     )

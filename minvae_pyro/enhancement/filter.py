@@ -25,8 +25,8 @@ def infer_waveforms(
     The waveforms, (samples,) each, of any lengths, are at the rate of ``checkpoint.stft``; none is silent.
     """
     stft = checkpoint.stft
-    padded = [_whole_hops(stft, waveform) for waveform in waveforms]
-    spectra = [stft((waveform / sounding_level(waveform)).to(stft.window.device)) for waveform in padded]
+    levelled = [_whole_hops(stft, waveform / sounding_level(waveform)) for waveform in waveforms]
+    spectra = [stft(waveform.to(stft.window.device)) for waveform in levelled]
     return infer_spectra(checkpoint, spectra, mouths, **inference)
 
 

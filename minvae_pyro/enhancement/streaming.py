@@ -198,7 +198,7 @@ def enhance_stream(
 ) -> Iterator[Tensor]:
     """Enhance a recording block by block, while it goes on.
 
-    Clean speech leaves at most :attr:`SpeechStream.latency` later than the sound came in (232 ms with the shipped
+    Clean speech leaves at most :attr:`SpeechStream.latency` later than the sound came in (240 ms with the shipped
     checkpoints); memory does not grow with the stream.
 
     Args:

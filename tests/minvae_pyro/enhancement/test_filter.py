@@ -31,8 +31,7 @@ def test_sounds_of_any_length_share_a_batch_each_at_unit_level(known_inference: 
     # the oracle: each by itself, joined
     alone = []
     for sound, shown in zip(sounds(), [mouth, None, None], strict=True):
-        whole = torch.nn.functional.pad(sound, (0, -len(sound) % HOP))
-        spectrum = stft(whole / whole.square().mean().sqrt())
+        spectrum = stft(torch.nn.functional.pad(sound / sound.square().mean().sqrt(), (0, -len(sound) % HOP)))
         pictures = (None, None) if shown is None else (shown.crops, shown.found)
         alone.append(Utterances.from_spectrum(spectrum, *pictures))
     expected = concatenate(alone)

@@ -321,7 +321,7 @@ def test_engines_and_starts_of_ones_own(noisy: Any) -> None:
         (
             {"ranks": 3},
             "there is no setting ranks of enhancement. "
-            "There are engine, start, noise, guide, temperature, mixing_weight, draws, gain.",
+            "There are engine, start, noise, guide, temperature, mixing_weight, draws, unexplained, gain.",
         ),
         ({"noise": {"class_path": "NMFNoise", "init_args": {"rank": 0}}}, "rank of at least 1"),
         ({"noise": {"class_path": "NMFNoise", "init_args": {"ranks": 3}}}, "Its arguments: rank."),

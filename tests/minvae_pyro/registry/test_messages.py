@@ -168,8 +168,13 @@ def test_nothing_is_made_of_what_does_not_derive_from_the_base_class(path: str, 
 
 def test_what_needs_tensors_is_not_offered_and_bases_are_not() -> None:
     names = Place("x", nn.Module | NoiseModel).names
-    assert names == ["BayesianNMFNoise", "NMFNoise", "StationaryNoise"]
-    assert offered_names([NoiseModel], {"low": NMFNoise}) == ["low", "BayesianNMFNoise", "StationaryNoise"]
+    assert names == ["BayesianNMFNoise", "NMFNoise", "PauseBoundedNoise", "StationaryNoise"]
+    assert offered_names([NoiseModel], {"low": NMFNoise}) == [
+        "low",
+        "BayesianNMFNoise",
+        "PauseBoundedNoise",
+        "StationaryNoise",
+    ]
     assert Place("x", int).choice() == "Give an import path."
 
 
