@@ -20,10 +20,14 @@ def level(waveform: Tensor) -> float:
 
 def sounding_level(waveform: Tensor) -> float:
     """Root mean square of a waveform (samples,) where it sounds: digital silence around it or in it changes nothing."""
-    samples = waveform.numpy(force=True)
+    # what is padded to whole frames has the level that it had
+    samples = np.trim_zeros(waveform.numpy(force=True))
+    if len(samples) == 0:
+        return 0.0
     whole = len(samples) // _BLOCK * _BLOCK
+    everything = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
     if whole == 0:
-        return level(waveform)
+        return everything
     blocks = np.sqrt(np.mean(np.square(samples[:whole].reshape(-1, _BLOCK), dtype=np.float64), 1))
     sounding = blocks >= _GATED * blocks.max()
-    return level(waveform) if sounding.all() else float(np.sqrt(np.mean(np.square(blocks[sounding]))))
+    return everything if sounding.all() else float(np.sqrt(np.mean(np.square(blocks[sounding]))))
