@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 from torch import Tensor
 
 from benchmarks.common import answer, markdown, progress_bar
@@ -116,7 +115,6 @@ def main() -> int:
     parser.add_argument("checkpoints", nargs="+", help="shipped names or files")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the recordings")
     given = parser.parse_args()
-    torch.set_num_threads(1)
     return answer(lambda: table(given.checkpoints, given.data))
 
 

@@ -104,7 +104,7 @@ class Utterances:
     @classmethod
     def of(cls, utterances: Utterances) -> Self:
         """The same batch as one of this class."""
-        return cls(**{f.name: getattr(utterances, f.name) for f in fields(utterances)})
+        return cls(**utterances.tensors())
 
     @property
     def power(self) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -100,11 +101,12 @@ def adapt(
         if not usable[part]:
             raise UserError(f"no mouth was found in the {len(files)} clips to {part.replace('-', ' ')}: see {work}.")
     weights = _train(base, str(checkpoint), work, len(usable["train"]), seed)
-    adapted = _assembled(base, load_checkpoint(weights))
+    learnt: Any = load_checkpoint(weights).prior
+    base.prior.visual_component.load_state_dict(learnt.visual_component.state_dict())
     save_checkpoint(
         path,
-        adapted.prior,
-        adapted.guide,
+        base.prior,
+        base.guide,
         base.metadata,
         base.stft,
         enhancement=base.enhancement,
@@ -149,7 +151,7 @@ def _linked(folder: Path, files: Sequence[Path]) -> Path:
 
 def _train(base: Checkpoint, name: str, work: Path, clips: int, seed: int) -> Path:
     """Train the visual component alone."""
-    guide = json.loads(json.dumps(base.metadata["guide"]))
+    guide = copy.deepcopy(base.metadata["guide"])
     guide.setdefault("init_args", {})["responsibility"] = {"class_path": "FixedResponsibility"}
     features = str(work / "features" / "train")
     learnt = {name for name, part in base.prior.named_children() if any(True for _ in part.parameters())}
@@ -173,10 +175,3 @@ def _train(base: Checkpoint, name: str, work: Path, clips: int, seed: int) -> Pa
     }
     write_atomic(work / "configuration.json", json.dumps(configuration, indent=2).encode(), overwrite=True)
     return train(["--config", str(work / "configuration.json")])
-
-
-def _assembled(base: Checkpoint, run: Checkpoint) -> Checkpoint:
-    """The checkpoint that was started from, with the visual component of the run."""
-    component: Any = run.prior
-    base.prior.visual_component.load_state_dict(component.visual_component.state_dict())
-    return base

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from minvae_pyro.audio.files import read_sound
 from minvae_pyro.audio.mixing import mix_at_snr
@@ -71,7 +70,7 @@ def measure_gains(
     tracks = [read_mouth(clip) for clip in clips]
     wrong = [*tracks[1:], tracks[0]]
     if len(clips) == 1:
-        wrong = [type(tracks[0])(tracks[0].crops.flip(0), tracks[0].times, tracks[0].found.flip(0))]
+        wrong = [replace(tracks[0], crops=tracks[0].crops.flip(0), found=tracks[0].found.flip(0))]
     rows = []
     for number, clip in enumerate(clips):
         clean = read_sound(clip).resample(16000).mono()
@@ -80,11 +79,11 @@ def measure_gains(
             for noise in _NOISES
             for ratio in _RATIOS
         ]
+        sounds = [noisy for _, _, noisy, _ in mixtures]
         before = [scores(speech, noisy, 16000) for _, _, noisy, speech in mixtures]
         for system, checkpoint in systems.items():
             for video, mouth in (("right", tracks[number]), ("wrong", wrong[number])):
-                noisy = [torch.as_tensor(mixture[2]) for mixture in mixtures]
-                estimates = enhance_batch(checkpoint, noisy, [mouth] * len(noisy), seed)
+                estimates = enhance_batch(checkpoint, sounds, [mouth] * len(sounds), seed)
                 for (noise, ratio, _, speech), old, estimate in zip(mixtures, before, estimates, strict=True):
                     new = scores(speech, estimate.speech, 16000)
                     gain = {name: new[name] - old[name] for name in _SCORES}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 SILENCE = 1e-8
@@ -14,8 +17,7 @@ _GATED = 1e-4  # of the loudest block: 80 dB below it there is no sound but a ga
 
 def level(waveform: Tensor) -> float:
     """Root mean square over everything."""
-    # by numpy, whose sums do not depend on the number of threads
-    return float(np.sqrt(np.mean(np.square(waveform.numpy(force=True), dtype=np.float64))))
+    return float(_root_mean_square(waveform.numpy(force=True)))
 
 
 def sounding_level(waveform: Tensor) -> float:
@@ -25,9 +27,11 @@ def sounding_level(waveform: Tensor) -> float:
     if len(samples) == 0:
         return 0.0
     whole = len(samples) // _BLOCK * _BLOCK
-    everything = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
-    if whole == 0:
-        return everything
-    blocks = np.sqrt(np.mean(np.square(samples[:whole].reshape(-1, _BLOCK), dtype=np.float64), 1))
-    sounding = blocks >= _GATED * blocks.max()
-    return everything if sounding.all() else float(np.sqrt(np.mean(np.square(blocks[sounding]))))
+    blocks = _root_mean_square(samples[:whole].reshape(-1, _BLOCK), 1)
+    sounding = blocks >= _GATED * blocks.max(initial=0.0)
+    return float(_root_mean_square(samples if sounding.all() else blocks[sounding]))
+
+
+def _root_mean_square(samples: NDArray[Any], axis: int | None = None) -> Any:
+    # by numpy, whose sums do not depend on the number of threads
+    return np.sqrt(np.mean(np.square(samples, dtype=np.float64), axis))

@@ -30,7 +30,7 @@ def observed_cells(power: Tensor, per_cell: float, band: Tensor | None = None) -
 
     Args:
         power: (N, F) of a recording, or of a part of one, at unit level.
-        per_cell: power of a cell of white noise at unit level: the sum of the squared window.
+        per_cell: power of a cell of white noise at unit level, :attr:`minvae_pyro.audio.stft.STFT.cell_power`.
         band: (F,) bool, the audible band of the whole recording; found in ``power`` when omitted.
     """
     loud = power > EMPTY * per_cell

@@ -54,6 +54,11 @@ class STFT(torch.nn.Module):
         """Number of frequency bins."""
         return self.n_fft // 2 + 1
 
+    @property
+    def cell_power(self) -> float:
+        """Mean power of a cell of white noise whose root mean square is one: the sum of the squared window."""
+        return float(self.window.square().sum())
+
     def frames(self, samples: int) -> int:
         """Number of frames of a signal of ``samples`` samples."""
         return math.ceil(samples / self.hop) + 1

@@ -83,7 +83,6 @@ class PreparedCorpus(Corpus):
             (Path(folder) / entry.file, entry) for folder in folders for entry in read_manifest(Path(folder))
         ]
         self.lengths = [entry.frames for _, entry in self.clips]
-        self._per_cell = float(self.stft.window.square().sum())
 
     def load(self, row: int, start: int = 0, stop: int | None = None) -> Utterances:
         """Read frames ``start`` to ``stop`` of clip ``row``, and nothing else of its file.
@@ -94,7 +93,7 @@ class PreparedCorpus(Corpus):
         mouth = ("mouth", "mouth_seen") if self.mouth and self.clips[row][1].has_mouth else ()
         band, power, *pictures = self._read(row, ("band", "power", *mouth), start, stop)
         shown, seen = pictures or (None, None)
-        observed = observed_cells(power, self._per_cell, band)
+        observed = observed_cells(power, self.stft.cell_power, band)
         return Utterances.from_spectrum(power, shown, seen, observed).replace(index=torch.tensor([row]))
 
     def load_power(self, row: int, start: int, stop: int) -> Tensor:

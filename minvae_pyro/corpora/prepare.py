@@ -176,7 +176,7 @@ def _prepare_clip(clip: Clip, source: Path, destination: Path, stft: STFT) -> En
     power = unit_power(sound.mono(), stft)
     if power is None:
         raise UserError(f"{clip.sound} is silent: there is no speech to learn from.")
-    tensors = {"power": power, "band": audible_band(power, float(stft.window.square().sum()))}
+    tensors = {"power": power, "band": audible_band(power, stft.cell_power)}
     found = 0.0
     track = load_lips(clip.lips) if clip.lips else read_mouth(clip.video) if clip.video else None
     if track is not None:

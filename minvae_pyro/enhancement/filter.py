@@ -43,7 +43,7 @@ def infer_spectra(
         mouths: one picture for each of the N frames; None without video.
         **inference: see :func:`minvae_pyro.inference.infer`.
     """
-    device, per_cell = checkpoint.stft.window.device, float(checkpoint.stft.window.square().sum())
+    device, per_cell = checkpoint.stft.window.device, checkpoint.stft.cell_power
     alone = []
     for spectrum, mouth in zip(spectra, mouths, strict=True):
         shown, seen = (None, None) if mouth is None else (mouth.crops.to(device), mouth.found.to(device))

@@ -35,7 +35,7 @@ class StreamWindow:
         self.numbers = torch.zeros(0, dtype=torch.long)
         self.frames = 0
         self._length = length
-        self._gain = stft.window.square().sum().cpu()  # from the power of a frame's samples to its own
+        self._gain = stft.cell_power  # from the power of a frame's samples to its own
         self._power, self._weight = 0.0, 0.0
 
     def push(self, fresh: Tensor) -> int:

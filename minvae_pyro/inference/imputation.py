@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from minvae_pyro.guides.alpha_posterior import latent_at
 from minvae_pyro.guides.base import TrainingGuide
 from minvae_pyro.models import SpeechPrior
 from minvae_pyro.utterances import Utterances
 
-_ROUNDS = 3
+_ROUNDS = 2  # of decoder and encoder, after the first guess
 
 
 @torch.no_grad()
@@ -27,11 +28,15 @@ def imputed(prior: SpeechPrior, encoders: TrainingGuide, utterances: Utterances)
     """
     if utterances.observed is None:
         return utterances
-    heard = utterances.power.new_ones(())
-    code = utterances.power.new_zeros(*utterances.mask.shape, prior.latent_dim)
+    filled = _filled(prior, utterances, utterances.power.new_zeros(*utterances.mask.shape, prior.latent_dim))
     for _ in range(_ROUNDS):
-        expected = prior.speech_variance(latent_at(prior, utterances, alpha=heard, z=code), utterances)
-        spectrum = torch.where(utterances.evident, utterances.spectrum, expected.sqrt())
-        utterances = utterances.replace(spectrum=spectrum, noisy_power=spectrum.abs().square())
-        code, _ = encoders.encode_audio(utterances)
-    return utterances
+        filled = _filled(prior, filled, encoders.encode_audio(filled)[0])
+    return filled
+
+
+def _filled(prior: SpeechPrior, utterances: Utterances, z: Tensor) -> Utterances:
+    """The same recordings, in cells that say nothing with the variance of speech at z, (B, N, L)."""
+    latent = latent_at(prior, utterances, alpha=z.new_ones(()), z=z)
+    expected = prior.speech_variance(latent, utterances).sqrt()
+    spectrum = torch.where(utterances.evident, utterances.spectrum, expected)
+    return utterances.replace(spectrum=spectrum, noisy_power=spectrum.abs().square())

@@ -1,5 +1,6 @@
 """A small noisy world in float64 and everything that an engine needs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +20,8 @@ from minvae_pyro.guides import (
     UtteranceGuide,
 )
 from minvae_pyro.guides.encoders import CleanAudioEncoder
-from minvae_pyro.inference import ParticleEM
+from minvae_pyro.inference import InferenceEngine, ParticleEM
+from minvae_pyro.inference.settings import ENGINES
 from minvae_pyro.models import (
     AudioVAE,
     ConditionalMinVAE,
@@ -107,6 +109,17 @@ class Noisy:
 @pytest.fixture
 def noisy() -> Noisy:
     return Noisy()
+
+
+@pytest.fixture
+def few() -> Callable[[str], InferenceEngine]:
+    """Makes an engine of a name with few iterations."""
+
+    def make(name: str) -> InferenceEngine:
+        burn_in = {"burn_in": 1} if name in ("mcem", "langevin") else {}
+        return ENGINES[name](**{"iterations": 8, "steps": 3, **burn_in})  # type: ignore[arg-type]
+
+    return make
 
 
 class Small:

@@ -21,11 +21,6 @@ from minvae_pyro.utterances import Utterances, concatenate
 NOISES = ("NMFNoise", "BayesianNMFNoise", "StationaryNoise")
 
 
-def few(name: str) -> Any:
-    burn_in = {"burn_in": 1} if name in ("mcem", "langevin") else {}
-    return ENGINES[name](**{"iterations": 6, "steps": 3, **burn_in})  # type: ignore[arg-type]
-
-
 def holes(batch: Utterances) -> Tensor:
     """A band without observation, a frame without any, and single cells."""
     observed = torch.rand(batch.spectrum.shape, generator=torch.Generator().manual_seed(3)) > 0.2
@@ -51,7 +46,7 @@ def test_the_likelihood_is_that_of_the_cells_that_are_observed(noisy: Any) -> No
 
 @pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("name", ENGINES)
-def test_what_stands_in_empty_cells_does_not_matter(name: str, noise: str, noisy: Any) -> None:
+def test_what_stands_in_empty_cells_does_not_matter(name: str, few: Any, noise: str, noisy: Any) -> None:
     batch, checkpoint = noisy.batch(), noisy.checkpoint()
     observed = holes(batch)
     loud = torch.where(observed, batch.spectrum, 1e3 * batch.spectrum)
@@ -73,7 +68,7 @@ def test_what_stands_in_empty_cells_does_not_matter(name: str, noise: str, noisy
 
 
 @pytest.mark.parametrize("name", ENGINES)
-def test_all_observed_is_as_nothing_said(name: str, noisy: Any) -> None:
+def test_all_observed_is_as_nothing_said(name: str, few: Any, noisy: Any) -> None:
     batch, checkpoint = noisy.batch(), noisy.checkpoint()
     every = batch.replace(observed=torch.ones(batch.spectrum.shape, dtype=torch.bool))
     found, expected = (infer(checkpoint, one, engine=few(name)) for one in (every, batch))
