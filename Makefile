@@ -7,10 +7,10 @@ INSTALLED := .venv/.installed
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format typecheck docs clean
+.PHONY: help install demo test check-gpu lint format typecheck docs clean
 
 help:  ## list the targets
-	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 install: $(INSTALLED)  ## create .venv and install the package with all it needs
 
@@ -28,6 +28,10 @@ demo: $(INSTALLED)  ## train on a synthetic talking mouth, enhance it, write sou
 
 test: $(INSTALLED)  ## run the tests, two at a time
 	$(BIN)/pytest -n 2 --dist loadfile
+
+check-gpu: $(INSTALLED)  ## on a machine with a GPU: does it do what the CPU does, and how fast
+	$(BIN)/pytest -q tests/minvae_pyro/inference/test_devices.py tests/minvae_pyro/training/test_devices.py
+	$(BIN)/python -m benchmarks.gpu
 
 lint: $(INSTALLED)  ## check style, format and types
 	$(BIN)/ruff check .

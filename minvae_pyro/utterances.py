@@ -51,6 +51,8 @@ class Utterances:
         index: (B,) row of each utterance in its corpus; the responsibility table is addressed by it.
         observed: (B, N, F) bool, cells that say something (:mod:`minvae_pyro.audio.observed`): what a codec, a lower
             sample rate or a gate left empty is no evidence. None: all do.
+        independent: (B, 1) in (0, 1], the share of its cells that a recording counts for: overlapping frames say much
+            the same. Equation :eq:`independent-cells`. None: all of them.
     """
 
     spectrum: Tensor
@@ -60,6 +62,7 @@ class Utterances:
     mask: Tensor
     index: Tensor
     observed: Tensor | None = None
+    independent: Tensor | None = None
 
     @classmethod
     def from_spectrum(
@@ -124,6 +127,12 @@ class Utterances:
         """Cells that exist and say something: (B, N, F) bool, or (B, N, 1) where all that exist do."""
         mask = self.mask[..., None]
         return mask if self.observed is None else mask & self.observed
+
+    @property
+    def evidence(self) -> Tensor:
+        """What each cell counts for in a sum over :attr:`evident` cells, of its shape, real."""
+        cells = self.evident.to(self.noisy_power.dtype)
+        return cells if self.independent is None else cells * self.independent[..., None].to(cells.dtype)
 
     def replace(self, **changes: Any) -> Utterances:
         """Return a copy with some fields replaced."""

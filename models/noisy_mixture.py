@@ -91,7 +91,7 @@ class NoisyMixture(PyroModule):
         """
         unscaled = self.speech.speech_variance(latent, utterances).flatten(0, -4)  # (S, B, N, F)
         weights = 1 / len(unscaled) if weight is None else weight.flatten(0, -3)[..., None]
-        share = utterances.evident * weights
+        share = utterances.evidence * weights
         self.noise.m_step(lambda: self._statistics(unscaled, share, utterances))
         variance = (self.gain * unscaled + self.noise(utterances)).clamp_min(FLOOR)
         rise = (share * utterances.power * unscaled / variance.square()).sum((0, 3))

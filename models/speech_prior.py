@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from minvae_pyro.nn.cached import CachedUtterances
-from minvae_pyro.probability.likelihoods import ComplexNormal, PowerExponential
+from minvae_pyro.probability.likelihoods import ComplexNormal, PowerExponential, Tempered
 from minvae_pyro.probability.parameters import AbstractPyroModule
 from minvae_pyro.utterances import Plates, Utterances
 
@@ -33,10 +33,11 @@ def spectral_likelihood(utterances: Utterances, variance: Tensor) -> dist.Distri
     """Zero-mean likelihood of variance (..., B, N, F) > 0 for ``spectrum``, be it coefficients or power.
 
     Batch shape (..., B, N), event shape (F,). Cells that say nothing of the sound have none: equation
-    :eq:`observed-cells`.
+    :eq:`observed-cells`. The others count for as much as is independent: :eq:`independent-cells`.
     """
     cells: Any = ComplexNormal(variance) if utterances.spectrum.is_complex() else PowerExponential(variance)
-    return (cells if utterances.observed is None else cells.mask(utterances.observed)).to_event(1)
+    frames = (cells if utterances.observed is None else cells.mask(utterances.observed)).to_event(1)
+    return frames if utterances.independent is None else Tempered(frames, utterances.independent)
 
 
 class SpeechPrior(AbstractPyroModule):

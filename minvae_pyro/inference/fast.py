@@ -129,12 +129,13 @@ class CompiledBound:
         self.power = utterances.power
         # scored as power, which differs by a constant: it need not be worked out again
         self.noisy_power = utterances.replace(spectrum=self.power)
-        self.cells = utterances.evident
+        self.cells = utterances.evidence
         # None: all cells of a frame, which costs nothing
-        self.counts = None if utterances.observed is None else self.cells.to(self.power.dtype)
+        self.counts = None if utterances.observed is None else utterances.evident.to(self.power.dtype)
+        self.share: Tensor | float = 1.0 if utterances.independent is None else utterances.independent
         self.constant = 0.0
         if utterances.spectrum.is_complex():
-            self.constant = math.log(math.pi) * int(self.cells.expand(self.power.shape).sum())
+            self.constant = math.log(math.pi) * float(self.cells.expand(self.power.shape).sum())
         self.divergence = self._alpha_divergence()
 
     @property
@@ -154,7 +155,7 @@ class CompiledBound:
         speech = self.mixture.speech.speech_variance(latent, self.utterances)
         score, inverse, ratio = _Score.apply(speech, self.mixture.gain, noise, self.power, self.counts)
         divergence = kl_divergence(posterior, self.parts.z).sum(-1)
-        return Step(((score - divergence) * weight).sum(), speech.detach(), inverse, ratio)
+        return Step(((self.share * score - divergence) * weight).sum(), speech.detach(), inverse, ratio)
 
     @torch.no_grad()
     def m_step(self, step: Step) -> None:

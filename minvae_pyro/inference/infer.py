@@ -94,6 +94,9 @@ def infer(
         torch.manual_seed(seed)
         with torch.no_grad():
             utterances = CachedUtterances.of(imputed(checkpoint.prior, encoders, utterances))
+            if chosen.independent < 1:
+                share = utterances.noisy_power.new_full((len(utterances), 1), chosen.independent)
+                utterances = utterances.replace(independent=share)
             weighed = reweigh(checkpoint.prior, chosen.mixing_weight)
             gate = _gate_logits(checkpoint, weighed, utterances)
             logits = audio_where_unseen(
@@ -147,7 +150,30 @@ def _gate_logits(checkpoint: Checkpoint, weighed: Any, utterances: Utterances) -
     if gate is None:
         return None
     trained: Any = checkpoint.prior
-    return gate + weighed.alpha_prior(utterances).logits - trained.alpha_prior(utterances).logits
+    return familiar(gate + weighed.alpha_prior(utterances).logits - trained.alpha_prior(utterances).logits, utterances)
+
+
+FAMILIAR = 0.3
+"""Mean trust in the mouth of a recording from which on its frames are taken at their word."""
+
+
+def familiar(logits: Tensor, utterances: Utterances) -> Tensor:
+    """Trust single frames less where the recording as a whole earns little trust. Equation :eq:`familiar-mouth`.
+
+    A gate is surer of some frames of a stranger than their mouth is worth: of a face that it takes for foreign it is
+    right nowhere.
+
+    Args:
+        logits: log-odds of alpha = 1 by the gate, (B, N).
+        utterances: the noisy batch.
+    """
+    trust = (-logits).sigmoid()
+    seen = (utterances.mouth_seen & utterances.mask).to(trust.dtype)
+    mean = (trust * seen).sum(-1, keepdim=True) / seen.sum(-1, keepdim=True).clamp_min(1)
+    share = (mean / FAMILIAR).clamp(max=1)
+    # where all is trusted the log-odds stay as they are, to the bit
+    lowered = -torch.logit((trust * share).clamp(min=torch.finfo(trust.dtype).tiny))
+    return torch.where(share < 1, lowered, logits)
 
 
 def _loudness(utterances: Utterances, per: str, earlier: Inference | None, dropped: int) -> Tensor:

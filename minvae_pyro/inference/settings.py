@@ -60,6 +60,8 @@ class Settings:
         draws: draws of z over which the Wiener gain is averaged.
         unexplained: power of a voice that the prior does not explain, as a share of the voice's
             (:func:`minvae_pyro.inference.infer.admit`); 0 claims that it explains all.
+        independent: share of the cells of a spectrogram that count as independent evidence: frames overlap, and what
+            two of them say alike is said once. Equation :eq:`independent-cells`.
         gain: whether speech has one loudness for the ``clip`` or one for each ``frame``, fitted either way.
     """
 
@@ -71,6 +73,7 @@ class Settings:
     mixing_weight: float | None = None
     draws: int = 8
     unexplained: float = 0.0
+    independent: float = 1.0
     gain: Literal["clip", "frame"] = "clip"
 
     def __post_init__(self) -> None:
@@ -80,6 +83,8 @@ class Settings:
             raise UserError(f"enhancement needs at least 1 of draws and a temperature above 0, not {self}.")
         if not 0 <= self.unexplained < 1:
             raise UserError(f"enhancement needs a share unexplained of at least 0 and below 1, not {self.unexplained}.")
+        if not 0 < self.independent <= 1:
+            raise UserError(f"enhancement needs a share independent above 0 and up to 1, not {self.independent}.")
         if self.mixing_weight is not None and not 0 < self.mixing_weight < 1:
             raise UserError(f"enhancement needs a mixing_weight between 0 and 1, not {self.mixing_weight}.")
 

@@ -80,16 +80,16 @@ class VariationalEM(InferenceEngine):
         self, mixture: NoisyMixture, precision: Tensor, mean: Tensor, variance: Tensor, utterances: Utterances
     ) -> None:
         expected = mean.abs().square() + variance
-        cells = utterances.evident.expand(expected.shape)
+        cells = utterances.evidence.expand(expected.shape)
         shared = (1, 2) if mixture.gain.shape[1] == 1 else (2,)
         count = cells.sum(shared, keepdim=True)
-        fitted = (cells * expected * precision).sum(shared, keepdim=True) / count.clamp_min(1)
+        fitted = (cells * expected * precision).sum(shared, keepdim=True) / count.clamp_min(FLOOR)
         mixture.gain = torch.where(count > 0, fitted, mixture.gain).clamp_min(FLOOR)
         remainder = (utterances.spectrum - mean).abs().square() + variance
 
         def statistics() -> tuple[Tensor, Tensor]:
-            inverse = mixture.noise(utterances).clamp_min(FLOOR).reciprocal() * cells
-            return remainder * inverse.square(), inverse
+            inverse = mixture.noise(utterances).clamp_min(FLOOR).reciprocal()
+            return cells * remainder * inverse.square(), cells * inverse
 
         mixture.noise.m_step(statistics)
 
@@ -111,4 +111,4 @@ def _bound(loss: float, mixture: NoisyMixture, mean: Tensor, variance: Tensor, u
         entropy = (math.pi * math.e * variance.clamp_min(FLOOR)).log()
         # the prior scored power at unit gain: log N_c(s) = log Exp(|s|^2 / gain) - log(pi gain)
         level = -(math.pi * mixture.gain).log()
-        return ((likelihood + entropy + level) * utterances.evident).sum().item() - loss
+        return ((likelihood + entropy + level) * utterances.evidence).sum().item() - loss

@@ -85,6 +85,44 @@ class ComplexNormal(_MeanPower):
         return torch.complex(torch.randn_like(scale) * scale, torch.randn_like(scale) * scale)
 
 
+class Tempered(TorchDistribution):
+    """A distribution whose log-density counts for a share: equation :eq:`independent-cells`.
+
+    No normalised density, but a factor of one: observations that repeat each other are no more than what they say once.
+
+    Args:
+        base: any distribution.
+        share: of its log-density, broadcasting to its batch shape.
+
+    Example:
+        >>> Tempered(ComplexNormal(torch.tensor([1.0, 4.0])), torch.tensor(0.5)).log_prob(torch.tensor([0j, 2 + 0j]))
+        tensor([-0.5724, -1.7655])
+    """
+
+    arg_constraints: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, base: Any, share: Tensor, validate_args: bool | None = None) -> None:
+        self.base, self.share = base, share
+        super().__init__(base.batch_shape, base.event_shape, validate_args=validate_args)
+
+    @property
+    def support(self) -> Any:
+        """That of the base."""
+        return self.base.support
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> TorchDistribution:
+        """The same with a larger batch."""
+        return Tempered(self.base.expand(batch_shape), self.share, validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The share of the base's log-density."""
+        return self.share * self.base.log_prob(value)
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """Draw from the base."""
+        return self.base.sample(sample_shape)
+
+
 class PowerExponential(_MeanPower):
     """The same likelihood on power: ``|x|^2`` is exponential with mean v; arguments as of :class:`ComplexNormal`.
 
