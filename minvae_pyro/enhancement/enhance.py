@@ -21,6 +21,7 @@ from minvae_pyro.guides.test_time.base import UtteranceGuide
 from minvae_pyro.guides.test_time.starts import Start
 from minvae_pyro.inference import InferenceEngine, Settings
 from minvae_pyro.models import NoiseModel
+from minvae_pyro.probability.settled import settled
 from minvae_pyro.registry.names import Description, name_of
 from minvae_pyro.video.align import on_frames
 from minvae_pyro.video.track import MouthTrack
@@ -86,6 +87,7 @@ class Enhancement:
         return 0.0 if self.mouth is None else float(self.mouth.found.double().mean())
 
 
+@settled()
 def enhance(
     source: Source,
     *,

@@ -22,6 +22,7 @@ from minvae_pyro.guides import UtteranceGuide
 from minvae_pyro.inference import FastVariational, Inference, InferenceEngine, Settings
 from minvae_pyro.inference.settings import ENGINES
 from minvae_pyro.models import NoiseModel
+from minvae_pyro.probability.settled import settled
 from minvae_pyro.registry.build import make
 from minvae_pyro.registry.names import Description
 from minvae_pyro.video.track import MouthTrack
@@ -66,6 +67,7 @@ class SpeechStream:
         UserError: no such checkpoint or setting.
     """
 
+    @settled()
     def __init__(
         self,
         checkpoint: str | os.PathLike[str] | Checkpoint = DEFAULT_CHECKPOINT,
@@ -109,6 +111,7 @@ class SpeechStream:
         later = (self._group + self._lookahead - 1) * self._stft.hop + self._stft.n_fft // 2
         return (later + self._speech.delay) / self.sample_rate
 
+    @settled()
     def push(self, samples: Samples, mouth: MouthTrack | None = None) -> Tensor:
         """Take in a block, and give the clean speech that it makes known.
 
@@ -130,6 +133,7 @@ class SpeechStream:
             self._pictures.push(mouth)
         return self._advance(block)
 
+    @settled()
     def finish(self) -> Tensor:
         """End the stream, and give the rest: in all as many samples have come out as went in.
 
