@@ -201,7 +201,9 @@ def _in_words(summary: dict[str, Any], report: Path | None) -> str:
     ]
     share = summary["mean_audio_responsibility"]
     if share is not None:
-        seen = f"{summary['faces_found']:.0%}"
+        from minvae_pyro.enhancement.enhance import percent
+
+        seen = percent(summary["faces_found"])
         lines.append(f"a mouth was seen in {seen} of the frames; the sound explains {share:.0%} of them")
     if report is not None:
         lines.append(f"report: {report}")

@@ -111,7 +111,8 @@ def enhance(
     without a face in it, the sound alone is used, and ``notes`` says so.
 
     Args:
-        source: a sound or video file, or (samples,) or (channels, samples) floating-point samples.
+        source: a sound or video file, a path or opened for reading bytes; or (samples,) or (channels, samples)
+            floating-point samples.
         sample_rate: Hz, of samples; files know theirs.
         video: of the mouth, if not in ``source``: a video or lip file, crops (T, 67, 67), or a mouth track. It starts
             together with the sound.
@@ -149,7 +150,7 @@ def enhance(
         if share == 0:
             notes.append("no face was found: enhanced from the sound alone")
         elif share < 1:
-            notes.append(f"a mouth was seen in {share:.0%} of the frames: the others are enhanced by ear")
+            notes.append(f"a mouth was seen in {percent(share)} of the frames: the others are enhanced by ear")
 
     if level(sound.waveform) <= SILENCE:
         notes.append("the recording is silent and is returned as it is")
@@ -187,6 +188,17 @@ def enhance(
         checkpoint="" if isinstance(checkpoint, Checkpoint) else str(checkpoint),
         notes=notes,
     )
+
+
+def percent(share: float) -> str:
+    """A share, 0 to 1, in words that say neither all nor nothing where some are left.
+
+    Example:
+        >>> percent(0.999), percent(0.29), percent(0.001), percent(0.0)
+        ('99%', '29%', 'under 1%', '0%')
+    """
+    whole = math.floor(100 * share + 1e-9)
+    return "under 1%" if share > 0 and whole == 0 else f"{whole}%"
 
 
 def _resampled(sound: Sound, sample_rate: int, samples: int) -> Tensor:

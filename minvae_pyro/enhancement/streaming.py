@@ -16,6 +16,7 @@ from minvae_pyro.audio.overlap_add import OverlapAdd, StreamingSTFT
 from minvae_pyro.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from minvae_pyro.enhancement.enhance import DEFAULT_CHECKPOINT
 from minvae_pyro.enhancement.filter import infer_spectra
+from minvae_pyro.enhancement.recording import as_tensor
 from minvae_pyro.enhancement.stream_window import StreamPictures, StreamWindow
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides import UtteranceGuide
@@ -237,7 +238,7 @@ def _clean_blocks(stream: SpeechStream, blocks: Iterable[Block]) -> Iterator[Ten
 
 
 def _checked(samples: Samples) -> Tensor:
-    block = torch.as_tensor(samples).detach().cpu()
+    block = as_tensor(samples)
     if not block.is_floating_point() or block.dim() != 1:
         kind = str(block.dtype).removeprefix("torch.")
         raise UserError(

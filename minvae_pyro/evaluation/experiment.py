@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ import pandas as pd
 
 from minvae_pyro.checkpoints.checkpoint import check_device, describe
 from minvae_pyro.errors import UserError
-from minvae_pyro.evaluation.jobs import Job, mouth_of, mouths_folder, one_thread
+from minvae_pyro.evaluation.jobs import Job, mouth_of, mouths_folder, noted, one_thread
 from minvae_pyro.evaluation.metrics import column
 from minvae_pyro.evaluation.mixtures import Mixture
 from minvae_pyro.evaluation.scores import METRICS
@@ -147,7 +146,7 @@ def _read_mouths(jobs: Sequence[Job], workers: int, report: Progress) -> None:
 
 
 def _read_mouth(system: System, mixture: Mixture, output: Path) -> None:
-    with one_thread(), contextlib.suppress(UserError):
+    with one_thread(), noted([]):
         mouth_of(system, mixture, output, [])
 
 

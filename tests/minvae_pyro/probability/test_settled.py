@@ -71,7 +71,7 @@ def _others_while(inside: Any) -> list[str]:
 def test_what_changes_the_process_is_done_alone() -> None:
     module = pyro.nn.PyroModule[torch.nn.Linear](1, 1)
     blocks = {"alone": alone(), "settled": settled(), "handler": condition_alpha(1), "local": local_parameters(module)}
-    assert {name: _others_while(block) for name, block in blocks.items()} == dict.fromkeys(blocks, ["block", "other"])
+    assert {name: _others_while(block) for name, block in blocks.items()} == {key: ["block", "other"] for key in blocks}
     # the counter-example: without a lock the other thread comes first
     assert _others_while(nullcontext()) == ["other", "block"]
 
