@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from minvae_pyro.checkpoints.checkpoint import check_device, describe
+from minvae_pyro.corpora.spreadsheets import csv_bytes
 from minvae_pyro.errors import UserError
 from minvae_pyro.evaluation.jobs import Job, mouth_of, mouths_folder, noted, one_thread
 from minvae_pyro.evaluation.metrics import column
@@ -88,7 +89,7 @@ def evaluate(
     calls = [joblib.delayed(Job.run)(job) for job in missing]
     _side_by_side(calls, workers, "enhancing and scoring", report, len(jobs))
     table = _table([row for job in jobs for row in job.rows()], systems)
-    for name, content in zip(TABLES, (table.to_parquet(index=False), table.to_csv(index=False).encode()), strict=True):
+    for name, content in zip(TABLES, (table.to_parquet(index=False), csv_bytes(table)), strict=True):
         write_atomic(output / name, content, overwrite=True)
     return table
 
@@ -159,8 +160,13 @@ def _side_by_side(calls: Sequence[Any], workers: int, what: str, report: Progres
         report(what, done, total)
 
 
+def _unicode(value: Any) -> Any:
+    """Text as it is, but for bytes of a file name that are no text, which a table has no way to keep."""
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
+
+
 def _table(rows: Sequence[Mapping[str, Any]], systems: Sequence[System]) -> pd.DataFrame:
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame([{name: _unicode(value) for name, value in row.items()} for row in rows])
     factors = {system.name: system.factors for system in systems}
     names = list(dict.fromkeys(name for levels in factors.values() for name in levels))
     for name in names:

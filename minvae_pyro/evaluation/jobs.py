@@ -20,6 +20,7 @@ from minvae_pyro.audio.files import Sound, write_sound
 from minvae_pyro.audio.level import SILENCE, level
 from minvae_pyro.checkpoints.checkpoint import Checkpoint, checkpoint_file, load_checkpoint
 from minvae_pyro.corpora.sources import SOUND_SUFFIXES
+from minvae_pyro.corpora.spreadsheets import csv_bytes
 from minvae_pyro.enhancement.batch import Estimate, enhance_batch
 from minvae_pyro.errors import UserError, WriteError
 from minvae_pyro.evaluation.mixtures import Mixture
@@ -164,7 +165,7 @@ def _measured(
         table = pd.DataFrame({"time": estimate.frame_times.numpy(), "audio_responsibility": trust.numpy()})
         file = responsibility_file(job.output, job.name, mixture.id)
         make_folder(file.parent)
-        write_atomic(file, table.to_csv(index=False).encode(), overwrite=True)
+        write_atomic(file, csv_bytes(table), overwrite=True)
     if job.sounds:
         kept = {job.name: estimate.speech} | ({CLEAN: clean} if job.system is None else {})
         for name, sound in kept.items():

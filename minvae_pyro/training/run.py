@@ -9,7 +9,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,9 @@ class EpochLines(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print what was measured."""
         text = "  ".join(f"{name} {float(value):.4g}" for name, value in sorted(trainer.callback_metrics.items()))
-        print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {text}", flush=True)
+        # that nobody reads it, or that it cannot be written, is no reason to stop
+        with suppress(OSError):
+            print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {text}", flush=True)
 
 
 def _fit(plan: TrainingPlan, data: CorpusData, settings: jsonargparse.Namespace) -> None:
