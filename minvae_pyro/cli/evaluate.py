@@ -152,8 +152,9 @@ def run(
 
 
 def _failures(table: pd.DataFrame) -> list[str]:
-    """A line for each mixture that could not be enhanced or read, as far as they are few."""
-    failed = table[table["si_sdr"].isna()].drop_duplicates(["id", "note"])
+    """A line for each mixture that could not be enhanced or read, or whose estimate is late, as far as they are few."""
+    late = table["note"].str.contains(" ms (?:late|early): ", regex=True)
+    failed = table[table["si_sdr"].isna() | late].drop_duplicates(["id", "note"])
     lines = [f"note: {row['id']} ({row['system']}): {row['note']}" for row in failed.head(_NOTES).to_dict("records")]
     return lines + ([f"note: and {len(failed) - _NOTES} more, see scores.csv"] if len(failed) > _NOTES else [])
 

@@ -23,6 +23,7 @@ from minvae_pyro.corpora.sources import SOUND_SUFFIXES
 from minvae_pyro.corpora.spreadsheets import csv_bytes
 from minvae_pyro.enhancement.batch import Estimate, enhance_batch
 from minvae_pyro.errors import UserError, WriteError
+from minvae_pyro.evaluation.delays import delay_note
 from minvae_pyro.evaluation.mixtures import Mixture
 from minvae_pyro.evaluation.scores import METRICS, scores
 from minvae_pyro.evaluation.systems import CLEAN, INPUT, Estimates, System, given
@@ -71,7 +72,7 @@ class Job:
         description += [repr(mixture) for mixture in self.mixtures]
         digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
         for file in files:
-            digest.update(digest_of(file).encode())
+            digest.update(_fingerprint(file).encode())
         return self.output / "jobs" / f"{self.name}-{digest.hexdigest()[:16]}.json"
 
     def rows(self) -> list[dict[str, Any]]:
@@ -159,6 +160,7 @@ def _measured(
     with noted(notes):
         found |= scores(clean, estimate.speech, mixture.sample_rate, noisy.double() - clean.double())
         notes.append(found.pop("note"))
+        notes.append(delay_note(clean, estimate.speech, mixture.sample_rate))
     trust = estimate.audio_responsibility
     if trust is not None:
         found["audio_responsibility"] = float(trust.mean())
@@ -208,6 +210,14 @@ def mouth_of(system: System, mixture: Mixture, output: Path, notes: list[str]) -
         notes.append("no video: enhanced from the sound alone")
         return None
     return make_video(system.video)(clip, functools.partial(read_once, cache=mouths_folder(output)))
+
+
+def _fingerprint(file: Path) -> str:
+    """Of the content of a file; of one that cannot be read, why: its mixture says so in time."""
+    try:
+        return digest_of(file)
+    except OSError as error:
+        return f"{type(error).__name__} {error.errno}"
 
 
 @functools.lru_cache(maxsize=1)

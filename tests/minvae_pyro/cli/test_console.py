@@ -142,7 +142,8 @@ def test_a_folder_of_another_user(tmp_path: Path) -> None:
     closed.mkdir(mode=0o700)
     (closed / "x.wav").write_bytes(b"")
     for arguments in (["enhance", str(closed / "x.wav")], ["prepare", "folder", str(closed), "x"]):
-        program = "import os\nimport minvae_pyro.cli.enhance, minvae_pyro.cli.prepare, minvae_pyro.corpora.prepare, rich.progress, colorsys\n"
+        program = "import os, rich.progress, colorsys, minvae_pyro.corpora.prepare\n"
+        program += "import minvae_pyro.cli.enhance, minvae_pyro.cli.prepare\n"
         program += "from minvae_pyro.cli.main import main\nos.seteuid(65534)\n"
         done = shell("$RUN", program + f"raise SystemExit(main({arguments!r}))\n")
         assert done.returncode == 2, done.stderr
