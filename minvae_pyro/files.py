@@ -105,7 +105,7 @@ def path_of(file: FilePath) -> Path:
     return path
 
 
-def write_atomic(path: FilePath, content: bytes, *, overwrite: bool = False) -> Path:
+def write_atomic(path: FilePath, content: bytes | memoryview, *, overwrite: bool = False) -> Path:
     """Write a file into an existing folder in one piece: an interrupted program leaves the old file, or none.
 
     Raises:

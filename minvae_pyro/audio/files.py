@@ -122,11 +122,11 @@ def write_sound(path: FilePath, sound: Sound, *, overwrite: bool = False) -> Non
     waveform = sound.waveform.detach().to("cpu", torch.float32)
     if not torch.isfinite(waveform).all():
         raise ValueError("the sound to write has NaN or infinite samples")
-    if waveform.numel():
-        waveform = waveform / waveform.abs().max().clamp(min=1.0)
+    if waveform.numel() and (peak := torch.stack([-waveform.min(), waveform.max()]).max()) > 1:
+        waveform = waveform / peak
     encoded = io.BytesIO()
     try:
         soundfile.write(encoded, waveform.T.numpy(), sound.sample_rate, "PCM_24", format=file_format)
     except soundfile.LibsndfileError as error:
         raise UserError(f"cannot write {path} at {sound.sample_rate} Hz: {error.error_string}") from error
-    write_atomic(path, encoded.getvalue(), overwrite=overwrite)
+    write_atomic(path, encoded.getbuffer(), overwrite=overwrite)

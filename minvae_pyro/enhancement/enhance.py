@@ -146,6 +146,7 @@ def enhance(
     mouth = None
     if recording.mouth is not None:
         mouth = on_frames(recording.mouth, frame_times, sound.seconds)
+        recording = replace(recording, mouth=None)  # an hour of pictures takes 400 MB
         share = float(mouth.found.double().mean())
         if share == 0:
             notes.append("no face was found: enhanced from the sound alone")
@@ -169,13 +170,15 @@ def enhance(
         )
         speech = Sound(result.speech, loaded.stft.sample_rate)
         result = replace(result, speech=_resampled(speech, sound.sample_rate, sound.waveform.shape[-1]))
-        share = level(sound.waveform - result.speech) / max(level(result.speech), SILENCE)
+    remainder = sound.waveform - result.speech
+    if result.objective:
+        share = level(remainder) / max(level(result.speech), SILENCE)
         if share < _LITTLE:
             below = f"{-20 * math.log10(share):.0f}" if share > 1e-3 else "more than 60"
             notes.append(f"little noise was found: it lies {below} dB below the speech")
     return Enhancement(
         speech=result.speech,
-        noise=sound.waveform - result.speech,
+        noise=remainder,
         sample_rate=sound.sample_rate,
         audio_responsibility=result.audio_responsibility,
         objective=result.objective,
@@ -204,4 +207,5 @@ def percent(share: float) -> str:
 def _resampled(sound: Sound, sample_rate: int, samples: int) -> Tensor:
     """The waveform at another rate, (channels, samples): resampling may be off by one at the end."""
     waveform = sound.resample(sample_rate).waveform[:, :samples]
-    return pad(waveform, (0, samples - waveform.shape[-1]))
+    missing = samples - waveform.shape[-1]
+    return pad(waveform, (0, missing)) if missing else waveform
