@@ -1,7 +1,6 @@
 """Read and write sound files."""
 
 import io
-import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 
 from minvae_pyro.errors import UserError
-from minvae_pyro.files import write_atomic
+from minvae_pyro.files import FilePath, path_of, reader, write_atomic
 
 _FORMATS = {".wav": "WAV", ".flac": "FLAC"}
 # To FFmpeg at once: libsndfile could take an MPEG stream for MP3, and its MP3 reader prints to stderr.
@@ -57,16 +56,16 @@ class Sound:
         return Sound(torch.from_numpy(samples).T.contiguous(), sample_rate)
 
 
-def read_sound(path: str | os.PathLike[str]) -> Sound:
+@reader
+def read_sound(path: Path) -> Sound:
     """Read all channels of a sound file, or of the sound track of a video, at the file's own rate.
 
     WAV, FLAC, MP3 and OGG are read, and containers that FFmpeg reads (MP4, MKV, MPG, MOV ...), whose sound is placed on
-    the container's clock (see :mod:`minvae_pyro.audio.tracks`).
+    the container's clock (see :mod:`minvae_pyro.audio.tracks`). The file is a path, or opened for reading bytes.
 
     Raises:
         UserError: missing, a folder, unreadable, without sound, damaged, empty, or with non-finite samples.
     """
-    path = Path(path)
     try:
         status = path.stat()
     except OSError as error:
@@ -106,7 +105,7 @@ def _read_plain(path: Path) -> Sound | None:
         return Sound(torch.from_numpy(samples).T.contiguous(), file.samplerate)
 
 
-def write_sound(path: str | os.PathLike[str], sound: Sound, *, overwrite: bool = False) -> None:
+def write_sound(path: FilePath, sound: Sound, *, overwrite: bool = False) -> None:
     """Write a WAV or FLAC file, as the suffix says, whole or not at all.
 
     24-bit samples: unlike 16-bit ones they keep a quiet recording intact (rounding at -144 dB), and unlike float ones
@@ -116,18 +115,18 @@ def write_sound(path: str | os.PathLike[str], sound: Sound, *, overwrite: bool =
         UserError: another suffix, an existing file, a missing or unwritable folder.
         ValueError: the sound has NaN or infinite samples.
     """
-    path = Path(path)
+    path = path_of(path)
     file_format = _FORMATS.get(path.suffix.lower())
     if file_format is None:
         raise UserError(f"cannot write {path}: the name must end in .wav or .flac.")
     waveform = sound.waveform.detach().to("cpu", torch.float32)
     if not torch.isfinite(waveform).all():
         raise ValueError("the sound to write has NaN or infinite samples")
-    if waveform.numel():
-        waveform = waveform / waveform.abs().max().clamp(min=1.0)
+    if waveform.numel() and (peak := torch.stack([-waveform.min(), waveform.max()]).max()) > 1:
+        waveform = waveform / peak
     encoded = io.BytesIO()
     try:
         soundfile.write(encoded, waveform.T.numpy(), sound.sample_rate, "PCM_24", format=file_format)
     except soundfile.LibsndfileError as error:
         raise UserError(f"cannot write {path} at {sound.sample_rate} Hz: {error.error_string}") from error
-    write_atomic(path, encoded.getvalue(), overwrite=overwrite)
+    write_atomic(path, encoded.getbuffer(), overwrite=overwrite)

@@ -21,6 +21,7 @@ from minvae_pyro.guides.test_time.base import UtteranceGuide
 from minvae_pyro.guides.test_time.starts import Start
 from minvae_pyro.inference import InferenceEngine, Settings
 from minvae_pyro.models import NoiseModel
+from minvae_pyro.probability.settled import settled
 from minvae_pyro.registry.names import Description, name_of
 from minvae_pyro.video.align import on_frames
 from minvae_pyro.video.track import MouthTrack
@@ -86,6 +87,7 @@ class Enhancement:
         return 0.0 if self.mouth is None else float(self.mouth.found.double().mean())
 
 
+@settled()
 def enhance(
     source: Source,
     *,
@@ -109,7 +111,8 @@ def enhance(
     without a face in it, the sound alone is used, and ``notes`` says so.
 
     Args:
-        source: a sound or video file, or (samples,) or (channels, samples) floating-point samples.
+        source: a sound or video file, a path or opened for reading bytes; or (samples,) or (channels, samples)
+            floating-point samples.
         sample_rate: Hz, of samples; files know theirs.
         video: of the mouth, if not in ``source``: a video or lip file, crops (T, 67, 67), or a mouth track. It starts
             together with the sound.
@@ -143,11 +146,12 @@ def enhance(
     mouth = None
     if recording.mouth is not None:
         mouth = on_frames(recording.mouth, frame_times, sound.seconds)
+        recording = replace(recording, mouth=None)  # an hour of pictures takes 400 MB
         share = float(mouth.found.double().mean())
         if share == 0:
             notes.append("no face was found: enhanced from the sound alone")
         elif share < 1:
-            notes.append(f"a mouth was seen in {share:.0%} of the frames: the others are enhanced by ear")
+            notes.append(f"a mouth was seen in {percent(share)} of the frames: the others are enhanced by ear")
 
     if level(sound.waveform) <= SILENCE:
         notes.append("the recording is silent and is returned as it is")
@@ -166,13 +170,15 @@ def enhance(
         )
         speech = Sound(result.speech, loaded.stft.sample_rate)
         result = replace(result, speech=_resampled(speech, sound.sample_rate, sound.waveform.shape[-1]))
-        share = level(sound.waveform - result.speech) / max(level(result.speech), SILENCE)
+    remainder = sound.waveform - result.speech
+    if result.objective:
+        share = level(remainder) / max(level(result.speech), SILENCE)
         if share < _LITTLE:
             below = f"{-20 * math.log10(share):.0f}" if share > 1e-3 else "more than 60"
             notes.append(f"little noise was found: it lies {below} dB below the speech")
     return Enhancement(
         speech=result.speech,
-        noise=sound.waveform - result.speech,
+        noise=remainder,
         sample_rate=sound.sample_rate,
         audio_responsibility=result.audio_responsibility,
         objective=result.objective,
@@ -187,7 +193,19 @@ def enhance(
     )
 
 
+def percent(share: float) -> str:
+    """A share, 0 to 1, in words that say neither all nor nothing where some are left.
+
+    Example:
+        >>> percent(0.999), percent(0.29), percent(0.001), percent(0.0)
+        ('99%', '29%', 'under 1%', '0%')
+    """
+    whole = math.floor(100 * share + 1e-9)
+    return "under 1%" if share > 0 and whole == 0 else f"{whole}%"
+
+
 def _resampled(sound: Sound, sample_rate: int, samples: int) -> Tensor:
     """The waveform at another rate, (channels, samples): resampling may be off by one at the end."""
     waveform = sound.resample(sample_rate).waveform[:, :samples]
-    return pad(waveform, (0, samples - waveform.shape[-1]))
+    missing = samples - waveform.shape[-1]
+    return pad(waveform, (0, missing)) if missing else waveform

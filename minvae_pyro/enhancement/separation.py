@@ -63,27 +63,32 @@ def separate(
     stft, hop, samples = checkpoint.stft, checkpoint.stft.hop, channels.shape[-1]
     hops = stft.frames(samples) - 1
     windows = split(hops, *(round(s * stft.sample_rate / hop) for s in (WINDOW_SECONDS, _OVERLAP_SECONDS)))
-    channels = pad(channels, (0, hops * hop - samples))
     mono = _mix_down(channels)
-    speech = torch.zeros_like(channels)
+    speech = channels.new_zeros(len(channels), hops * hop)
+
+    def part(signal: Tensor, window: int) -> Tensor:
+        # only the last one has to be filled up: to copy the whole would take as much memory again
+        piece = windows.of(signal, window, hop)
+        return pad(piece, (0, windows.length * hop - piece.shape[-1]))
+
     trust = torch.zeros(hops + 1)  # of the loud windows so far, in the sound
     weights = torch.zeros(hops + 1)
     objectives: list[list[float]] = []
     responsibility: Tensor | None = None
 
-    loud = [w for w in range(len(windows)) if level(windows.of(mono, w, hop)) > SILENCE]
+    loud = [w for w in range(len(windows)) if level(part(mono, w)) > SILENCE]
     groups = [loud[first : first + _BATCH] for first in range(0, len(loud), _BATCH)]
     count = _Count(progress, len(groups))
     for group in groups:
-        pieces = [windows.of(mono, w, hop) for w in group]
+        pieces = [part(mono, w) for w in group]
         frames = [slice(windows.starts[w], windows.starts[w] + windows.length + 1) for w in group]
-        mouths = [mouth and mouth.select(part) for part in frames]
+        mouths = [mouth and mouth.select(where) for where in frames]
         inferred = infer_waveforms(checkpoint, pieces, mouths, callback=count, **inference)
         count.finish()
         objectives += [inferred.objective] * len(group)
         responsibility = inferred.audio_responsibility
         for row, w in enumerate(group):
-            windows.add(speech, w, apply_gain(stft, inferred.gain[row], windows.of(channels, w, hop)), hop)
+            windows.add(speech, w, apply_gain(stft, inferred.gain[row], part(channels, w)), hop)
             if responsibility is not None:
                 windows.add(trust, w, responsibility[row].cpu())
                 windows.add(weights, w, torch.ones(windows.length + 1))
@@ -96,11 +101,13 @@ def separate(
 
 def _mix_down(channels: Tensor) -> Tensor:
     """Mean of the channels, (samples,); the loudest one where the mean cancels."""
+    if len(channels) == 1:
+        return channels[0]
     mean = channels.mean(0)
-    power = channels.double().square().mean(1)
-    if mean.double().square().mean() >= _CANCELLED * power.mean():
+    power = [level(channel) ** 2 for channel in channels]
+    if level(mean) ** 2 >= _CANCELLED * sum(power) / len(power):
         return mean
-    return channels[power.argmax()]
+    return channels[power.index(max(power))]
 
 
 def _mean(objectives: Sequence[list[float]]) -> list[float]:

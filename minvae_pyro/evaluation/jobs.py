@@ -20,8 +20,10 @@ from minvae_pyro.audio.files import Sound, write_sound
 from minvae_pyro.audio.level import SILENCE, level
 from minvae_pyro.checkpoints.checkpoint import Checkpoint, checkpoint_file, load_checkpoint
 from minvae_pyro.corpora.sources import SOUND_SUFFIXES
+from minvae_pyro.corpora.spreadsheets import csv_bytes
 from minvae_pyro.enhancement.batch import Estimate, enhance_batch
-from minvae_pyro.errors import UserError
+from minvae_pyro.errors import UserError, WriteError
+from minvae_pyro.evaluation.delays import delay_note
 from minvae_pyro.evaluation.mixtures import Mixture
 from minvae_pyro.evaluation.scores import METRICS, scores
 from minvae_pyro.evaluation.systems import CLEAN, INPUT, Estimates, System, given
@@ -70,7 +72,7 @@ class Job:
         description += [repr(mixture) for mixture in self.mixtures]
         digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
         for file in files:
-            digest.update(digest_of(file).encode())
+            digest.update(_fingerprint(file).encode())
         return self.output / "jobs" / f"{self.name}-{digest.hexdigest()[:16]}.json"
 
     def rows(self) -> list[dict[str, Any]]:
@@ -112,10 +114,12 @@ def mouths_folder(output: Path) -> Path:
 
 
 @contextmanager
-def _noted(notes: list[str]) -> Iterator[None]:
-    """Note what goes wrong with one mixture, and go on."""
+def noted(notes: list[str]) -> Iterator[None]:
+    """Note what goes wrong with one mixture, and go on; a write that fails would fail for the next one too."""
     try:
         yield
+    except WriteError:
+        raise
     except UserError as error:
         notes.append(str(error))
 
@@ -124,7 +128,7 @@ def _rows(job: Job) -> Iterator[dict[str, Any]]:
     notes: dict[Mixture, list[str]] = {mixture: [] for mixture in job.mixtures}
     built: dict[Mixture, tuple[Tensor, Tensor]] = {}
     for mixture in job.mixtures:
-        with _noted(notes[mixture]):
+        with noted(notes[mixture]):
             noisy, clean = mixture.build()
             if level(noisy) <= SILENCE:
                 raise UserError(f"the mixture {mixture.id} is silent")
@@ -153,16 +157,17 @@ def _measured(
 ) -> dict[str, Any]:
     found: dict[str, Any] = {"elapsed": estimate.elapsed}
     found["real_time_factor"] = estimate.elapsed / (len(noisy) / mixture.sample_rate)
-    with _noted(notes):
+    with noted(notes):
         found |= scores(clean, estimate.speech, mixture.sample_rate, noisy.double() - clean.double())
         notes.append(found.pop("note"))
+        notes.append(delay_note(clean, estimate.speech, mixture.sample_rate))
     trust = estimate.audio_responsibility
     if trust is not None:
         found["audio_responsibility"] = float(trust.mean())
         table = pd.DataFrame({"time": estimate.frame_times.numpy(), "audio_responsibility": trust.numpy()})
         file = responsibility_file(job.output, job.name, mixture.id)
         make_folder(file.parent)
-        write_atomic(file, table.to_csv(index=False).encode(), overwrite=True)
+        write_atomic(file, csv_bytes(table), overwrite=True)
     if job.sounds:
         kept = {job.name: estimate.speech} | ({CLEAN: clean} if job.system is None else {})
         for name, sound in kept.items():
@@ -181,7 +186,7 @@ def _estimates(
     found: dict[Mixture, Estimate] = {}
     mouths: dict[Mixture, MouthTrack | None] = {}
     for mixture, sound in noisy.items():
-        with _noted(notes[mixture]):
+        with noted(notes[mixture]):
             if isinstance(job.system, Estimates):
                 found[mixture] = job.system.read(mixture, sound, notes[mixture])
             else:
@@ -205,6 +210,14 @@ def mouth_of(system: System, mixture: Mixture, output: Path, notes: list[str]) -
         notes.append("no video: enhanced from the sound alone")
         return None
     return make_video(system.video)(clip, functools.partial(read_once, cache=mouths_folder(output)))
+
+
+def _fingerprint(file: Path) -> str:
+    """Of the content of a file; of one that cannot be read, why: its mixture says so in time."""
+    try:
+        return digest_of(file)
+    except OSError as error:
+        return f"{type(error).__name__} {error.errno}"
 
 
 @functools.lru_cache(maxsize=1)

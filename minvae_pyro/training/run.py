@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import shutil
@@ -9,7 +10,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,15 @@ import torch
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch.utils.data import DataLoader
 
 from minvae_pyro.checkpoints.checkpoint import save_checkpoint
 from minvae_pyro.corpora.loader import CorpusData
-from minvae_pyro.errors import UserError
-from minvae_pyro.files import make_folder, write_atomic
+from minvae_pyro.errors import UserError, WriteError
+from minvae_pyro.files import failed_write, make_folder, write_atomic
 from minvae_pyro.plots.training import draw_run
+from minvae_pyro.probability.settled import usual_modes
 from minvae_pyro.registry.build import tie
 from minvae_pyro.registry.match import check_sites
 from minvae_pyro.training.configuration import as_plain, changes, for_checkpoint, make_parser, read_configuration
@@ -51,13 +54,15 @@ def train(arguments: Sequence[str]) -> Path:
     return train_as(read_configuration(arguments))
 
 
+# loaders work in threads of their own, and would wait for the lock that work alone holds
+@usual_modes()
 def train_as(settings: jsonargparse.Namespace) -> Path:
     """As :func:`train`, the arguments read already."""
     plain = as_plain(settings)
     output = Path(settings.output)
     if _finished(output, plain):
         return output / "weights.safetensors"
-    with _quiet():
+    with _quiet(), _writing(output):
         seed_everything(settings.seed, verbose=False)
         made = make_parser().instantiate(settings)
         tie(made.prior, made.guide, made.tie)
@@ -93,7 +98,9 @@ class EpochLines(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print what was measured."""
         text = "  ".join(f"{name} {float(value):.4g}" for name, value in sorted(trainer.callback_metrics.items()))
-        print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {text}", flush=True)
+        # that nobody reads it, or that it cannot be written, is no reason to stop
+        with suppress(OSError):
+            print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {text}", flush=True)
 
 
 def _fit(plan: TrainingPlan, data: CorpusData, settings: jsonargparse.Namespace) -> None:
@@ -127,6 +134,7 @@ def _fit(plan: TrainingPlan, data: CorpusData, settings: jsonargparse.Namespace)
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
         default_root_dir=output,
+        plugins=[_WholeFiles()],
     )
     last = output / "checkpoints" / "last.ckpt"
     table = plan.table()
@@ -150,6 +158,16 @@ def _fit(plan: TrainingPlan, data: CorpusData, settings: jsonargparse.Namespace)
     plan.load_state_dict(best["state_dict"])
     if table is not None and size is not None:
         resize_table(table, *size)
+
+
+class _WholeFiles(TorchCheckpointIO):
+    """Writes checkpoints whole or not at all: one that was cut short would end every attempt to continue."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        make_folder(Path(path).parent)
+        write_atomic(path, content.getvalue(), overwrite=True)
 
 
 class _Batches(LightningDataModule):
@@ -187,6 +205,19 @@ def _finished(output: Path, plain: dict[str, Any]) -> bool:
         )
     same = all(before[key] == plain[key] for key in ("epochs", "patience"))
     return same and (output / "weights.safetensors").is_file()
+
+
+@contextmanager
+def _writing(output: Path) -> Iterator[None]:
+    """Say in one line that a disk is full, whoever has noticed it."""
+    try:
+        yield
+    except Exception as error:
+        full = failed_write(error)
+        if full is None or isinstance(error, UserError):
+            raise
+        reason = f"cannot write into {output} ({full.strerror})"
+        raise WriteError(f"{reason}: make room, and the same command continues.") from error
 
 
 @contextmanager

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from minvae_pyro.files import reader
 from minvae_pyro.video.crop import cut_square
 from minvae_pyro.video.frames import Frame, read_frames
 from minvae_pyro.video.lips import LIPS_SUFFIXES, load_lips
@@ -24,7 +24,8 @@ _CROPPED_SIDE = 160
 _CROPPED_ASPECT = 1.2
 
 
-def read_mouth(path: str | PathLike[str], *, cropped: bool | None = None) -> MouthTrack:
+@reader
+def read_mouth(path: Path, *, cropped: bool | None = None) -> MouthTrack:
     """Read the talker's mouth, a row per frame, from a video or a file of lips that `load_lips` reads.
 
     The file is decoded twice, once to follow the face (`follow_face` says whose it is) and once to cut the crops, so
@@ -38,7 +39,6 @@ def read_mouth(path: str | PathLike[str], *, cropped: bool | None = None) -> Mou
     Raises:
         UserError: the file is missing, is no video, or holds no picture that can be decoded.
     """
-    path = Path(path)
     if path.suffix.lower() in LIPS_SUFFIXES:
         return load_lips(path)
     shape = next(read_frames(path)).picture.shape

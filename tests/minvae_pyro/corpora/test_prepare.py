@@ -1,4 +1,6 @@
+import errno
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from safetensors.torch import load_file
 from minvae_pyro.audio.stft import STFT
 from minvae_pyro.corpora.manifest import read_manifest, read_stft
 from minvae_pyro.corpora.prepare import prepare, unit_power
-from minvae_pyro.errors import UserError
+from minvae_pyro.errors import UserError, WriteError
 
 RATE = 16000
 
@@ -167,3 +169,34 @@ def test_real_lip_files(real_data, tmp_path):
         ("08F_si519", "08F"),
     ]
     assert all(e.has_mouth and e.faces_found > 0.9 for e in result.entries)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_write_that_fails_ends_the_run_which_goes_on_later(workers, recordings, tmp_path):
+    whole = prepare("folder", recordings, tmp_path / "out", STFT())
+    (tmp_path / "out" / "manifest.csv").unlink()
+    features = tmp_path / "out" / "features"
+    kept = {file.name: file.read_bytes() for file in features.iterdir()}
+    shutil.rmtree(features)
+    # nobody, the administrator included, writes into a folder that is a file
+    features.write_text("")
+    with pytest.raises(WriteError, match="cannot write"):
+        prepare("folder", recordings, tmp_path / "out", STFT(), workers=workers)
+    assert not (tmp_path / "out" / "manifest.csv").exists()
+    features.unlink()
+    features.mkdir()
+    (features / "a.safetensors").write_bytes(kept["a.safetensors"])
+    again = prepare("folder", recordings, tmp_path / "out", STFT(), workers=workers)
+    assert (again.entries, again.kept) == (whole.entries, 1)
+
+
+def test_a_decoder_that_fails_because_a_disk_is_full_ends_the_run(recordings, tmp_path, monkeypatch):
+    def full(path):
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError:
+            raise RuntimeError("a temporary file") from None
+
+    monkeypatch.setattr("minvae_pyro.corpora.prepare.read_sound", full)
+    with pytest.raises(WriteError, match="No space left on device"):
+        prepare("folder", recordings, tmp_path / "out", STFT())

@@ -1,9 +1,12 @@
+import errno
 import math
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import av
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,8 +14,8 @@ import soundfile
 import torch
 
 from minvae_pyro.audio.files import Sound, read_sound, write_sound
-from minvae_pyro.errors import UserError
-from minvae_pyro.evaluation import experiment
+from minvae_pyro.errors import UserError, WriteError
+from minvae_pyro.evaluation import experiment, scores as scores_module
 from minvae_pyro.evaluation.experiment import evaluate, read_table
 from minvae_pyro.evaluation.jobs import Job, responsibility_file, sound_file
 from minvae_pyro.evaluation.mixtures import Mixture, read_mixtures
@@ -234,3 +237,86 @@ def test_what_cannot_be_evaluated_is_refused_before_any_work(
     assert not output.exists()
     with pytest.raises(UserError, match="there is no table"):
         read_table(output)
+
+
+def unknown_codec(path: Path) -> None:
+    """A sound track that nothing can decode, in a container that is whole."""
+    with av.open(str(path), "w", "mp4") as container:
+        stream = container.add_stream("aac", rate=16000)
+        stream.layout = "mono"
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.float32), "fltp", "mono")
+        frame.rate = 16000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    path.write_bytes(path.read_bytes().replace(b"mp4a", b"xyzw"))
+
+
+def broken_hdf5(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["data"] = np.zeros((5, 4489))
+    content = bytearray(path.read_bytes())
+    content[80 : len(content) // 2] = bytes(range(256)) * len(content)
+    path.write_bytes(content)
+
+
+def test_whatever_a_library_raises_for_a_file_is_a_row(
+    mixtures: list[Mixture], system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unknown_codec(sound := tmp_path / "unknown.m4a")
+    broken_hdf5(lips := tmp_path / "broken.mat")
+    good, other = mixtures
+    given = [
+        replace(good, id="codec", clip=sound),
+        replace(good, id="noise", noise=sound),
+        replace(good, id="lips", video=lips),
+        good,
+        other,
+    ]
+
+    def fails(*_: object, **__: object) -> float:
+        raise ZeroDivisionError("in a library")
+
+    monkeypatch.setattr(scores_module.pesq_library, "pesq", fails)
+    monkeypatch.setattr(scores_module.pystoi, "stoi", fails)
+    table = evaluate(given, [system], tmp_path / "results").set_index(["system", "id"])
+    for bad in ("codec", "noise", "lips"):
+        row = table.loc[("quick", bad)]
+        assert math.isnan(row.si_sdr)
+        assert str(lips if bad == "lips" else sound) in row.note
+    for name in ("0", "1"):
+        row = table.loc[("quick", name)]
+        assert math.isfinite(row.si_sdr)
+        assert row[["pesq", "stoi", "estoi"]].isna().all()
+        assert row.note.split("; ")[-2:] == ["PESQ: ZeroDivisionError", "STOI: ZeroDivisionError"]
+
+
+def test_a_late_estimate_is_told(mixtures: list[Mixture], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "late"
+    folder.mkdir()
+    for mixture, milliseconds in zip(mixtures, (10, 0), strict=True):
+        noisy = mixture.build()[0]
+        late = torch.cat([torch.zeros(16 * milliseconds), noisy])[: len(noisy)]
+        write_sound(folder / f"{mixture.id}.wav", Sound(late[None], 16000))
+    table = evaluate(mixtures, [], tmp_path / "results", estimates={"theirs": folder}).set_index(["system", "id"])
+    assert table.loc[("theirs", "0")].note.startswith("10.0 ms late: SI-SDR ")
+    assert "late" not in table.loc[("theirs", "1")].note
+    assert not table.loc["input"].note.str.contains("late").any()
+
+
+def test_a_full_disk_ends_an_evaluation_which_goes_on_later(
+    mixtures: list[Mixture], system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: list[str]
+) -> None:
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if ".part" in path.name and "quick" in str(path):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, content)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", full)
+        with pytest.raises(WriteError, match="No space left on device"):
+            evaluate(mixtures, [system], tmp_path / "results")
+    assert runs == ["input", "quick"]
+    evaluate(mixtures, [system], tmp_path / "results")
+    assert runs == ["input", "quick", "quick"]
