@@ -9,6 +9,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -129,17 +130,15 @@ def recordings(checkpoints: Sequence[str], sizes: Sequence[int]) -> str:
     mouths = [MouthTrack(one.crops, one.times, torch.ones(len(one.times), dtype=torch.bool)) for one in drawn]
     rows = []
     for name in checkpoints:
-        for device, chosen in (("cpu", [min(sizes)]), ("cuda", sizes)):
+        for device, chosen in (("cpu", [min(sizes)]), ("cuda", list(sizes))):
             checkpoint = load_checkpoint(name).to(device)
             enhance_batch(checkpoint, noisy[:1], mouths[:1])  # the first call of everything is slow
             for size in chosen:
-                which = [number % _TALKERS for number in range(size)]
+                sounds, shown = ([all_of[i % _TALKERS] for i in range(size)] for all_of in (noisy, mouths))
                 if device == "cuda":
                     torch.cuda.reset_peak_memory_stats()
                 with one_thread():
-                    elapsed = _timed(
-                        lambda: enhance_batch(checkpoint, [noisy[i] for i in which], [mouths[i] for i in which]), device
-                    )
+                    elapsed = _timed(partial(enhance_batch, checkpoint, sounds, shown), device)
                 peak = f"{torch.cuda.max_memory_allocated() / 2**30:.2f}" if device == "cuda" else "-"
                 rows.append([name, device, f"{size}", f"{elapsed:.2f}", f"{size * SECONDS / elapsed:.0f}", peak])
     return markdown(["checkpoint", "device", "recordings", "work (s)", "times real time", "peak memory (GB)"], rows, 2)

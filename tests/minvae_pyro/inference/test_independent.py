@@ -33,7 +33,8 @@ def test_the_likelihood_is_a_share_of_what_it_was(noisy: Any) -> None:
 def test_the_fast_bound_is_the_share_of_the_likelihood_less_the_whole_divergence(noisy: Any, holes: bool) -> None:
     batch = noisy.batch()
     if holes:
-        batch = batch.replace(observed=torch.rand(batch.spectrum.shape, generator=torch.Generator().manual_seed(1)) > 0.3)
+        seeded = torch.Generator().manual_seed(1)
+        batch = batch.replace(observed=torch.rand(batch.spectrum.shape, generator=seeded) > 0.3)
     checkpoint = noisy.checkpoint(mixture=False)
     few = {"class_path": "FastVariational", "init_args": {"iterations": 2}}
     found = infer(checkpoint, batch, engine=few)

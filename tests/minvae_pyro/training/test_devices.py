@@ -22,9 +22,10 @@ def test_a_gpu_has_the_loss_and_the_gradient_of_the_cpu(name: str) -> None:
             module.train(isinstance(module, torch.nn.RNNBase))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(torch, "normal", lambda mean, *rest, **more: mean)
-            patch.setattr("torch.distributions.normal._standard_normal", lambda shape, dtype, device: torch.zeros(
-                shape, dtype=dtype, device=device
-            ))
+            patch.setattr(
+                "torch.distributions.normal._standard_normal",
+                lambda shape, dtype, device: torch.zeros(shape, dtype=dtype, device=device),
+            )
             loss = plan(utterances.to(device))
         loss.backward()
         gradients = {key: p.grad.cpu() for key, p in plan.named_parameters() if p.grad is not None}
@@ -33,4 +34,5 @@ def test_a_gpu_has_the_loss_and_the_gradient_of_the_cpu(name: str) -> None:
     torch.testing.assert_close(gpu, cpu, rtol=1e-9, atol=0)
     assert gradients.keys() == expected.keys()
     for key, value in expected.items():
-        torch.testing.assert_close(gradients[key], value, rtol=1e-6, atol=1e-9 * float(value.abs().max()) + 1e-12, msg=key)
+        atol = 1e-9 * float(value.abs().max()) + 1e-12
+        torch.testing.assert_close(gradients[key], value, rtol=1e-6, atol=atol, msg=key)
