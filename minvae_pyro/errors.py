@@ -1,4 +1,4 @@
-"""The one exception that means: the user can mend this."""
+"""The one exception that means: the user can mend this; and how its message shows what a file holds."""
 
 
 class UserError(Exception):
@@ -7,3 +7,14 @@ class UserError(Exception):
     The message is one line that says what is wrong, where, and what to do. The command line prints it on
     standard error and exits with code 2; from Python it is an ordinary exception.
     """
+
+
+def shown(value: object) -> str:
+    """A value from a file for a message: on one line, printable, and not all of it where it is long.
+
+    Example:
+        >>> shown("two\nlines"), shown([1, 2]), shown(float("nan"))
+        ("'two\\nlines'", 'a list', 'nan')
+    """
+    text = ascii(value) if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"
+    return text if len(text) <= 80 else f"{text[:60]}... ({len(text)} letters)"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 
@@ -45,18 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         return _complain(f"minvae: there is no command {name!r}; there are {', '.join(COMMANDS)}", 2)
     try:
-        _find_modules_here()
         return int(importlib.import_module(COMMANDS[name][0]).main(rest))
     except UserError as error:
         return _complain(f"minvae {name}: {error}", 2)
     except KeyboardInterrupt as interrupt:
         return _complain(f"minvae {name}: interrupted{f'; {interrupt}' if str(interrupt) else ''}", 130)
-
-
-def _find_modules_here() -> None:
-    """Let classes be imported from the current folder, after everything installed; a script finds none there."""
-    if (here := os.getcwd()) not in sys.path:
-        sys.path.append(here)
 
 
 def _complain(text: str, code: int) -> int:

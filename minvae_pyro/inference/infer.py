@@ -84,7 +84,7 @@ def infer(
         >>> found.gain.shape, len(found.objective), found.audio_responsibility
         (torch.Size([1, 9, 513]), 3, None)
     """
-    chosen = Settings.choose(checkpoint.enhancement, {"engine": engine, **settings})
+    chosen = Settings.of_checkpoint(checkpoint.enhancement, checkpoint.trust, {"engine": engine, **settings})
     fit = make(InferenceEngine, chosen.engine, "engine", ENGINES)  # type: ignore[type-abstract]
     start: Start = start_named(chosen.start) if isinstance(chosen.start, str) else chosen.start
     noise = make(NoiseModel, chosen.noise, "noise model")  # type: ignore[type-abstract]

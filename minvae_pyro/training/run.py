@@ -63,7 +63,9 @@ def train_as(settings: jsonargparse.Namespace) -> Path:
         tie(made.prior, made.guide, made.tie)
         check_sites(made.prior, made.guide, made.data.train.load(0, 0, 1))
         made.data.seed = settings.seed
-        plan = TrainingPlan(made.prior, made.guide, made.optimisation, made.freeze, made.initialise, settings.seed)
+        plan = TrainingPlan(
+            made.prior, made.guide, made.optimisation, made.freeze, made.initialise, settings.seed, settings.trust
+        )
         # only now: a mistake in the model or the data leaves the folder as it was
         if plain["resume"] == "never":
             shutil.rmtree(output / "checkpoints", ignore_errors=True)

@@ -115,7 +115,9 @@ def _text(random: Random, text: str, tensors: dict[str, Tensor]) -> tuple[str, b
             return f"header of {length} bytes", length.to_bytes(8, "little") + content[8:]
         case 5:
             first = next(iter(tensors)).encode()
-            return "a tensor twice", content.replace(b'"' + first + b'"', b'"' + next(reversed(tensors)).encode() + b'"')
+            return "a tensor twice", content.replace(
+                b'"' + first + b'"', b'"' + next(reversed(tensors)).encode() + b'"'
+            )
         case _:
             return "cut text", _file(text[: random.randrange(len(text))], tensors)
 

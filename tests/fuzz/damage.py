@@ -8,7 +8,21 @@ from typing import Any
 
 NUMBERS = (0, -1, 1, 2, 3, 100_000, 10**6, 10**12, 2**31, 2**63, 10**40, 0.5, 1e-320, 1e30, 1e308, -1e308)
 OTHERS = (None, True, False, "", "x", "1", "1e9", [], {}, [1], [[]], {"class_path": "os.getcwd"}, math.nan, math.inf)
-TEXTS = ("", " ", ".", "..", "../../etc/passwd", "os.system", "a.b.c", "\0", "é\n\x1b[31m", "x" * 10_000, "{", "[]", "ﬁ")
+TEXTS = (
+    "",
+    " ",
+    ".",
+    "..",
+    "../../etc/passwd",
+    "os.system",
+    "a.b.c",
+    "\0",
+    "é\n\x1b[31m",
+    "x" * 10_000,
+    "{",
+    "[]",
+    "ﬁ",
+)
 DEEP = 100_000
 
 
