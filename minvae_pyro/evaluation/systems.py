@@ -95,9 +95,9 @@ class System:
         return self
 
     def _check_checkpoint(self, checkpoint: str) -> None:
-        """See that its description can be used, and the settings that it keeps for those that are not given."""
+        """See that its description can be used, and of the settings that it keeps those that are not given."""
         kept = describe(checkpoint, self.trust)["enhancement"]
-        Settings.of_checkpoint(kept, self.trust, self.settings)
+        Settings.of_checkpoint({key: kept[key] for key in kept if self.settings.get(key) is None}, self.trust)
 
 
 def check_name(name: str) -> str:

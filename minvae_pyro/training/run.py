@@ -180,14 +180,17 @@ def _finished(output: Path, plain: dict[str, Any]) -> bool:
     # without a checkpoint there is nothing to continue, and nothing to lose
     if plain["resume"] == "never" or not (output / "checkpoints" / "last.ckpt").is_file():
         return False
-    before = json.loads(path.read_text(encoding="utf-8"))
-    changed = changes(before, plain)
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        changed = changes(before, plain)
+        same = all(before[key] == plain[key] for key in ("epochs", "patience"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(f"{path} is damaged: choose another --output, or start over with --resume never.") from error
     if changed:
         raise UserError(
             f"{output} holds a run with another {', '.join(changed)}: choose another --output, or start it "
             "over with --resume never."
         )
-    same = all(before[key] == plain[key] for key in ("epochs", "patience"))
     return same and (output / "weights.safetensors").is_file()
 
 
