@@ -10,11 +10,11 @@ class UserError(Exception):
 
 
 def shown(value: object) -> str:
-    """A value from a file for a message: on one line, printable, and not all of it where it is long.
+    r"""A value from a file for a message: on one line, printable, and not all of it where it is long.
 
     Example:
         >>> shown("two\nlines"), shown([1, 2]), shown(float("nan"))
-        ("'two\\nlines'", 'a list', 'nan')
+        ("'two\nlines'", 'a list', 'nan')
     """
     text = ascii(value) if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"
     return text if len(text) <= 80 else f"{text[:60]}... ({len(text)} letters)"

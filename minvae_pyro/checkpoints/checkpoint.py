@@ -224,7 +224,8 @@ def _try(path: Path, prior: SpeechPrior, guide: TrainingGuide, stft: STFT) -> No
     except Exception as error:
         reason = shown(str(error).split("\n")[0])
         raise UserError(
-            f"{path} cannot be used: its parts do not fit each other or its STFT, or its weights are damaged ({reason})."
+            f"{path} cannot be used: its parts do not fit each other or its STFT, or its weights are damaged "
+            f"({reason})."
         ) from error
 
 

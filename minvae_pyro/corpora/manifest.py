@@ -99,7 +99,7 @@ def read_manifest(folder: Path) -> list[Entry]:
         with path.open(encoding="utf-8", newline="") as file:
             entries = [_entry(row, f"{path}, line {line}") for line, row in enumerate(csv.DictReader(file), start=2)]
     except (OSError, ValueError, csv.Error) as error:
-        raise UserError(f"{path} is damaged ({shown(str(error))}): remove it and run `minvae prepare` again.") from error
+        raise UserError(f"{path} is damaged: remove it and run `minvae prepare` again.") from error
     except UserError as error:
         raise UserError(f"{error} The manifest is damaged: remove it and run `minvae prepare` again.") from error
     if not entries:

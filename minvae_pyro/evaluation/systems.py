@@ -63,10 +63,9 @@ class System:
     def from_description(
         cls, name: str, description: Any, factors: Mapping[str, str] | None = None, trust: Sequence[str] = ()
     ) -> System:
-        """The system that a mapping describes, checked: ``checkpoint``, and perhaps ``video``, ``seed``, ``trust``
-        and settings.
+        """The system that a mapping describes, checked.
 
-        A key that is None counts as left out; ``trust`` comes on top of what the description trusts.
+        Its keys are ``checkpoint``, and perhaps ``video``, ``seed``, ``trust`` and settings. A key that is None counts as left out; ``trust`` comes on top of what the description trusts.
 
         Raises:
             UserError: as :meth:`check`, or a key that is unknown, missing, or of another type.

@@ -190,7 +190,7 @@ def _described(
 def find_admitted(
     name: str, bases: Sequence[type], what: str, trust: Trust = (), short: Mapping[str, type] | None = None
 ) -> type:
-    """The class that a file names by its short name or import path, if it may stand where one of ``bases`` is asked for.
+    """The class that a file names, by short name or import path, if it may stand where one of ``bases`` is asked for.
 
     Raises:
         UserError: there is none, or it is of a module that is not trusted; the message says how to trust it.
@@ -237,8 +237,8 @@ def _is_trusted(module: str, trust: Sequence[str]) -> bool:
 
 def _foreign(name: str, what: str, module: str) -> str:
     return (
-        f"{what}: the file names {shown(name)}, which is no part of minvae_pyro, and nothing of it was run. If you trust "
-        f"whoever wrote it, allow its module: --trust {ascii(module)[1:-1][:80]} (trust=[...] in Python)."
+        f"{what}: the file names {shown(name)}, which is no part of minvae_pyro, and nothing of it was run. If you "
+        f"trust whoever wrote it, allow its module: --trust {ascii(module)[1:-1][:80]} (trust=[...] in Python)."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 import inspect
 import os
 import sys
@@ -155,7 +156,7 @@ def imported(path: str, what: str, names: Iterable[str]) -> Any:
     module, _, name = path.rpartition(".")
     if not module or not all(part.isidentifier() for part in path.split(".")):
         raise UserError(f"there is no {what} '{path}'. {choice(names)}")
-    _look_here_too()
+    _look_here_too(module.partition(".")[0])
     try:
         holder = importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -176,11 +177,13 @@ def imported(path: str, what: str, names: Iterable[str]) -> Any:
         raise UserError(f"there is no {what} '{path}' ({error}). {choice(names)}") from error
 
 
-def _look_here_too() -> None:
-    """Let classes be imported from the current folder, after everything installed.
+def _look_here_too(package: str) -> None:
+    """Let a package that is installed nowhere be imported from the current folder.
 
-    Only when one is named by its import path: what lies beside a recording is no part of the program.
+    Only when something of it is named by its import path: what lies beside a recording is no part of the program.
     """
+    if package in sys.modules or importlib.util.find_spec(package) is not None:
+        return
     with contextlib.suppress(FileNotFoundError):  # a folder that is gone holds nothing
         if (here := os.getcwd()) not in sys.path:
             sys.path.append(here)

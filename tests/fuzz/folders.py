@@ -23,7 +23,7 @@ from minvae_pyro.training.plan import TrainingPlan
 from tests.fuzz.damage import TEXTS, bytes_mutated, mutated
 from tests.fuzz.outcome import count
 
-SECONDS = 30.0
+SECONDS = 60.0
 _CLIPS = 3
 
 
@@ -58,6 +58,7 @@ def damaged(seed: int, folder: Path, number: int) -> Iterator[tuple[str, Path]]:
         number: of them.
     """
     original = whole(folder)
+    use(original)  # what is imported and compiled now need not be in every process
     for case in range(number):
         random = Random(f"folder {seed} {case}")
         path = folder / f"case-{case}"
