@@ -14,7 +14,7 @@ def shown(value: object) -> str:
 
     Example:
         >>> shown("two\nlines"), shown([1, 2]), shown(float("nan"))
-        ("'two\nlines'", 'a list', 'nan')
+        ("'two\\nlines'", 'a list', 'nan')
     """
     text = ascii(value) if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"
     return text if len(text) <= 80 else f"{text[:60]}... ({len(text)} letters)"

@@ -65,7 +65,8 @@ class System:
     ) -> System:
         """The system that a mapping describes, checked.
 
-        Its keys are ``checkpoint``, and perhaps ``video``, ``seed``, ``trust`` and settings. A key that is None counts as left out; ``trust`` comes on top of what the description trusts.
+        Its keys are ``checkpoint``, and perhaps ``video``, ``seed``, ``trust`` and settings. A
+        key that is None counts as left out; ``trust`` comes on top of what the description trusts.
 
         Raises:
             UserError: as :meth:`check`, or a key that is unknown, missing, or of another type.
