@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
@@ -29,7 +30,7 @@ _RANGES = {
     "steps": (1, 1_000),
     "samples": (1, 1_000),
     "chains": (1, 1_000),
-    "tolerance": (0, _LARGEST),
+    "tolerance": (0, math.inf),
 }
 """What numbers of an engine may be: with more it would run on for days."""
 
@@ -52,7 +53,9 @@ class InferenceEngine(ABC):
             value = getattr(self, one.name)
             lowest, highest = _RANGES.get(one.name, (-_LARGEST, _LARGEST))
             if isinstance(value, int | float) and not lowest <= value <= highest:
-                raise ValueError(f"an engine needs {one.name} of {lowest:g} to {highest:g}, not {shown(value)}")
+                raise ValueError(
+                    f"an engine needs {one.name} of at least {lowest:g} and at most {highest:g}, not {shown(value)}"
+                )
 
     def posterior(self, guide: UtteranceGuide) -> UtteranceGuide:
         """The guide that this engine fits, beginning where a started one stands: that one, unless an engine differs."""

@@ -156,7 +156,8 @@ def imported(path: str, what: str, names: Iterable[str]) -> Any:
     module, _, name = path.rpartition(".")
     if not module or not all(part.isidentifier() for part in path.split(".")):
         raise UserError(f"there is no {what} '{path}'. {choice(names)}")
-    _look_here_too(module.partition(".")[0])
+    if module.partition(".")[0] not in sys.modules and importlib.util.find_spec(module.partition(".")[0]) is None:
+        look_here_too()
     try:
         holder = importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -177,13 +178,11 @@ def imported(path: str, what: str, names: Iterable[str]) -> Any:
         raise UserError(f"there is no {what} '{path}' ({error}). {choice(names)}") from error
 
 
-def _look_here_too(package: str) -> None:
-    """Let a package that is installed nowhere be imported from the current folder.
+def look_here_too() -> None:
+    """Let packages that are installed nowhere be imported from the current folder.
 
-    Only when something of it is named by its import path: what lies beside a recording is no part of the program.
+    Only where somebody names one by its import path: what lies beside a recording is no part of the program.
     """
-    if package in sys.modules or importlib.util.find_spec(package) is not None:
-        return
     with contextlib.suppress(FileNotFoundError):  # a folder that is gone holds nothing
         if (here := os.getcwd()) not in sys.path:
             sys.path.append(here)

@@ -12,7 +12,7 @@ import jsonargparse
 from minvae_pyro.errors import UserError
 from minvae_pyro.registry.command_line import descriptions
 from minvae_pyro.registry.messages import Place, check, plain
-from minvae_pyro.registry.names import parameters
+from minvae_pyro.registry.names import look_here_too, parameters
 
 # the defaults of enhancement that a checkpoint keeps describe classes, and are to stay descriptions
 jsonargparse.set_parsing_settings(instantiate_subclass_spec_in_any=False)
@@ -93,6 +93,8 @@ class Parser(jsonargparse.ArgumentParser):
         Raises:
             UserError: what is wrong with it.
         """
+        if self.places:  # classes of the user's own may be named, which jsonargparse imports
+            look_here_too()
         # a list takes one more by the sign +
         typed = [re.sub(r"^--trust(?==|$)", "--trust+", one) for one in arguments]
         return self._read(lambda: self.parse_args(typed), lambda: descriptions(arguments, self.places))
