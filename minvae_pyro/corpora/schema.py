@@ -64,7 +64,8 @@ def checked(found: type[T], given: Any, where: str) -> T:
     if not isinstance(given, Mapping):
         raise UserError(f"{where} must be a mapping, not {shown(given)}.")
     values = {}
-    for field, hint in _hints(found).items():
+    described: Any = found
+    for field, hint in _hints(described).items():
         if field.name not in given:
             if field.default is MISSING and field.default_factory is MISSING:
                 raise UserError(f"{where} lacks {field.name}.")
@@ -78,7 +79,7 @@ def checked(found: type[T], given: Any, where: str) -> T:
 @functools.cache
 def _hints(found: type) -> dict[Any, Any]:
     hints = get_type_hints(found, include_extras=True)
-    return {field: hints[field.name] for field in fields(found)}  # type: ignore[arg-type]
+    return {field: hints[field.name] for field in fields(found)}
 
 
 def mismatch(value: Any, hint: Any) -> str:

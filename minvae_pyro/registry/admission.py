@@ -216,8 +216,9 @@ def find_admitted(
 def _of_package(bases: Sequence[type]) -> dict[str, type]:
     """Classes of this package below any of its bases, by all the names that one has."""
     found: dict[str, type] = {}
-    for base in bases:
-        for one in with_those_below(base) if is_of_package(base) else ():
+    for base in filter(is_of_package, bases):
+        below: Iterator[type] = with_those_below(base)
+        for one in below:
             if is_of_package(one):
                 parts = one.__module__.split(".")
                 # a package shows what is defined in its modules
