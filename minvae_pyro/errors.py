@@ -1,4 +1,4 @@
-"""The exception that means: the user can mend this."""
+"""The exceptions that mean: the user can mend this; and how their messages show what a file holds."""
 
 
 class UserError(Exception):
@@ -11,3 +11,14 @@ class UserError(Exception):
 
 class WriteError(UserError):
     """Nothing can be written any more, because a disk is full, say: unlike one bad recording, it ends the work."""
+
+
+def shown(value: object) -> str:
+    r"""A value from a file for a message: on one line, printable, and not all of it where it is long.
+
+    Example:
+        >>> shown("two\nlines"), shown([1, 2]), shown(float("nan"))
+        ("'two\\nlines'", 'a list', 'nan')
+    """
+    text = ascii(value) if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"
+    return text if len(text) <= 80 else f"{text[:60]}... ({len(text)} letters)"

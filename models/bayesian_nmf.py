@@ -9,8 +9,10 @@ import pyro
 import pyro.distributions as dist
 from torch import Generator, Tensor
 
-from minvae_pyro.models.noise import FLOOR, NoiseModel, Statistics, mean_power, random_factor
+from minvae_pyro.models.noise import FLOOR, HIGHEST_RANK, NoiseModel, Statistics, mean_power, random_factor
 from minvae_pyro.utterances import Plates, Utterances
+
+_LARGEST_SHAPE = 1e6  # of the priors, which are as good as certain there
 
 
 class BayesianNMFNoise(NoiseModel):
@@ -49,10 +51,12 @@ class BayesianNMFNoise(NoiseModel):
         self, rank: int = 16, shape: float = 5.0, spectra_shape: float = 1.0, activations_shape: float = 1.0
     ) -> None:
         super().__init__()
-        if rank < 1 or not shape > 2 or not spectra_shape >= 1 or not activations_shape >= 1:
+        shapes = (shape, spectra_shape, activations_shape)
+        if not 1 <= rank <= HIGHEST_RANK or not shape > 2 or min(shapes) < 1 or not max(shapes) <= _LARGEST_SHAPE:
             raise ValueError(
-                "noise needs a rank of at least 1, a shape above 2, and shapes of spectra and activations of at least "
-                f"1, not {rank}, {shape}, {spectra_shape}, {activations_shape}"
+                f"noise needs a rank of at least 1 and at most {HIGHEST_RANK}, a shape above 2, shapes of spectra and "
+                f"activations of at least 1, none above {_LARGEST_SHAPE:g}, not {rank}, {shape}, {spectra_shape}, "
+                f"{activations_shape}"
             )
         self.rank = rank
         self.shape = shape

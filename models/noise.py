@@ -18,6 +18,9 @@ Statistics = Callable[[], tuple[Tensor, Tensor]]
 """Posterior means of ``|x|^2 / V^2`` and of ``1 / V``, each (B, N, F), with V the variance of the mixture at the
 parameters of this moment; zero in padding and where nothing is observed. Equation :eq:`noise-statistics`."""
 
+HIGHEST_RANK = 512
+"""Components of the noise that there can be: more than frequencies would explain anything."""
+
 FLOOR = 1e-9
 """Smallest entry of a factor, far below the -100 dB of 24-bit sound at unit level."""
 
@@ -101,7 +104,7 @@ class NMFNoise(NoiseModel):
     Equation :eq:`nmf-noise`. Started, W is ``spectra``, (B, F, K) >= 0, and H is ``activations``, (B, K, N) >= 0.
 
     Args:
-        rank: K, at least 1.
+        rank: K, 1 to 512.
 
     Example:
         >>> noise = NMFNoise(rank=2).start(Utterances.from_spectrum(torch.ones(7, 513)))
@@ -116,8 +119,8 @@ class NMFNoise(NoiseModel):
 
     def __init__(self, rank: int = 4) -> None:
         super().__init__()
-        if rank < 1:
-            raise ValueError(f"noise needs a rank of at least 1, not {rank}")
+        if not 1 <= rank <= HIGHEST_RANK:
+            raise ValueError(f"noise needs a rank of at least 1 and at most {HIGHEST_RANK}, not {rank}")
         self.rank = rank
 
     def start(self, utterances: Utterances, generator: Generator | None = None) -> Self:

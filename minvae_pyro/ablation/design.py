@@ -44,15 +44,19 @@ class Plan:
         described = self.description.get("train")
         return None if described is None else Training.from_description(described)
 
-    def system(self, checkpoint: str | os.PathLike[str] | None = None) -> System:
+    def system(self, checkpoint: str | os.PathLike[str] | None = None, trust: Sequence[str] = ()) -> System:
         """The system, checked, with the checkpoint that was trained where there is a :attr:`training`.
+
+        Args:
+            checkpoint: that was trained.
+            trust: see :class:`minvae_pyro.evaluation.systems.System`.
 
         Raises:
             UserError: something in the description cannot be used.
         """
         described = {key: value for key, value in self.description.items() if key != "train"}
         described |= {} if checkpoint is None else {"checkpoint": str(checkpoint)}
-        return System.from_description(self.name, described, {**self.combination, **self.replicate})
+        return System.from_description(self.name, described, {**self.combination, **self.replicate}, trust)
 
 
 @dataclass(frozen=True)
@@ -130,8 +134,12 @@ class Ablation:
         return dict(filled(merged, texts))
 
 
-def read_ablation(name_or_path: str | os.PathLike[str]) -> Ablation:
+def read_ablation(name_or_path: str | os.PathLike[str], trust: Sequence[str] = ()) -> Ablation:
     """Read an ablation, a YAML file or a shipped one (see :func:`shipped_ablations`), and check all that it names.
+
+    Args:
+        name_or_path: the file or name.
+        trust: modules of your own whose classes its checkpoints may name.
 
     Raises:
         UserError: the file is missing or wrong; the message names the key.
@@ -143,12 +151,12 @@ def read_ablation(name_or_path: str | os.PathLike[str]) -> Ablation:
         path = known[str(path)]
     described = read_yaml(path, "ablation")
     try:
-        return ablation_from(described)
+        return ablation_from(described, trust)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
 
 
-def ablation_from(described: Any) -> Ablation:
+def ablation_from(described: Any, trust: Sequence[str] = ()) -> Ablation:
     """The :class:`Ablation` that a mapping of its attributes describes, checked as by :func:`read_ablation`.
 
     Raises:
@@ -161,7 +169,7 @@ def ablation_from(described: Any) -> Ablation:
     for key in ("factors", "replicates"):
         given[key] = {str(name): _levels(levels, f"{key}, {name}") for name, levels in given.get(key, {}).items()}
     ablation = Ablation(**{**given, "claims": tuple(map(read_claim, given.get("claims", ())))})
-    _check(ablation)
+    _check(ablation, trust)
     return ablation
 
 
@@ -188,7 +196,7 @@ def _levels(levels: Mapping[Any, Any], where: str) -> dict[str, Any]:
     return {str(level): part for level, part in levels.items()}
 
 
-def _check(ablation: Ablation) -> None:
+def _check(ablation: Ablation, trust: Sequence[str]) -> None:
     factors, replicates = ablation.factors, ablation.replicates
     if both := sorted(factors.keys() & replicates.keys()):
         raise UserError(f"{', '.join(both)} is a factor and a replicate: it is one of them.")
@@ -202,7 +210,7 @@ def _check(ablation: Ablation) -> None:
             training.check()
             checked.append(training)
         # the shipped model stands in for what is not trained yet
-        plan.system("min-vae" if training else None)
+        plan.system("min-vae" if training else None, trust)
     measured = ablation.combinations()
     for claim in ablation.claims:
         for part in claim.compared:

@@ -19,7 +19,7 @@ from minvae_pyro.training.configuration import as_plain, read_configuration
 from minvae_pyro.training.run import train
 
 # what a run does not depend on
-_IRRELEVANT = ("output", "resume", "device", "config", "credits")
+_IRRELEVANT = ("output", "resume", "device", "config", "credits", "trust")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from minvae_pyro.corpora.sources import find_clips
 from minvae_pyro.enhancement.enhance import DEFAULT_CHECKPOINT
 from minvae_pyro.errors import UserError
 from minvae_pyro.files import check_file, make_folder, write_atomic
+from minvae_pyro.registry.admission import Trust
 from minvae_pyro.training.run import train
 
 FEWEST = 3
@@ -55,6 +56,7 @@ def adapt(
     output: str | os.PathLike[str],
     *,
     checkpoint: str | os.PathLike[str] = DEFAULT_CHECKPOINT,
+    trust: Trust = (),
     seed: int = 0,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -70,6 +72,7 @@ def adapt(
         clips: clean videos of one talker, or folders of them; three at least.
         output: the ``.safetensors`` file to write.
         checkpoint: what to start from, a shipped name or a file; its prior needs a visual component.
+        trust: modules of your own whose classes the checkpoint may name, see :func:`minvae_pyro.load_checkpoint`.
         seed: decides everything random.
         overwrite: replace ``output``.
         progress: called with how far the work is.
@@ -82,7 +85,7 @@ def adapt(
     path = check_file(output, overwrite=overwrite)
     if path.suffix != ".safetensors":
         raise UserError(f"{path} is no name of a checkpoint: let it end in .safetensors.")
-    base = load_checkpoint(checkpoint)
+    base = load_checkpoint(checkpoint, trust)
     if not hasattr(getattr(base.prior, "visual_component", None), "network"):
         raise UserError(f"{checkpoint} has no visual component that could learn a talker: start from min-vae.")
     videos = _videos(clips)
@@ -101,7 +104,7 @@ def adapt(
         if not usable[part]:
             raise UserError(f"no mouth was found in the {len(files)} clips to {part.replace('-', ' ')}: see {work}.")
     weights = _train(base, str(checkpoint), work, len(usable["train"]), seed)
-    learnt: Any = load_checkpoint(weights).prior
+    learnt: Any = load_checkpoint(weights, trust).prior
     base.prior.visual_component.load_state_dict(learnt.visual_component.state_dict())
     save_checkpoint(
         path,
@@ -114,9 +117,8 @@ def adapt(
         credits=f"{base.metadata.get('credits', '')} Adapted to {len(usable['train'])} clips of one talker.".strip(),
         overwrite=overwrite,
     )
-    gains = measure_gains(
-        {"before": load_checkpoint(checkpoint), "adapted": load_checkpoint(path)}, usable["held-back"], seed, report
-    )
+    compared = {"before": load_checkpoint(checkpoint, trust), "adapted": load_checkpoint(path, trust)}
+    gains = measure_gains(compared, usable["held-back"], seed, report)
     write_atomic(work / "report.md", gains.markdown().encode(), overwrite=True)
     return Adapted(path, len(usable["train"]), len(usable["held-back"]), left_out, gains)
 
@@ -160,6 +162,7 @@ def _train(base: Checkpoint, name: str, work: Path, clips: int, seed: int) -> Pa
         "guide": guide,
         "freeze": [*(f"prior.{part}" for part in sorted(learnt - {"visual_component"})), "guide.audio"],
         "initialise": {"prior": name, "guide.audio": name},
+        "trust": list(base.trust or ()),
         "data": {
             "train": [features] * -(-_STEPS * _BATCH // clips),
             # what is measured on later has no say in which epoch is the best

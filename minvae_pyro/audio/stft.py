@@ -19,9 +19,12 @@ class STFT(torch.nn.Module):
     a window through.
 
     Args:
-        n_fft: window and transform length in samples; gives ``n_fft // 2 + 1`` frequencies.
-        hop: samples from one frame to the next, at most ``3 * n_fft // 4``.
-        sample_rate: in Hz; only :meth:`frame_times` depends on it.
+        n_fft: window and transform length in samples, 2 to 65,536; gives ``n_fft // 2 + 1`` frequencies.
+        hop: samples from one frame to the next, at least ``n_fft // 64`` and at most ``3 * n_fft // 4``.
+        sample_rate: in Hz, 1,000 to 384,000; only :meth:`frame_times` depends on it.
+
+    Raises:
+        ValueError: a number is beyond its range.
 
     Example:
         >>> stft = STFT()
@@ -36,8 +39,11 @@ class STFT(torch.nn.Module):
 
     def __init__(self, n_fft: int = 1024, hop: int = 533, sample_rate: int = 16000) -> None:
         super().__init__()
-        if not 1 <= hop <= 3 * n_fft // 4:
-            raise ValueError(f"hop must lie in 1 .. {3 * n_fft // 4} for a window of {n_fft}, not {hop}")
+        if not 2 <= n_fft <= 65_536 or not 1_000 <= sample_rate <= 384_000:
+            raise ValueError("a window must have 2 .. 65536 samples, and a second 1000 .. 384000")
+        shortest, longest = max(1, n_fft // 64), 3 * n_fft // 4
+        if not shortest <= hop <= longest:
+            raise ValueError(f"hop must lie in {shortest} .. {longest} for a window of {n_fft}, not {hop}")
         self.n_fft = n_fft
         self.hop = hop
         self.sample_rate = sample_rate

@@ -15,14 +15,21 @@ from safetensors.torch import save
 from torch import Tensor
 
 from minvae_pyro.audio.stft import STFT, stft_settings
-from minvae_pyro.errors import UserError
+from minvae_pyro.checkpoints.allowance import Allowance
+from minvae_pyro.checkpoints.schema import check_description, check_weights
+from minvae_pyro.corpora.schema import too_deep
+from minvae_pyro.errors import UserError, shown
 from minvae_pyro.files import write_atomic
 from minvae_pyro.guides.base import TrainingGuide
 from minvae_pyro.models import SpeechPrior
 from minvae_pyro.probability.settled import settled
 from minvae_pyro.registry import files
+from minvae_pyro.registry.admission import Trust, trusted_modules
 from minvae_pyro.registry.build import build, complete, together
+from minvae_pyro.registry.match import check_sites
+from minvae_pyro.registry.messages import plain
 from minvae_pyro.registry.names import shortened
+from minvae_pyro.utterances import MOUTH_SIZE, Utterances
 from minvae_pyro.version import __version__
 
 FORMAT = 3
@@ -42,6 +49,8 @@ class Checkpoint:
         enhancement: default settings of enhancement.
         metadata: everything that the file says of itself: ``format``, ``version``, ``stft``, ``prior``,
             ``guide``, ``tie``, ``training``, ``enhancement``, ``credits``.
+        trust: modules that what it names may come from, besides those of this package; None for one that was made
+            here and not read from a file.
     """
 
     prior: SpeechPrior
@@ -49,6 +58,7 @@ class Checkpoint:
     stft: STFT
     enhancement: dict[str, Any]
     metadata: dict[str, Any]
+    trust: tuple[str, ...] | None = None
 
     def to(self, device: str | torch.device) -> Checkpoint:
         """Move it to a device, itself.
@@ -132,15 +142,17 @@ def write(
 
 
 @settled()
-def load_checkpoint(name_or_path: str | os.PathLike[str]) -> Checkpoint:
-    """Load a checkpoint.
+def load_checkpoint(name_or_path: str | os.PathLike[str], trust: Trust = ()) -> Checkpoint:
+    """Load a checkpoint; a file from anywhere may be tried, for nothing that it holds is run.
 
     Args:
         name_or_path: name of one that ships with the package (see :func:`shipped`), or a file.
+        trust: modules of your own whose classes the file may name (``["my_package.priors"]``), which are imported.
+            Without it only classes of this package are made, and some activations of torch.
 
     Raises:
-        UserError: it is missing, no safetensors file, no checkpoint of this package or of another version of
-            it, or its weights do not fit the classes it names.
+        UserError: it is missing, no safetensors file, no checkpoint of this package or of another version of it, or
+            damaged; it names classes that are not trusted, or its weights do not fit those that it names.
 
     Example:
         >>> checkpoint = load_checkpoint("a-vae")
@@ -148,42 +160,75 @@ def load_checkpoint(name_or_path: str | os.PathLike[str]) -> Checkpoint:
         ('AudioVAE', 32, 16000)
     """
     path = checkpoint_file(name_or_path)
-    return restored(path, *_read(path))
+    return restored(path, *_read(path), trust=trust)
 
 
-def restored(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, Any]) -> Checkpoint:
-    """Prior and guide with their weights.
+def restored(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], trust: Trust = ()) -> Checkpoint:
+    """Prior and guide with their weights, tried once.
 
     Args:
         path: where they come from, for messages.
         tensors: the weights by name.
         metadata: see :attr:`Checkpoint.metadata`.
+        trust: as of :func:`load_checkpoint`.
 
     Raises:
-        UserError: the weights do not fit the classes that are named.
+        UserError: classes that are not trusted, or the weights do not fit those that are named.
     """
-    try:
-        prior, guide = build(metadata)
-        stft = STFT(**metadata["stft"])
-    except (UserError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path} cannot be used with minvae_pyro {__version__} (it was written by "
-            f"{metadata.get('version')}): {error}"
-        ) from error
+    described, stft = check_description(metadata, path)
+    check_weights(tensors, path)
+    with Allowance(sum(value.numel() for value in tensors.values())) as allowance:
+        try:
+            prior, guide = build(metadata, trust)
+        # a constructor may fail in any way where a size makes no sense
+        except Exception as error:
+            reason = str(error) if isinstance(error, UserError) else plain(str(error)) or type(error).__name__
+            if allowance.exceeded:
+                reason = "its description asks for a larger model than there are weights"
+            raise UserError(
+                f"{path} cannot be used with minvae_pyro {__version__} (it was written by "
+                f"{_version(metadata)}): {reason}"
+            ) from error
     places = _distinct(prior, guide)
     missing, unknown = places.keys() - tensors.keys(), tensors.keys() - places.keys()
-    wrong = {name for name in places.keys() & tensors.keys() if places[name].shape != tensors[name].shape}
-    for problem, names in (("lacks", missing), ("has unknown", unknown), ("has other shapes of", wrong)):
+    shared = places.keys() & tensors.keys()
+    wrong = {name for name in shared if places[name].shape != tensors[name].shape}
+    mistyped = {name for name in shared if places[name].is_floating_point() != tensors[name].is_floating_point()}
+    for problem, names in (
+        ("lacks", missing),
+        ("has unknown", unknown),
+        ("has other shapes of", wrong),
+        ("has other types of", mistyped),
+    ):
         if names:
-            some = ", ".join(sorted(names)[:3]) + (", ..." if len(names) > 3 else "")
+            some = ", ".join(shown(name)[1:-1] for name in sorted(names)[:3]) + (", ..." if len(names) > 3 else "")
             raise UserError(
-                f"{path} {problem} weights ({some}): it was written by minvae_pyro {metadata.get('version')},"
+                f"{path} {problem} weights ({some}): it was written by minvae_pyro {_version(metadata)},"
                 f" this is {__version__}; train it again."
             )
     with torch.no_grad():
         for name, place in places.items():
             place.copy_(tensors[name])
-    return Checkpoint(prior.eval(), guide.eval(), stft, metadata["enhancement"], metadata)
+    _try(path, prior.eval(), guide.eval(), stft)
+    return Checkpoint(prior, guide, stft, described.enhancement, dict(metadata), trusted_modules(trust))
+
+
+def _try(path: Path, prior: SpeechPrior, guide: TrainingGuide, stft: STFT) -> None:
+    """See that the parts fit each other and the transform, on two frames of noise with a mouth."""
+    generator = torch.Generator().manual_seed(0)
+    power = torch.rand(1, 2, stft.frequencies, generator=generator)
+    mouth = torch.rand(1, 2, MOUTH_SIZE, MOUTH_SIZE, generator=generator)
+    try:
+        check_sites(prior, guide, Utterances.from_spectrum(power, mouth))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    # shapes that do not fit and weights that lead to no numbers show in many ways, as do parts of the user's
+    except Exception as error:
+        reason = shown(str(error).split("\n")[0])
+        raise UserError(
+            f"{path} cannot be used: its parts do not fit each other or its STFT, or its weights are damaged "
+            f"({reason})."
+        ) from error
 
 
 def checkpoint_file(name_or_path: str | os.PathLike[str]) -> Path:
@@ -214,13 +259,24 @@ def _shipped() -> dict[str, Path]:
     return files.shipped("minvae_pyro.checkpoints", "weights", ".safetensors")
 
 
-def describe(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a checkpoint says of itself, see :attr:`Checkpoint.metadata`; no weight is read.
+def describe(name_or_path: str | os.PathLike[str], trust: Trust = ()) -> dict[str, Any]:
+    """What a checkpoint says of itself, see :attr:`Checkpoint.metadata`; no weight is read, and no part is made.
+
+    Args:
+        name_or_path: as of :func:`load_checkpoint`.
+        trust: as of :func:`load_checkpoint`; prior and guide are looked up.
 
     Raises:
-        UserError: as :func:`load_checkpoint`, for what concerns the file.
+        UserError: as :func:`load_checkpoint`, for what concerns the description.
     """
-    return _read(checkpoint_file(name_or_path), weights=False)[1]
+    path = checkpoint_file(name_or_path)
+    metadata = _read(path, weights=False)[1]
+    check_description(metadata, path)
+    try:
+        complete(metadata, trust)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    return metadata
 
 
 def _read(path: Path, weights: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -233,8 +289,8 @@ def _read(path: Path, weights: bool = True) -> tuple[dict[str, Tensor], dict[str
     else:
         advice = "install the other version"
     raise UserError(
-        f"{path} has format {found} (minvae_pyro {metadata.get('version')}); this minvae_pyro {__version__} reads "
-        f"format {FORMAT}: {advice}."
+        f"{path} has format {shown(found)} (minvae_pyro {_version(metadata)}); this minvae_pyro "
+        f"{__version__} reads format {FORMAT}: {advice}."
     )
 
 
@@ -254,9 +310,20 @@ def read(path: Path, weights: bool = True) -> tuple[dict[str, Tensor], dict[str,
             tensors = {name: file.get_tensor(name) for name in file.keys() if weights}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is no safetensors file, or is damaged ({error}): give a checkpoint.") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{path} is damaged: its description cannot be read.") from error
+    # torch cannot make a tensor of every type that a file may have
+    except (AttributeError, RuntimeError) as error:
+        raise UserError(f"{path} is damaged: its weights cannot be read ({shown(str(error))}).") from error
+    if not isinstance(metadata, dict) or too_deep(metadata):
+        raise UserError(f"{path} is damaged: its description is no mapping, or nested without end.")
     return tensors, metadata
+
+
+def _version(metadata: Mapping[str, Any]) -> str:
+    """The version that wrote a file, as far as it says so."""
+    found = metadata.get("version")
+    return shown(found)[1:-1] if isinstance(found, str) else "unknown"
 
 
 def _distinct(prior: SpeechPrior, guide: TrainingGuide) -> dict[str, Tensor]:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from minvae_pyro.checkpoints.checkpoint import FORMAT, read, restored, write
+from minvae_pyro.checkpoints.schema import check_description
 from minvae_pyro.errors import UserError
+from minvae_pyro.registry.admission import Trust
 from minvae_pyro.registry.build import complete
 from minvae_pyro.registry.names import shortened
 
@@ -38,12 +40,15 @@ _ARGUMENTS = {
 _SUBMODULES = {"mixing": "alpha_prior", "sight": "visual_features"}
 
 
-def convert(path: str | os.PathLike[str], output: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+def convert(
+    path: str | os.PathLike[str], output: str | os.PathLike[str], *, trust: Trust = (), overwrite: bool = False
+) -> Path:
     """Write a checkpoint of format 2 as one of this format; the weights keep every bit.
 
     Args:
         path: the ``.safetensors`` file.
         output: the checkpoint to write; it may be the same file.
+        trust: as of :func:`minvae_pyro.load_checkpoint`.
         overwrite: replace a file that exists.
 
     Raises:
@@ -53,12 +58,13 @@ def convert(path: str | os.PathLike[str], output: str | os.PathLike[str], *, ove
     tensors, metadata = read(Path(path))
     if metadata["format"] != BEFORE:
         raise UserError(f"{path} has format {metadata['format']}: only format {BEFORE} is converted to {FORMAT}.")
+    check_description(metadata, Path(path))
     renamed = _described(metadata)
     renamed["tie"] = {_place(one): _place(other) for one, other in metadata.get("tie", {}).items()}
-    renamed = {**renamed, **complete(renamed), "format": FORMAT}
+    renamed = {**renamed, **complete(renamed, trust), "format": FORMAT}
     # a copy, for what is read lies in the file that may be written over
     placed = {_place(name): value.clone() for name, value in tensors.items()}
-    restored(Path(path), placed, renamed)
+    restored(Path(path), placed, renamed, trust)
     return write(output, placed, renamed, overwrite=overwrite)
 
 

@@ -18,6 +18,7 @@ from minvae_pyro.checkpoints import conversion
 from minvae_pyro.checkpoints.checkpoint import FORMAT, describe, save_checkpoint
 from minvae_pyro.checkpoints.published import AV_DKF, LEVEL, MIT_LICENSE, Layout
 from minvae_pyro.errors import UserError
+from minvae_pyro.registry.admission import Trust
 from minvae_pyro.registry.build import build, together
 
 FORMATS: dict[str, tuple[Layout, ...]] = {"av-dkf": AV_DKF}
@@ -47,7 +48,12 @@ class Imported:
 
 
 def import_weights(
-    path: str | os.PathLike[str], output: str | os.PathLike[str], *, format: str = "av-dkf", overwrite: bool = False
+    path: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    format: str = "av-dkf",
+    trust: Trust = (),
+    overwrite: bool = False,
 ) -> Imported:
     """Turn published weights into a checkpoint that enhancement can use.
 
@@ -58,6 +64,8 @@ def import_weights(
         path: the ``.pt`` file, or its folder; ``config.ini`` lies beside it.
         output: the checkpoint to write, a ``.safetensors`` file.
         format: a name of :data:`FORMATS`, or :data:`EARLIER`.
+        trust: modules of your own whose classes an earlier checkpoint may name, see
+            :func:`minvae_pyro.load_checkpoint`.
         overwrite: replace a file that exists.
 
     Raises:
@@ -65,8 +73,8 @@ def import_weights(
             configuration says; the output exists or cannot be written.
     """
     if format == EARLIER:
-        written = conversion.convert(path, output, overwrite=overwrite)
-        described = describe(written)
+        written = conversion.convert(path, output, trust=trust, overwrite=overwrite)
+        described = describe(written, trust)
         return Imported(written, f"format {FORMAT}", described["prior"]["class_path"], (), described["credits"])
     if format not in FORMATS:
         raise UserError(f"there is no format '{format}': choose {', '.join((*FORMATS, EARLIER))}.")

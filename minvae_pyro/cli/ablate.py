@@ -66,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
     from minvae_pyro.evaluation.report.page import write_html
 
     mixtures = read_mixtures(given.mixtures)
-    ablation = read_ablation(given.ablation)
+    ablation = read_ablation(given.ablation, given.trust)
     command = f"minvae ablate {given.ablation} --mixtures {given.mixtures} --output {given.output}"
 
     def write(table: pd.DataFrame) -> str:
@@ -74,10 +74,10 @@ def main(arguments: Sequence[str]) -> int:
         write_html(table, given.output, title=ablation.title, overwrite=given.overwrite)
         return page
 
-    return run(given, mixtures, lambda: _systems(ablation, given.output), write)
+    return run(given, mixtures, lambda: _systems(ablation, given.output, given.trust), write)
 
 
-def _systems(ablation: Ablation, output: Path) -> list[System]:
+def _systems(ablation: Ablation, output: Path, trust: Sequence[str]) -> list[System]:
     """The systems of an ablation, those that need it trained, each training once."""
     plans = [(plan, plan.training) for plan in ablation.plans()]
     trainings = {training.fingerprint: training for _, training in plans if training is not None}
@@ -86,4 +86,4 @@ def _systems(ablation: Ablation, output: Path) -> list[System]:
         folder = output / "trainings"
         say(f"training {number} of {len(trainings)}: {training.config}, in {folder / fingerprint}")
         weights[fingerprint] = training.run(folder)
-    return [plan.system(None if training is None else weights[training.fingerprint]) for plan, training in plans]
+    return [plan.system(None if training is None else weights[training.fingerprint], trust) for plan, training in plans]

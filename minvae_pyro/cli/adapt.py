@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from minvae_pyro.cli.console import CommandParser, say, tell
+from minvae_pyro.registry.parser import TRUST_HELP
 
 
 def parser() -> argparse.ArgumentParser:
@@ -19,6 +20,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("clips", nargs="+", type=Path, help="clean videos of one talker, or folders of them")
     parser.add_argument("--output", required=True, type=Path, help="the checkpoint to write (.safetensors)")
     parser.add_argument("--checkpoint", default="min-vae", help="what to start from (default: %(default)s)")
+    parser.add_argument("--trust", action="append", default=[], metavar="MODULE", help=TRUST_HELP)
     parser.add_argument("--seed", type=int, default=0, help="decides everything random (default: %(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="replace a checkpoint that exists")
     return parser
@@ -46,6 +48,7 @@ def main(arguments: Sequence[str]) -> int:
                 given.clips,
                 given.output,
                 checkpoint=given.checkpoint,
+                trust=given.trust,
                 seed=given.seed,
                 overwrite=given.overwrite,
                 progress=progress,

@@ -51,6 +51,7 @@ def parser() -> Parser:
         metavar="NAME_OR_PATH",
         help="model: a shipped name or a .safetensors file (default: %(default)s)",
     )
+    parser.add_trust()
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="decides everything random (default: %(default)s)"
     )
@@ -107,12 +108,13 @@ def main(arguments: Sequence[str]) -> int:
 
     if given.start is not None:
         start_named(given.start)
-    parts = _parts(described, given.checkpoint)
+    parts = _parts(described, given.checkpoint, given.trust)
     with bar("loading") as progress:
         result = enhance(
             given.input,
             video=given.video,
             checkpoint=given.checkpoint,
+            trust=given.trust,
             start=given.start,
             **parts,
             seed=given.seed,
@@ -144,7 +146,7 @@ def _explain(key: str, name: Any) -> int:
     return 0
 
 
-def _parts(described: dict[str, Any], checkpoint: str) -> dict[str, Any]:
+def _parts(described: dict[str, Any], checkpoint: str, trust: Sequence[str]) -> dict[str, Any]:
     """Engine, noise model and guide as far as given, each checked by making it once.
 
     Raises:
@@ -158,9 +160,9 @@ def _parts(described: dict[str, Any], checkpoint: str) -> dict[str, Any]:
     for key, part in described.items():
         base, short = PARTS[key]
         if isinstance(part, dict) and "class_path" not in part:  # the checkpoint's choice is meant, but for these
-            usual = getattr(Settings.choose(describe(checkpoint)["enhancement"]), key)
+            usual = getattr(Settings.of_checkpoint(describe(checkpoint, trust)["enhancement"], trust), key)
             usual = {"class_path": usual} if isinstance(usual, str) else usual
-            part = {**usual, "init_args": {**usual.get("init_args", {}), **part["init_args"]}}
+            part = {**usual, "init_args": {**(usual.get("init_args") or {}), **part["init_args"]}}
         make(base, part, key, short)
         found[key] = part
     return found

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from minvae_pyro.cli.console import CommandParser, say, tell
 from minvae_pyro.errors import UserError
 from minvae_pyro.files import check_folder, make_folder
+from minvae_pyro.registry.parser import TRUST_HELP
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -194,17 +195,18 @@ def _systems(given: argparse.Namespace) -> list[System]:
     from minvae_pyro.evaluation.systems import parse_system, read_systems
 
     named = given.system or ([] if given.systems or given.estimates else ["min-vae"])
-    systems = [replace(parse_system(text), seed=given.seed) for text in named]
-    return systems + ([] if given.systems is None else read_systems(given.systems))
+    systems = [replace(parse_system(text, given.trust), seed=given.seed) for text in named]
+    return systems + ([] if given.systems is None else read_systems(given.systems, given.trust))
 
 
 def add_running(parser: argparse.ArgumentParser, kind: str) -> None:
-    """Add ``--workers``, ``--device``, ``--no-sounds`` and ``--overwrite``.
+    """Add ``--trust``, ``--workers``, ``--device``, ``--no-sounds`` and ``--overwrite``.
 
     Args:
         parser: of the command.
         kind: what the results are of.
     """
+    parser.add_argument("--trust", action="append", default=[], metavar="MODULE", help=TRUST_HELP)
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default: cpu)")
     parser.add_argument("--no-sounds", action="store_true", help="keep no sounds; the report has no players then")

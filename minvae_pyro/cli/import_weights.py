@@ -9,6 +9,7 @@ from pathlib import Path
 from minvae_pyro.cli.console import CommandParser, say, tell
 from minvae_pyro.errors import UserError
 from minvae_pyro.files import check_file
+from minvae_pyro.registry.parser import TRUST_HELP
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--output", type=Path, required=True, metavar="FILE.safetensors", help="the checkpoint to write"
     )
+    parser.add_argument("--trust", action="append", default=[], metavar="MODULE", help=TRUST_HELP)
     parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     return parser
 
@@ -55,7 +57,9 @@ def main(arguments: Sequence[str]) -> int:
     # What can be refused is refused; only now wait for torch.
     from minvae_pyro.checkpoints.importing import import_weights
 
-    imported = import_weights(given.path, given.output, format=given.format, overwrite=given.overwrite)
+    imported = import_weights(
+        given.path, given.output, format=given.format, trust=given.trust, overwrite=given.overwrite
+    )
     for note in imported.notes:
         tell(f"note: {note}")
     say(f"{imported.path}: {imported.model} as {imported.prior}; {imported.licence}")

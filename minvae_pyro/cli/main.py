@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 
@@ -57,7 +56,6 @@ def _run(arguments: Sequence[str] | None) -> int:
     if name not in COMMANDS:
         return _complain(f"minvae: there is no command {name!r}; there are {', '.join(COMMANDS)}", 2)
     try:
-        _find_modules_here()
         return int(importlib.import_module(COMMANDS[name][0]).main(rest))
     except UserError as error:
         return _complain(f"minvae {name}: {error}", 2)
@@ -68,16 +66,6 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _complain(f"minvae {name}: the system refuses: {where}. See to that file or folder.", 2)
     except MemoryError:
         return _complain(f"minvae {name}: there is not enough memory: give it shorter or smaller files.", 2)
-
-
-def _find_modules_here() -> None:
-    """Let classes be imported from the current folder, after everything installed; a script finds none there."""
-    try:
-        here = os.getcwd()
-    except OSError:
-        return  # a folder that is gone, or closed, has no modules
-    if here not in sys.path:
-        sys.path.append(here)
 
 
 def _complain(text: str, code: int) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,8 +17,8 @@ from minvae_pyro.audio.observed import observed_cells
 from minvae_pyro.audio.stft import STFT, stft_settings
 from minvae_pyro.corpora.manifest import Entry, read_manifest, read_stft
 from minvae_pyro.corpora.structural import Structural, lacking
-from minvae_pyro.errors import UserError
-from minvae_pyro.utterances import Utterances
+from minvae_pyro.errors import UserError, shown
+from minvae_pyro.utterances import MOUTH_SIZE, Utterances
 
 
 class Corpus(Structural):
@@ -71,7 +73,8 @@ class PreparedCorpus(Corpus):
     Without ``mouth`` only the sound is read, which is all that audio-only models need.
 
     Raises:
-        UserError: a folder is missing or not prepared, or two have different STFTs.
+        UserError: a folder is missing, not prepared or damaged, its features come from another STFT than it says, or
+            two have different STFTs.
     """
 
     def __init__(self, folders: Sequence[str | Path], mouth: bool = True) -> None:
@@ -83,6 +86,11 @@ class PreparedCorpus(Corpus):
             (Path(folder) / entry.file, entry) for folder in folders for entry in read_manifest(Path(folder))
         ]
         self.lengths = [entry.frames for _, entry in self.clips]
+        self._checked: set[int] = set()
+        for path, entry in self.clips:
+            check_length(entry, self.stft, path.parent.parent)
+        for row in {path.parent: row for row, (path, _) in enumerate(self.clips)}.values():
+            self._read(row, (), 0, 0)
 
     def load(self, row: int, start: int = 0, stop: int | None = None) -> Utterances:
         """Read frames ``start`` to ``stop`` of clip ``row``, and nothing else of its file.
@@ -92,6 +100,9 @@ class PreparedCorpus(Corpus):
         """
         mouth = ("mouth", "mouth_seen") if self.mouth and self.clips[row][1].has_mouth else ()
         band, power, *pictures = self._read(row, ("band", "power", *mouth), start, stop)
+        # NaN is in no order with any number
+        if power.numel() and not (power.min() >= 0 and power.max() < math.inf):
+            raise UserError(f"{self.clips[row][0]} has power that is NaN, infinite or negative: {_AGAIN}")
         shown, seen = pictures or (None, None)
         observed = observed_cells(power, self.stft.cell_power, band)
         return Utterances.from_spectrum(power, shown, seen, observed).replace(index=torch.tensor([row]))
@@ -101,15 +112,72 @@ class PreparedCorpus(Corpus):
         return self._read(row, ("power",), start, stop)[0]
 
     def _read(self, row: int, names: Sequence[str], start: int, stop: int | None) -> list[Tensor]:
-        path = self.clips[row][0]
+        path, entry = self.clips[row]
         try:
             with safe_open(path, framework="pt") as features:
+                if row not in self._checked:
+                    check_features(features, entry, self.stft, path)
+                    self._checked.add(row)
                 return [
                     features.get_tensor(name) if name == "band" else features.get_slice(name)[start:stop]
                     for name in names
                 ]
         except (OSError, SafetensorError) as error:
-            raise UserError(f"{path} is missing or damaged: remove it and run `minvae prepare` again.") from error
+            raise UserError(f"{path} is missing or damaged: {_AGAIN}") from error
+
+
+_AGAIN = "remove it and run `minvae prepare` again."
+
+
+def check_length(entry: Entry, stft: STFT, folder: Path) -> None:
+    """Refuse a clip that has not as many frames as the transform makes of its length, within the one of resampling.
+
+    Raises:
+        UserError: the folder says that it was prepared with another transform than it was.
+    """
+    expected = stft.frames(max(1, round(entry.seconds * stft.sample_rate)))
+    if abs(expected - entry.frames) > 1:
+        raise UserError(
+            f"{folder}: {shown(entry.id)} lasts {entry.seconds:g} s and has {entry.frames} frames, where the STFT of "
+            f"settings.json makes {expected}: the folder is not as it was prepared; prepare it again."
+        )
+
+
+def check_features(features: Any, entry: Entry, stft: STFT, path: Path) -> None:
+    """Refuse features that are not what manifest and settings say; no number of theirs is read.
+
+    Args:
+        features: the file, opened by :func:`safetensors.safe_open`.
+        entry: the clip.
+        stft: that the folder says it was prepared with.
+        path: the file.
+
+    Raises:
+        UserError: a tensor is missing, of another shape or type, or the features come from another STFT.
+    """
+    picture = (MOUTH_SIZE, MOUTH_SIZE)
+    wanted: dict[str, tuple[tuple[int, ...], str]] = {
+        "power": ((entry.frames, stft.frequencies), "F32"),
+        "band": ((stft.frequencies,), "BOOL"),
+    }
+    if entry.has_mouth:
+        wanted |= {"mouth": ((entry.frames, *picture), "U8"), "mouth_seen": ((entry.frames,), "BOOL")}
+    try:
+        made_with = json.loads((features.metadata() or {}).get("entry", "{}")).get("stft")
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise UserError(f"{path} is damaged: {_AGAIN}") from error
+    if made_with not in (None, stft_settings(stft)):
+        raise UserError(f"{path} was made with another STFT than settings.json says: prepare the folder again.")
+    present = features.keys()
+    for name, (shape, kind) in wanted.items():
+        if name not in present:
+            raise UserError(f"{path} lacks {name}: {_AGAIN}")
+        found = features.get_slice(name)
+        if (tuple(found.get_shape()), found.get_dtype()) != (shape, kind):
+            raise UserError(
+                f"{path} has {name} of shape {tuple(found.get_shape())} ({found.get_dtype()}), where manifest and "
+                f"settings ask for {shape} ({kind}): {_AGAIN}"
+            )
 
 
 class MemoryCorpus(Corpus):

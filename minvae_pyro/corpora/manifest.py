@@ -5,24 +5,26 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, get_type_hints
 
 from minvae_pyro.audio.stft import STFT
+from minvae_pyro.corpora.schema import Range, checked, transform
 from minvae_pyro.corpora.spreadsheets import defused, restored
-from minvae_pyro.errors import UserError
+from minvae_pyro.errors import UserError, shown
 from minvae_pyro.files import write_atomic
 
 FORMAT = 2
 """Version of the layout of prepared folders."""
 
 _PARSE: dict[Any, Any] = {
-    "str": restored,
-    "int": int,
-    "float": float,
-    "bool": {"True": True, "False": False}.__getitem__,
+    str: restored,
+    int: int,
+    float: float,
+    bool: {"True": True, "False": False}.__getitem__,
 }
 
 
@@ -43,12 +45,42 @@ class Entry:
 
     id: str
     file: str
-    frames: int
-    seconds: float
+    frames: Annotated[int, Range(1, 10**9)]
+    seconds: Annotated[float, Range(0, 10**9)]
     has_mouth: bool
-    faces_found: float
+    faces_found: Annotated[float, Range(0, 1)]
     speaker: str
     source: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a folder was prepared, ``settings.json``.
+
+    Attributes:
+        format: version of the layout.
+        kind: of the corpus.
+        source: folder of the recordings.
+        stft: the numbers of the transform.
+    """
+
+    format: int
+    stft: dict[str, Any]
+    kind: str = ""
+    source: str = ""
+
+
+def entry_from(given: Any, where: str) -> Entry:
+    """The entry that a mapping describes.
+
+    Raises:
+        UserError: something in it is missing, of another type or beyond its range, or its file lies elsewhere.
+    """
+    entry = checked(Entry, given, where)
+    file = PurePosixPath(entry.file)
+    if file.is_absolute() or ".." in file.parts or "\0" in entry.file or not file.name:
+        raise UserError(f"{where}: {shown(entry.file)} is no file in the folder.")
+    return entry
 
 
 def write_manifest(folder: Path, entries: Iterable[Entry]) -> None:
@@ -72,13 +104,33 @@ def read_manifest(folder: Path) -> list[Entry]:
         raise UserError(f"{folder} has no manifest.csv: prepare it with `minvae prepare`, to its end.")
     try:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            rows = csv.DictReader(file)
-            entries = [Entry(**{f.name: _PARSE[f.type](row[f.name]) for f in fields(Entry)}) for row in rows]
-    except (KeyError, TypeError, ValueError) as error:
+            entries = [_entry(row, f"{path}, line {line}") for line, row in enumerate(csv.DictReader(file), start=2)]
+    except (OSError, ValueError, csv.Error) as error:
         raise UserError(f"{path} is damaged: remove it and run `minvae prepare` again.") from error
+    except UserError as error:
+        raise UserError(f"{error} The manifest is damaged: remove it and run `minvae prepare` again.") from error
     if not entries:
         raise UserError(f"{path} lists no clips: prepare the folder again.")
+    if twice := [one for one, count in Counter(entry.id for entry in entries).items() if count > 1]:
+        raise UserError(f"{path} has the clip {shown(twice[0])} twice: remove it and run `minvae prepare` again.")
     return entries
+
+
+def _entry(row: Mapping[Any, Any], where: str) -> Entry:
+    """The entry of a line of text."""
+    given = {}
+    for field in fields(Entry):
+        text, kind = row.get(field.name), _KINDS[field.name]
+        try:
+            given[field.name] = _PARSE[kind](text)
+        except (KeyError, TypeError, ValueError):
+            raise UserError(f"{where}: {field.name} cannot be {shown(text)}.") from None
+        if text is None:
+            raise UserError(f"{where} lacks {field.name}.")
+    return entry_from(given, where)
+
+
+_KINDS = get_type_hints(Entry)
 
 
 def read_settings(folder: Path) -> dict[str, Any] | None:
@@ -92,11 +144,16 @@ def read_settings(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
-        assert isinstance(settings["stft"], dict)
-    except (ValueError, KeyError, TypeError, AssertionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged: remove the folder and prepare it again.") from error
-    if settings.get("format") != FORMAT:
-        raise UserError(f"{path} has format {settings.get('format')}, this version reads {FORMAT}: prepare it again.")
+    if isinstance(settings, dict) and settings.get("format", FORMAT) != FORMAT:
+        raise UserError(
+            f"{path} has format {shown(settings['format'])}, this version reads {FORMAT}: prepare it again."
+        )
+    try:
+        checked(Settings, settings, f"{path}")
+    except UserError as error:
+        raise UserError(f"{error} It is damaged: remove the folder and prepare it again.") from error
     return dict(settings)
 
 
@@ -111,4 +168,4 @@ def read_stft(folder: Path) -> STFT:
     settings = read_settings(folder)
     if settings is None:
         raise UserError(f"{folder} has no settings.json: name a folder made by `minvae prepare`.")
-    return STFT(**settings["stft"])
+    return transform(settings["stft"], f"{folder / 'settings.json'}: stft")

@@ -23,7 +23,8 @@ from minvae_pyro.audio.files import read_sound
 from minvae_pyro.audio.level import SILENCE, sounding_level
 from minvae_pyro.audio.observed import audible_band
 from minvae_pyro.audio.stft import STFT, stft_settings
-from minvae_pyro.corpora.manifest import FORMAT, Entry, read_settings, write_manifest
+from minvae_pyro.corpora.corpus import check_features
+from minvae_pyro.corpora.manifest import FORMAT, Entry, entry_from, read_settings, write_manifest
 from minvae_pyro.corpora.sources import Clip, find_clips
 from minvae_pyro.errors import UserError, WriteError
 from minvae_pyro.files import failed_write, make_folder, write_atomic
@@ -73,7 +74,7 @@ def prepare(
     """
     clips = find_clips(kind, source)
     _claim(destination, kind, source, stft)
-    outcomes: dict[str, Entry | str] = {clip.id: entry for clip in clips if (entry := _stored(destination, clip))}
+    outcomes: dict[str, Entry | str] = {clip.id: entry for clip in clips if (entry := _stored(destination, clip, stft))}
     kept = len(outcomes)
     missing = [clip for clip in clips if clip.id not in outcomes]
     attempt = functools.partial(_attempt, source=source, destination=destination, stft=stft)
@@ -107,16 +108,18 @@ def _claim(destination: Path, kind: str, source: Path, stft: STFT) -> None:
     write_atomic(destination / "settings.json", text.encode())
 
 
-def _stored(destination: Path, clip: Clip) -> Entry | None:
-    """The entry of a clip that was finished before; every feature file carries its own."""
+def _stored(destination: Path, clip: Clip, stft: STFT) -> Entry | None:
+    """The entry of a clip that was finished before and is whole; every feature file carries its own."""
     path = destination / _file(clip)
     if not path.is_file():
         return None
     try:
         with safe_open(path, framework="pt") as features:
-            return Entry(**json.loads(features.metadata()["entry"]))
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+            entry = entry_from(json.loads(features.metadata()["entry"]), str(path))
+            check_features(features, entry, stft, path)
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError, UserError):
         return None
+    return entry if (entry.id, entry.file) == (clip.id, _file(clip)) else None
 
 
 def _file(clip: Clip) -> str:
@@ -200,7 +203,9 @@ def _prepare_clip(clip: Clip, source: Path, destination: Path, stft: STFT) -> En
         speaker=clip.speaker,
         source=clip.sound.relative_to(source).as_posix(),
     )
-    write_atomic(destination / entry.file, save(tensors, metadata={"entry": json.dumps(asdict(entry))}), overwrite=True)
+    # features know what they were made with, whatever becomes of the settings beside them
+    described = json.dumps({**asdict(entry), "stft": stft_settings(stft)})
+    write_atomic(destination / entry.file, save(tensors, metadata={"entry": described}), overwrite=True)
     return entry
 
 

@@ -22,6 +22,7 @@ from minvae_pyro.guides.test_time.starts import Start
 from minvae_pyro.inference import InferenceEngine, Settings
 from minvae_pyro.models import NoiseModel
 from minvae_pyro.probability.settled import settled
+from minvae_pyro.registry.admission import Trust
 from minvae_pyro.registry.names import Description, name_of
 from minvae_pyro.video.align import on_frames
 from minvae_pyro.video.track import MouthTrack
@@ -95,6 +96,7 @@ def enhance(
     video: Video | None = None,
     video_frame_rate: float | None = None,
     checkpoint: str | os.PathLike[str] | Checkpoint = DEFAULT_CHECKPOINT,
+    trust: Trust = (),
     engine: Description | InferenceEngine | None = None,
     start: str | Start | None = None,
     noise: Description | NoiseModel | None = None,
@@ -118,6 +120,8 @@ def enhance(
             together with the sound.
         video_frame_rate: pictures a second of crops and lip files.
         checkpoint: a shipped name, a file, or a loaded checkpoint (which moves to ``device``).
+        trust: modules of your own whose classes the checkpoint may name, see
+            :func:`minvae_pyro.load_checkpoint`.
         engine: how to infer, see :func:`minvae_pyro.inference.infer`; the checkpoint says it when omitted.
         start: where the posterior starts, see there; as ``engine``.
         noise: the noise model, named, described (``class_path``, ``init_args``) or made; as ``engine``.
@@ -134,10 +138,10 @@ def enhance(
     """
     began = time.perf_counter()
     report: Progress = progress or (lambda what, done, total: None)
-    loaded = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint)
+    loaded = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint, trust)
     loaded.to(device)
     given = {"engine": engine, "start": start, "noise": noise, "guide": guide}
-    settings = Settings.choose(loaded.enhancement, given)
+    settings = Settings.of_checkpoint(loaded.enhancement, loaded.trust, given)
     report("looking for the mouth", 0, 0)
     recording = read_recording(source, sample_rate=sample_rate, video=video, video_frame_rate=video_frame_rate)
     sound, notes = recording.sound, list(recording.notes)

@@ -24,6 +24,7 @@ from minvae_pyro.inference import FastVariational, Inference, InferenceEngine, S
 from minvae_pyro.inference.settings import ENGINES
 from minvae_pyro.models import NoiseModel
 from minvae_pyro.probability.settled import settled
+from minvae_pyro.registry.admission import Trust
 from minvae_pyro.registry.build import make
 from minvae_pyro.registry.names import Description
 from minvae_pyro.video.track import MouthTrack
@@ -59,6 +60,7 @@ class SpeechStream:
 
     Args:
         checkpoint: a shipped name, a file, or a loaded checkpoint, which computes where it is.
+        trust: modules of your own whose classes the checkpoint may name, see :func:`minvae_pyro.load_checkpoint`.
         engine: what runs on every window; ``fast`` when omitted, with few iterations, in the first second twice as
             many.
         seed: decides everything random.
@@ -73,16 +75,17 @@ class SpeechStream:
         self,
         checkpoint: str | os.PathLike[str] | Checkpoint = DEFAULT_CHECKPOINT,
         *,
+        trust: Trust = (),
         engine: Description | InferenceEngine | None = None,
         seed: int = 0,
         **settings: Any,
     ) -> None:
-        self._checkpoint = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint)
+        self._checkpoint = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint, trust)
         few = FastVariational(iterations=6, steps=2, learning_rate=0.1, last_rate=0.03)
         # made once: it takes longer than a window may
         self._engine = make(InferenceEngine, few if engine is None else engine, "engine", ENGINES)  # type: ignore[type-abstract]
         self._first_engine = replace(few, iterations=12) if engine is None else self._engine
-        chosen = Settings.choose(self._checkpoint.enhancement, settings)
+        chosen = Settings.of_checkpoint(self._checkpoint.enhancement, self._checkpoint.trust, settings)
         noise = make(NoiseModel, chosen.noise, "noise model")  # type: ignore[type-abstract]
         guide = make(UtteranceGuide, chosen.guide, "guide")  # type: ignore[type-abstract]
         self._settings = {**settings, "noise": noise, "guide": guide}
@@ -211,7 +214,7 @@ def enhance_stream(
             pictures taken meanwhile, with their times since the beginning of the stream. Blocks may have any length.
         checkpoint: see :class:`SpeechStream`.
         sample_rate: of the blocks, Hz, to be checked; the checkpoint's when omitted.
-        **options: engine, seed and settings, see :class:`SpeechStream`.
+        **options: trust, engine, seed and settings, see :class:`SpeechStream`.
 
     Yields:
         (samples,) float32, whenever there are any; in all as many as came in.

@@ -122,7 +122,7 @@ def _check(
         if Path(mixture.id).name != mixture.id or mixture.id.startswith("."):
             raise UserError(f"the id {mixture.id!r} of a mixture is no file name: leave out slashes and a leading dot.")
     for system in systems:
-        rate = describe(system.check().checkpoint)["stft"]["sample_rate"]
+        rate = describe(system.check().checkpoint, system.trust)["stft"]["sample_rate"]
         if any(mixture.sample_rate != rate for mixture in mixtures):
             raise UserError(f"system {system.name} needs {rate} Hz, which not all mixtures have: make them anew.")
     for other in others:

@@ -193,7 +193,8 @@ def _estimates(
                 mouths[mixture] = mouth_of(job.system, mixture, job.output, notes[mixture])
     if isinstance(job.system, Estimates) or not mouths:
         return found
-    checkpoint = _loaded(job.system.checkpoint, digest_of(checkpoint_file(job.system.checkpoint)), job.device)
+    digest = digest_of(checkpoint_file(job.system.checkpoint))
+    checkpoint = _loaded(job.system.checkpoint, digest, job.device, tuple(job.system.trust))
     sounds = [noisy[mixture] for mixture in mouths]
     made = enhance_batch(checkpoint, sounds, list(mouths.values()), job.system.seed, job.system.settings)
     return dict(zip(mouths, made, strict=True))
@@ -221,5 +222,5 @@ def _fingerprint(file: Path) -> str:
 
 
 @functools.lru_cache(maxsize=1)
-def _loaded(checkpoint: str, digest: str, device: str) -> Checkpoint:
-    return load_checkpoint(checkpoint).to(device)
+def _loaded(checkpoint: str, digest: str, device: str, trust: tuple[str, ...]) -> Checkpoint:
+    return load_checkpoint(checkpoint, trust).to(device)

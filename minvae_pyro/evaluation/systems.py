@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ class System:
         video: what it gets, see :func:`minvae_pyro.evaluation.videos.make_video`.
         seed: decides everything random.
         factors: level of each factor of an ablation, for the table.
+        trust: modules of your own whose classes the checkpoint may name, see :func:`minvae_pyro.load_checkpoint`.
     """
 
     name: str
@@ -56,18 +57,23 @@ class System:
     video: Description = "right"
     seed: int = 0
     factors: Mapping[str, str] = field(default_factory=dict)
+    trust: Sequence[str] = ()
 
     @classmethod
-    def from_description(cls, name: str, description: Any, factors: Mapping[str, str] | None = None) -> System:
-        """The system that a mapping describes, checked: ``checkpoint``, and perhaps ``video``, ``seed`` and settings.
+    def from_description(
+        cls, name: str, description: Any, factors: Mapping[str, str] | None = None, trust: Sequence[str] = ()
+    ) -> System:
+        """The system that a mapping describes, checked.
 
-        A key that is None counts as left out.
+        Its keys are ``checkpoint``, and perhaps ``video``, ``seed``, ``trust`` and settings. A
+        key that is None counts as left out; ``trust`` comes on top of what the description trusts.
 
         Raises:
             UserError: as :meth:`check`, or a key that is unknown, missing, or of another type.
         """
         given = parse(description, f"system {name}", cls, Settings, skip=("name", "settings", "factors"))
-        own = {key: given.pop(key) for key in ("checkpoint", "video", "seed") if key in given}
+        own = {key: given.pop(key) for key in ("checkpoint", "video", "seed", "trust") if key in given}
+        own["trust"] = (*own.get("trust", ()), *trust)
         return cls(name=name, settings=given, factors=dict(factors or {}), **own).check()
 
     def check(self) -> System:
@@ -78,14 +84,20 @@ class System:
         """
         check_name(self.name)
         given = {"checkpoint": self.checkpoint, "video": self.video, **self.settings, "settings": self.settings}
-        for key in [key for key in given if key in _CHECKS]:
+        checks = {**_CHECKS, "checkpoint": self._check_checkpoint}
+        for key in [key for key in given if key in checks]:
             try:
-                _CHECKS[key](given[key])
+                checks[key](given[key])
             except UserError as error:
                 raise UserError(f"system {self.name}, {key}: {error}") from error
             except (TypeError, ValueError, KeyError, AttributeError) as error:
                 raise UserError(f"system {self.name}, {key}: {given[key]!r} cannot be used ({error}).") from error
         return self
+
+    def _check_checkpoint(self, checkpoint: str) -> None:
+        """See that its description can be used, and of the settings that it keeps those that are not given."""
+        kept = describe(checkpoint, self.trust)["enhancement"]
+        Settings.of_checkpoint({key: kept[key] for key in kept if self.settings.get(key) is None}, self.trust)
 
 
 def check_name(name: str) -> str:
@@ -102,8 +114,12 @@ def check_name(name: str) -> str:
     return name
 
 
-def parse_system(text: str) -> System:
+def parse_system(text: str, trust: Sequence[str] = ()) -> System:
     """The system of ``NAME=CHECKPOINT``, or of a checkpoint alone, which gives it its name.
+
+    Args:
+        text: what was typed.
+        trust: see :class:`System`.
 
     Raises:
         UserError: the checkpoint cannot be used.
@@ -111,10 +127,10 @@ def parse_system(text: str) -> System:
     name, equals, checkpoint = text.partition("=")
     if not equals:
         name, checkpoint = Path(text).stem, text
-    return System(name, checkpoint).check()
+    return System(name, checkpoint, trust=trust).check()
 
 
-def read_systems(path: str | os.PathLike[str]) -> list[System]:
+def read_systems(path: str | os.PathLike[str], trust: Sequence[str] = ()) -> list[System]:
     """Read systems from a YAML file that maps names to descriptions.
 
     ::
@@ -124,6 +140,10 @@ def read_systems(path: str | os.PathLike[str]) -> list[System]:
 
     Checkpoints in it are shipped names, or files relative to the current folder.
 
+    Args:
+        path: the file.
+        trust: see :class:`System`; of all systems.
+
     Raises:
         UserError: no such file, no mapping, or a system that cannot be used; the message names system and key.
     """
@@ -131,7 +151,7 @@ def read_systems(path: str | os.PathLike[str]) -> list[System]:
     if not isinstance(described, dict) or not described:
         raise UserError(f"{path} must map names of systems to descriptions, such as `ours: {{checkpoint: min-vae}}`.")
     try:
-        return [System.from_description(str(name), description) for name, description in described.items()]
+        return [System.from_description(str(name), one, trust=trust) for name, one in described.items()]
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
 
@@ -143,7 +163,6 @@ def _described(value: Any) -> Description:
 
 
 _CHECKS: dict[str, Callable[[Any], Any]] = {
-    "checkpoint": describe,
     "video": lambda value: make_video(_described(value)),
     "engine": lambda value: make(InferenceEngine, _described(value), "engine", ENGINES),  # type: ignore[type-abstract]
     "start": lambda value: resolve(value, STARTS, callable, "start"),

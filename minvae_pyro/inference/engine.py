@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import pyro
 import torch
 from torch import Tensor
 
+from minvae_pyro.errors import shown
 from minvae_pyro.guides import UtteranceGuide
 from minvae_pyro.guides.alpha_posterior import Story, both_alphas, latent_at
 from minvae_pyro.guides.test_time.base import with_branches
@@ -21,6 +23,17 @@ from minvae_pyro.utterances import Utterances
 
 Callback = Callable[[int, int, float], None]
 """Called after each iteration with its number (from 1), the most there may be, and the objective in nats per frame."""
+
+
+_LARGEST = 1e6
+_RANGES = {
+    "iterations": (1, 10_000),
+    "steps": (1, 1_000),
+    "samples": (1, 1_000),
+    "chains": (1, 1_000),
+    "tolerance": (0, math.inf),
+}
+"""What numbers of an engine may be: with more it would run on for days."""
 
 
 @dataclass
@@ -37,8 +50,13 @@ class InferenceEngine(ABC):
     tolerance: float = field(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
-        if not self.tolerance >= 0:
-            raise ValueError(f"an engine needs a tolerance of at least 0, not {self}")
+        for one in fields(self):
+            value = getattr(self, one.name)
+            lowest, highest = _RANGES.get(one.name, (-_LARGEST, _LARGEST))
+            if isinstance(value, int | float) and not lowest <= value <= highest:
+                raise ValueError(
+                    f"an engine needs {one.name} of at least {lowest:g} and at most {highest:g}, not {shown(value)}"
+                )
 
     def posterior(self, guide: UtteranceGuide) -> UtteranceGuide:
         """The guide that this engine fits, beginning where a started one stands: that one, unless an engine differs."""

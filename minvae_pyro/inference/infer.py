@@ -100,7 +100,7 @@ def _infer(
     dropped: int,
     settings: dict[str, Any],
 ) -> Inference:
-    chosen = Settings.choose(checkpoint.enhancement, settings)
+    chosen = Settings.of_checkpoint(checkpoint.enhancement, checkpoint.trust, settings)
     fit = make(InferenceEngine, chosen.engine, "engine", ENGINES)  # type: ignore[type-abstract]
     start: Start = start_named(chosen.start) if isinstance(chosen.start, str) else chosen.start
     noise = make(NoiseModel, chosen.noise, "noise model")  # type: ignore[type-abstract]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from minvae_pyro.corpora.schema import Range, mismatch
 from minvae_pyro.corpora.structural import lacking
-from minvae_pyro.errors import UserError
+from minvae_pyro.errors import UserError, shown
 from minvae_pyro.guides import UtteranceGuide
 from minvae_pyro.guides.test_time.starts import STARTS, Start
 from minvae_pyro.inference.engine import InferenceEngine
@@ -19,6 +20,7 @@ from minvae_pyro.inference.point import PointEM
 from minvae_pyro.inference.svi import StochasticVariational
 from minvae_pyro.inference.vem import VariationalEM
 from minvae_pyro.models import NoiseModel
+from minvae_pyro.registry.admission import Trust, admit_parts, admitted_function
 from minvae_pyro.registry.names import Description, needed, resolve
 
 ENGINES: dict[str, type[InferenceEngine]] = {
@@ -77,10 +79,11 @@ class Settings:
     gain: Literal["clip", "frame"] = "clip"
 
     def __post_init__(self) -> None:
+        for name, hint in _NUMBERS.items():
+            if reason := mismatch(getattr(self, name), hint):
+                raise UserError(f"enhancement needs {name} to be {reason}, not {shown(getattr(self, name))}.")
         if self.gain not in ("clip", "frame"):
-            raise UserError(f"enhancement needs a gain per clip or frame, not {self.gain}.")
-        if self.draws < 1 or not self.temperature > 0:
-            raise UserError(f"enhancement needs at least 1 of draws and a temperature above 0, not {self}.")
+            raise UserError(f"enhancement needs a gain per clip or frame, not {shown(self.gain)}.")
         if not 0 <= self.unexplained < 1:
             raise UserError(f"enhancement needs a share unexplained of at least 0 and below 1, not {self.unexplained}.")
         if not 0 < self.independent <= 1:
@@ -90,23 +93,53 @@ class Settings:
 
     @classmethod
     def choose(cls, *layers: Mapping[str, Any]) -> Settings:
-        """Settings from mappings, the later ones in front; in the first one stands what a checkpoint keeps.
+        """Settings from mappings, the later ones in front, all of them the caller's own.
 
         Raises:
-            UserError: an unknown name or an impossible value, or a checkpoint that names a function as the start.
+            UserError: an unknown name or an impossible value.
         """
-        kept = layers[0].get("start")
-        if len(layers) > 1 and kept not in (None, *STARTS) and all(layer.get("start") is None for layer in layers[1:]):
-            raise UserError(
-                f"the checkpoint would run {kept} as the start of inference: give that start yourself if you trust it, "
-                f"or one of {', '.join(STARTS)}."
-            )
         chosen = {name: value for layer in layers for name, value in layer.items() if value is not None}
         known = [field.name for field in fields(cls)]
-        unknown = ", ".join(sorted(chosen.keys() - set(known)))
+        unknown = ", ".join(shown(name)[1:-1] for name in sorted(chosen.keys() - set(known)))
         if unknown:
             raise UserError(f"there is no setting {unknown} of enhancement. There are {', '.join(known)}.")
         return cls(**chosen)
+
+    @classmethod
+    def of_checkpoint(cls, kept: Mapping[str, Any], trust: Trust | None, *given: Mapping[str, Any]) -> Settings:
+        """The settings that a checkpoint keeps, with those of the caller in front.
+
+        Args:
+            kept: :attr:`minvae_pyro.checkpoints.checkpoint.Checkpoint.enhancement`.
+            trust: :attr:`minvae_pyro.checkpoints.checkpoint.Checkpoint.trust`.
+            *given: the caller's own, the later ones in front. What they replace in ``kept`` does not count.
+
+        Raises:
+            UserError: as :meth:`choose`, or the checkpoint names what is neither of this package nor trusted.
+        """
+        asked = {key: value for key, value in kept.items() if all(layer.get(key) is None for layer in given)}
+        return cls.choose(asked if trust is None else _admitted(asked, trust), *given)
+
+
+_NUMBERS: dict[str, Any] = {
+    "temperature": Annotated[float, Range(1e-6, 1e6)],
+    "mixing_weight": float | None,
+    "draws": Annotated[int, Range(1, 1000)],
+    "unexplained": float,
+}
+"""Settings that are numbers, and the ranges within which they mean something."""
+
+
+def _admitted(kept: Mapping[str, Any], trust: Trust) -> dict[str, Any]:
+    """The settings in a file, their classes with full import paths, all looked up: none else is made for them."""
+    start = kept.get("start")
+    if start is not None and not isinstance(start, str):
+        raise UserError(f"start must be a name, not {shown(start)}.")
+    if start is not None and start not in STARTS:
+        if "." not in start:
+            raise UserError(f"there is no start {shown(start)}. Choose {', '.join(STARTS)}.")
+        admitted_function(start, "start", trust)
+    return {**kept, **admit_parts(kept, PARTS, trust)}
 
 
 def start_named(name: str) -> Start:

@@ -26,8 +26,8 @@ class _Concatenation(nn.Module):
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """Map (..., first) and (..., second), leading axes broadcasting, to (..., hidden)."""
         one, other = torch.tanh(self.first(first)), torch.tanh(self.second(second))
-        shape = torch.broadcast_shapes(one.shape, other.shape)
-        return torch.tanh(self.mix(torch.cat([one.expand(shape), other.expand(shape)], -1)))
+        # by their tensors: asked for shapes alone, torch imports sympy, a second or two
+        return torch.tanh(self.mix(torch.cat(torch.broadcast_tensors(one, other), -1)))
 
 
 class ConcatenatingEncoder(AudioVisualEncoder):

@@ -32,8 +32,7 @@ class Fusion(nn.Module):
     def forward(self, inputs: Tensor, features: Tensor) -> Tensor:
         """Map inputs (..., size) and features (..., V), leading axes broadcasting, to (..., output)."""
         visual = torch.tanh(self.visual(features))
-        shape = torch.broadcast_shapes(inputs.shape, visual.shape)
-        return torch.tanh(self.mix(torch.cat([inputs.expand(shape), visual.expand(shape)], -1)))
+        return torch.tanh(self.mix(torch.cat(torch.broadcast_tensors(inputs, visual), -1)))
 
 
 class GatedTransition(LatentTransition):

@@ -13,6 +13,7 @@ from torch import nn
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides.base import TrainingGuide
 from minvae_pyro.models import SpeechPrior
+from minvae_pyro.registry.admission import Trust, admit
 from minvae_pyro.registry.messages import check, plain
 from minvae_pyro.registry.names import Description, T, choice, find, needed, offered, parameters, shortened
 from minvae_pyro.registry.parser import MISTAKES, Parser
@@ -41,12 +42,15 @@ def _parser() -> Parser:
     return parser
 
 
-def _parsed(description: Mapping[str, Any]) -> jsonargparse.Namespace:
+def _parsed(description: Mapping[str, Any], trust: Trust | None) -> jsonargparse.Namespace:
     places = _parser().places
     try:
-        # every class is looked up here first: nothing is imported or called that does not derive from the base class
-        # of its place
-        given = {key: check(description.get(key), places[key]) for key in places}
+        # every class is looked up here first: nothing is called that does not derive from the base class of its place,
+        # and for a file nothing is imported either
+        if trust is None:
+            given = {key: check(description.get(key), places[key]) for key in places}
+        else:
+            given = {key: admit(description.get(key), places[key], trust) for key in places}
         parsed = _parser().read_object({**given, "tie": description.get("tie") or {}})
         check_classes(parsed)
         return parsed
@@ -54,16 +58,18 @@ def _parsed(description: Mapping[str, Any]) -> jsonargparse.Namespace:
         raise UserError(f"the description of prior and guide is wrong: {error}") from error
 
 
-def complete(description: Mapping[str, Any]) -> dict[str, Any]:
+def complete(description: Mapping[str, Any], trust: Trust | None = None) -> dict[str, Any]:
     """The description with every default argument written out; classes of this package have their short names.
 
     Args:
         description: ``prior`` and ``guide``, each with ``class_path`` and perhaps ``init_args``, and perhaps ``tie``.
+        trust: of a description that a file holds, the modules that may be named besides those of this package; None
+            for one that the user gave, who may name any.
 
     Raises:
         UserError: a class that cannot be imported or does not fit its place, or arguments it does not take.
     """
-    return as_plain(_parser(), _parsed(description))
+    return as_plain(_parser(), _parsed(description, trust))
 
 
 def as_plain(parser: Parser, parsed: jsonargparse.Namespace) -> dict[str, Any]:
@@ -110,16 +116,17 @@ def _asked(guide: type) -> type:
     return argument.annotation if argument and isinstance(argument.annotation, type) else SpeechPrior
 
 
-def build(description: Mapping[str, Any]) -> tuple[SpeechPrior, TrainingGuide]:
+def build(description: Mapping[str, Any], trust: Trust | None = None) -> tuple[SpeechPrior, TrainingGuide]:
     """Make a prior and its guide, with fresh weights.
 
     Args:
         description: as in :func:`complete`.
+        trust: as in :func:`complete`.
 
     Raises:
         UserError: as :func:`complete`, or ``tie`` names a submodule that is not there.
     """
-    parsed = _parsed(description)
+    parsed = _parsed(description, trust)
     try:
         made = _parser().instantiate(parsed)
     except MISTAKES as error:
@@ -190,7 +197,9 @@ def make(base: type[T], described: Description | T, what: str, short: Mapping[st
     if not isinstance(described, Mapping) or not isinstance(described.get("class_path"), str):
         raise UserError(f"the {what} is described by a name, or by class_path and perhaps init_args.")
     found = find(described["class_path"], (base,), what, short)
-    arguments = dict(described.get("init_args") or {})
+    if not isinstance(given := described.get("init_args") or {}, Mapping):
+        raise UserError(f"the {what} {found.__name__} needs a mapping of arguments as init_args.")
+    arguments = dict(given)
     try:
         if missing := [name for name in needed(found) if name not in arguments]:
             raise ValueError(f"it needs {', '.join(missing)}")

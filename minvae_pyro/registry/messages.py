@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Union, get_args, get_origin
 
-from minvae_pyro.errors import UserError
+from minvae_pyro.errors import UserError, shown
 from minvae_pyro.registry.command_line import loaded
 from minvae_pyro.registry.names import choice, find, needed, offered_names, parameters, unfit
 
@@ -105,19 +105,29 @@ def _class(name: str, place: Place) -> Any:
         raise UserError(f"{str(error).removesuffix('.')}; several are a list, '[{name}, ...]'.") from error
 
 
-def _checked(found: Any, arguments: Mapping[str, Any], place: Place) -> Any:
-    if not inspect.isclass(found):
-        return {"class_path": f"{found.__module__}.{found.__qualname__}"}
+def check_arguments(found: type, arguments: Mapping[str, Any], place: Place) -> None:
+    """Refuse arguments that a class does not have, or lacks.
+
+    Raises:
+        UserError: with those that there are.
+    """
     known = parameters(found)
     for name in arguments:
         if name not in known:
             others = ", ".join(name for name in known if name != "prior") or "none"
-            raise UserError(f"{place.key}: {found.__name__} has no argument {name!r}. Its arguments: {others}.")
+            raise UserError(f"{place.key}: {found.__name__} has no argument {shown(name)}. Its arguments: {others}.")
     # jsonargparse gives None for what has neither type nor default
     untyped = {name for name, one in known.items() if one.annotation is one.empty}
     given = {name for name, value in arguments.items() if value is not None or name not in untyped}
     if missing := [f"--{place.key}.{name}" for name in needed(found) if name not in given]:
         raise UserError(f"{place.key}: {found.__name__} needs {', '.join(missing)}.")
+
+
+def _checked(found: Any, arguments: Mapping[str, Any], place: Place) -> Any:
+    if not inspect.isclass(found):
+        return {"class_path": f"{found.__module__}.{found.__qualname__}"}
+    check_arguments(found, arguments, place)
+    known = parameters(found)
     checked = {
         name: check(value, Place(f"{place.key}.{name}", known[name].annotation)) for name, value in arguments.items()
     }

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import importlib.util
 import inspect
+import os
+import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -24,7 +28,7 @@ def subclasses(base: type[T]) -> dict[str, type[T]]:
     """
     return {
         one.__name__: one
-        for one in _with_those_below(base)
+        for one in with_those_below(base)
         if is_of_package(one) and not one.__name__.startswith("_") and not unfit(one, base) and _has_a_place(one)
     }
 
@@ -123,7 +127,7 @@ def find(name: str, bases: Sequence[type[T]], what: str, short: Mapping[str, typ
     Raises:
         UserError: as :func:`resolve`.
     """
-    ours = {one.__name__: one for base in bases for one in _with_those_below(base) if is_of_package(one)}
+    ours = {one.__name__: one for base in bases for one in with_those_below(base) if is_of_package(one)}
     named = {name: one for base in bases for name, one in subclasses(base).items()}
     known = {**ours, **named, **(short or {})}
     found: type[T] = resolve(name, known, lambda one: unfit(one, *bases) or True, what, offered_names(bases, short))
@@ -152,6 +156,8 @@ def imported(path: str, what: str, names: Iterable[str]) -> Any:
     module, _, name = path.rpartition(".")
     if not module or not all(part.isidentifier() for part in path.split(".")):
         raise UserError(f"there is no {what} '{path}'. {choice(names)}")
+    if module.partition(".")[0] not in sys.modules and importlib.util.find_spec(module.partition(".")[0]) is None:
+        look_here_too()
     try:
         holder = importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -170,6 +176,16 @@ def imported(path: str, what: str, names: Iterable[str]) -> Any:
         return getattr(holder, name)
     except AttributeError as error:
         raise UserError(f"there is no {what} '{path}' ({error}). {choice(names)}") from error
+
+
+def look_here_too() -> None:
+    """Let packages that are installed nowhere be imported from the current folder.
+
+    Only where somebody names one by its import path: what lies beside a recording is no part of the program.
+    """
+    with contextlib.suppress(FileNotFoundError):  # a folder that is gone holds nothing
+        if (here := os.getcwd()) not in sys.path:
+            sys.path.append(here)
 
 
 def name_of(described: Any) -> str:
@@ -205,10 +221,11 @@ def is_of_package(found: type) -> bool:
     return found.__module__.startswith("minvae_pyro.")
 
 
-def _with_those_below(base: type[T]) -> Iterator[type[T]]:
+def with_those_below(base: type[T]) -> Iterator[type[T]]:
+    """A class and all that derive from it, as far as they are imported."""
     yield base
     for one in base.__subclasses__():
-        yield from _with_those_below(one)
+        yield from with_those_below(one)
 
 
 def _has_a_place(found: type) -> bool:

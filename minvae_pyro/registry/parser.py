@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,13 +12,20 @@ import jsonargparse
 from minvae_pyro.errors import UserError
 from minvae_pyro.registry.command_line import descriptions
 from minvae_pyro.registry.messages import Place, check, plain
-from minvae_pyro.registry.names import parameters
+from minvae_pyro.registry.names import look_here_too, parameters
 
 # the defaults of enhancement that a checkpoint keeps describe classes, and are to stay descriptions
 jsonargparse.set_parsing_settings(instantiate_subclass_spec_in_any=False)
 
 MISTAKES = (jsonargparse.ArgumentError, TypeError, ValueError)
 """What jsonargparse raises for a wrong value."""
+
+
+TRUST_HELP = (
+    "a module of your own, whose classes a checkpoint may name; it is imported. May be given several times. Without it "
+    "nothing runs that a checkpoint brings along"
+)
+"""What ``--trust`` does."""
 
 
 class Help(jsonargparse.DefaultHelpFormatter):
@@ -67,6 +75,10 @@ class Parser(jsonargparse.ArgumentParser):
         assert self.groups is not None
         self.groups[key].title = title
 
+    def add_trust(self) -> None:
+        """Ask for modules whose classes a checkpoint may name, ``--trust MODULE``, which may be given several times."""
+        self.add_argument("--trust", type=list[str], default=[], metavar="MODULE", help=TRUST_HELP)
+
     def add_settings(self, found: type, key: str, skip: set[str] | None = None) -> None:
         """Ask for the arguments of one class by ``--KEY.ARGUMENT``, some of which may be classes again."""
         self.add_class_arguments(found, key, skip=skip, fail_untyped=False)
@@ -81,7 +93,11 @@ class Parser(jsonargparse.ArgumentParser):
         Raises:
             UserError: what is wrong with it.
         """
-        return self._read(lambda: self.parse_args(list(arguments)), lambda: descriptions(arguments, self.places))
+        if self.places:  # classes of the user's own may be named, which jsonargparse imports
+            look_here_too()
+        # a list takes one more by the sign +
+        typed = [re.sub(r"^--trust(?==|$)", "--trust+", one) for one in arguments]
+        return self._read(lambda: self.parse_args(typed), lambda: descriptions(arguments, self.places))
 
     def read_object(self, given: Mapping[str, Any]) -> jsonargparse.Namespace:
         """Parse what a file describes.

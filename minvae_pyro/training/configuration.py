@@ -25,7 +25,19 @@ CONFIGURATIONS = shipped("minvae_pyro.training", "configs")
 """Files of the configurations that ship with the package, by name."""
 
 # Keys that may change when a run is continued.
-_FREE = {"output", "resume", "device", "precision", "patience", "epochs", "half", "enhancement", "credits", "config"}
+_FREE = {
+    "output",
+    "resume",
+    "device",
+    "precision",
+    "patience",
+    "epochs",
+    "half",
+    "enhancement",
+    "credits",
+    "config",
+    "trust",
+}
 
 
 @dataclass
@@ -71,6 +83,7 @@ def make_parser() -> Parser:
         help="checkpoint a submodule starts from: {prior.decoder: FILE} or {prior.decoder: FILE#other.path}",
     )
     start.add_argument("--freeze", type=list[str], default=[], help="submodules that stay as they are")
+    parser.add_trust()
     parser.add_settings(CorpusData, "data", skip={"seed"})
     parser.add_settings(Optimisation, "optimisation")
     run = parser.add_argument_group("the run")
@@ -126,7 +139,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 def for_checkpoint(plain: Mapping[str, Any]) -> dict[str, Any]:
     """What a checkpoint records of its training: all but the model, and no folder of the machine it ran on."""
-    own = {"prior", "guide", "tie", "enhancement", "credits", "config", "output", "resume", "device", "half"}
+    own = {"prior", "guide", "tie", "enhancement", "credits", "config", "output", "resume", "device", "half", "trust"}
     kept: dict[str, Any] = json.loads(json.dumps({key: plain[key] for key in plain if key not in own}))
     for split in ("train", "validation"):
         if isinstance(kept["data"][split], list):

@@ -39,6 +39,7 @@ class TrainingPlan(LightningModule):
             they have another name there.
         seed: of the run; every epoch and validation batch has one of its own, so that an interrupted run continues
             exactly.
+        trust: modules whose classes those checkpoints may name, see :func:`minvae_pyro.load_checkpoint`.
 
     Raises:
         UserError: a path that is not there, or a checkpoint that does not fit.
@@ -52,6 +53,7 @@ class TrainingPlan(LightningModule):
         freeze: Sequence[str] = (),
         initialise: Mapping[str, str] | None = None,
         seed: int = 0,
+        trust: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.optimisation = optimisation or Optimisation()
@@ -59,7 +61,7 @@ class TrainingPlan(LightningModule):
         self.bound = AnalyticTraceEnum_ELBO(max_plate_nesting=2)(prior, guide)
         whole = together(prior, guide)
         for path, source in (initialise or {}).items():
-            _initialise(whole, path, source)
+            _initialise(whole, path, source, trust)
         # in a list, for they are registered as parts of the bound
         self._frozen = [submodule(whole, path) for path in freeze]
         for module in self._frozen:
@@ -169,9 +171,9 @@ def _frames(utterances: Utterances) -> int:
     return int(utterances.mask.sum())
 
 
-def _initialise(whole: nn.Module, path: str, source: str) -> None:
+def _initialise(whole: nn.Module, path: str, source: str, trust: Sequence[str]) -> None:
     name, _, other = source.partition("#")
-    checkpoint = load_checkpoint(name)
+    checkpoint = load_checkpoint(name, trust)
     start = submodule(together(checkpoint.prior, checkpoint.guide), other or path)
     try:
         submodule(whole, path).load_state_dict(start.state_dict())

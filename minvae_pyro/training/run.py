@@ -68,7 +68,9 @@ def train_as(settings: jsonargparse.Namespace) -> Path:
         tie(made.prior, made.guide, made.tie)
         check_sites(made.prior, made.guide, made.data.train.load(0, 0, 1))
         made.data.seed = settings.seed
-        plan = TrainingPlan(made.prior, made.guide, made.optimisation, made.freeze, made.initialise, settings.seed)
+        plan = TrainingPlan(
+            made.prior, made.guide, made.optimisation, made.freeze, made.initialise, settings.seed, settings.trust
+        )
         # only now: a mistake in the model or the data leaves the folder as it was
         if plain["resume"] == "never":
             shutil.rmtree(output / "checkpoints", ignore_errors=True)
@@ -196,14 +198,17 @@ def _finished(output: Path, plain: dict[str, Any]) -> bool:
     # without a checkpoint there is nothing to continue, and nothing to lose
     if plain["resume"] == "never" or not (output / "checkpoints" / "last.ckpt").is_file():
         return False
-    before = json.loads(path.read_text(encoding="utf-8"))
-    changed = changes(before, plain)
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        changed = changes(before, plain)
+        same = all(before[key] == plain[key] for key in ("epochs", "patience"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(f"{path} is damaged: choose another --output, or start over with --resume never.") from error
     if changed:
         raise UserError(
             f"{output} holds a run with another {', '.join(changed)}: choose another --output, or start it "
             "over with --resume never."
         )
-    same = all(before[key] == plain[key] for key in ("epochs", "patience"))
     return same and (output / "weights.safetensors").is_file()
 
 

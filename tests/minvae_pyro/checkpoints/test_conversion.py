@@ -212,8 +212,10 @@ def test_the_old_format_is_refused_with_the_command_that_converts_it(
 def test_a_class_of_ones_own_keeps_its_import_path(new: Path, tmp_path: Path) -> None:
     described = {**BEFORE, "prior": {"class_path": "own_gone.Prior", "init_args": {"mixing": 1}}}
     old = write(tmp_path / "own.safetensors", load_file(new), described)
-    with pytest.raises(UserError, match=r"there is no prior 'own_gone\.Prior'"):
+    with pytest.raises(UserError, match=r"the file names 'own_gone\.Prior'.* --trust own_gone"):
         convert(old, tmp_path / "converted.safetensors")
+    with pytest.raises(UserError, match=r"there is no prior 'own_gone\.Prior'"):
+        convert(old, tmp_path / "converted.safetensors", trust=["own_gone"])
     assert not (tmp_path / "converted.safetensors").exists()
 
 

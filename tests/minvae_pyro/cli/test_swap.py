@@ -150,12 +150,14 @@ def made(key: str, given: dict[str, Any]) -> Any:
 def test_a_prior_of_ones_own_is_trained_and_enhances(here: Path, talk: str, capsys: Capture) -> None:
     own = ["--prior", "swap_own.SmallVAE", "--prior.width", "6", "--guide", "AudioGuide"]
     assert main(["train", *own, *data()]) == 0
-    prior: Any = load_checkpoint(here / "run" / "weights.safetensors").prior
+    prior: Any = load_checkpoint(here / "run" / "weights.safetensors", trust="swap_own").prior
     assert type(prior).__name__ == "SmallVAE"
     assert prior.decoder.hidden.out_features == 6
     capsys.readouterr()
     options = ["--checkpoint", "run/weights.safetensors", "--noise", "swap_own.LoudNoise", "--noise.factor", "2"]
-    assert main(["enhance", talk, *options, "--engine", "svi", "--engine.iterations", "2", "--json"]) == 0
+    options += ["--engine", "svi", "--engine.iterations", "2", "--json"]
+    assert "--trust swap_own" in refused(capsys, "enhance", talk, *options)
+    assert main(["enhance", talk, *options, "--trust", "swap_own"]) == 0
     summary = json.loads(capsys.readouterr().out)
     assert (summary["noise"], summary["engine"]) == ("LoudNoise", "svi")
 
@@ -185,7 +187,7 @@ def test_a_tolerance_stops_an_engine(
     assert made("engine", {"engine": engines[0]}).tolerance == 1000
     assert engines[1] == 10
     capsys.readouterr()
-    assert "a tolerance of at least 0" in refused(capsys, "enhance", talk, *options, "-1", "--overwrite")
+    assert "tolerance of at least 0" in refused(capsys, "enhance", talk, *options, "-1", "--overwrite")
 
 
 def test_the_same_in_a_file(here: Path) -> None:
@@ -202,7 +204,7 @@ def test_the_same_in_a_file(here: Path) -> None:
     }
     (here / "mine.yaml").write_text(yaml.safe_dump(options))
     assert main(["train", "--config", "mine.yaml", "--prior.width", "7"]) == 0
-    described = describe(here / "run" / "weights.safetensors")
+    described = describe(here / "run" / "weights.safetensors", trust=["swap_own"])
     assert described["prior"] == {"class_path": "swap_own.SmallVAE", "init_args": {"width": 7}}
 
 

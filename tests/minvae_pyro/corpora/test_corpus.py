@@ -27,7 +27,7 @@ def prepared(folder, lengths, mouths, hop=533):
             tensors["mouth_seen"] = torch.arange(length) > 0
         file = f"features/{row}.safetensors"
         save_file(tensors, folder / file)
-        entries.append(Entry(str(row), file, length, 1.0, mouth, float(mouth), "x", "y"))
+        entries.append(Entry(str(row), file, length, (length - 1) * hop / 16000, mouth, float(mouth), "x", "y"))
     write_manifest(folder, entries)
     return str(folder)
 

@@ -49,10 +49,13 @@ def test_what_is_no_start_is_told_why(name: str, told: str) -> None:
 
 def test_a_checkpoint_names_no_function_to_run_unless_the_caller_does() -> None:
     kept = {"start": "os.system", "draws": 4}
-    with pytest.raises(UserError, match=r"would run os\.system as the start .* if you trust it"):
-        Settings.choose(kept, {"start": None})
-    assert Settings.choose(kept, {"start": "audio"}).start == "audio"
-    assert Settings.choose({"start": "visual"}, {}).start == "visual"
-    # given alone, the settings are the caller's own
+    with pytest.raises(UserError, match=r"start: the file names 'os\.system'.* If you trust .*--trust os "):
+        Settings.of_checkpoint(kept, (), {"start": None})
+    assert Settings.of_checkpoint(kept, (), {"start": "audio"}).start == "audio"
+    assert Settings.of_checkpoint({"start": "visual"}, (), {}).start == "visual"
+    mine_too = {"start": f"{__name__}.mine"}
+    assert Settings.of_checkpoint(mine_too, (__name__,)).start == f"{__name__}.mine"
+    # of a checkpoint that was made here, and given alone, the settings are the caller's own
+    assert Settings.of_checkpoint(mine_too, None).start == f"{__name__}.mine"
     assert Settings.choose({"start": "my.start"}).start == "my.start"
     assert {"visual", "audio", "both"} <= STARTS.keys()
