@@ -7,7 +7,7 @@ INSTALLED := .venv/.installed
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format typecheck docs clean
+.PHONY: help install demo test mutate lint format typecheck docs clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -28,6 +28,9 @@ demo: $(INSTALLED)  ## train on a synthetic talking mouth, enhance it, write sou
 
 test: $(INSTALLED)  ## run the tests, two at a time
 	$(BIN)/pytest -n 2 --dist loadfile
+
+mutate: $(INSTALLED)  ## put 300 faults into the mathematical heart and count those that the tests notice
+	OMP_NUM_THREADS=1 $(BIN)/python tests/mutation/run.py $(MUTATE)
 
 lint: $(INSTALLED)  ## check style, format and types
 	$(BIN)/ruff check .
