@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from hypothesis import given, strategies as st
 from pyro import poutine
@@ -237,6 +238,20 @@ def test_the_level_of_the_start_does_not_depend_on_the_rank(kind: type[NMFNoise]
     started = kind(rank).start(utterances, torch.Generator().manual_seed(0))(utterances)
     level = float((started.mean(1) / utterances.power.mean(1)).mean())
     assert level == pytest.approx(0.6 if kind is NMFNoise else 1.0, rel=0.1)
+
+
+@every_model
+def test_silence_starts_above_nothing(name: str) -> None:
+    silence = Utterances.from_spectrum(torch.zeros(1, 4, 3, dtype=torch.complex128))
+    assert (MODELS[name]().start(silence, torch.Generator().manual_seed(0))(silence) > 0).all()
+
+
+@pytest.mark.parametrize(("shape", "spectra", "activations"), [(5.0, 1.0, 1.0), (2.5, 1.5, 3.0)])
+def test_the_noise_has_the_power_of_the_recording_a_priori(shape: float, spectra: float, activations: float) -> None:
+    noise = BayesianNMFNoise(7, shape, spectra, activations)
+    # a Gamma of rate 1 / relevance has the mean shape * relevance, and W and H share the relevance
+    square = scipy.stats.invgamma(shape, scale=noise.scale).moment(2)
+    assert 7 * spectra * activations * square == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("holes", [False, True])

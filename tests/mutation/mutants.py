@@ -34,6 +34,8 @@ _KEEPS_KIND = frozenset(
     """abs clamp clamp_ clamp_max clamp_min clamp_min_ clone cumsum detach div_ exp expand flip log log10 log_ logit
     masked_fill maximum minimum mul_ neg_ reciprocal rsqrt sigmoid sqrt square sub_""".split()  # noqa: SIM905
 )
+# without an accelerator all devices are one, and what is zipped has one length wherever a test can get
+_UNSEEN = (None, "device", "strict")
 _OTHER_METHOD = {"sum": "mean", "mean": "sum", "amax": "amin", "amin": "amax", "any": "all", "all": "any"}
 
 
@@ -114,6 +116,8 @@ def _within(node: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, str, str]]:
         yield node, *after
     if isinstance(node, ast.FunctionDef):
         children: list[ast.AST] = list(node.body)
+    elif isinstance(node, ast.Call):
+        children = [node.func, *node.args, *(one.value for one in node.keywords if one.arg not in _UNSEEN[1:])]
     elif isinstance(node, ast.AnnAssign):
         children = [node.value] if node.value is not None else []
     else:
@@ -174,8 +178,7 @@ def _calls(func: ast.expr, args: list[ast.expr], keywords: list[ast.keyword]) ->
     elif isinstance(func, ast.Attribute) and name in _OTHER_METHOD:
         yield "method", _code(ast.Call(ast.Attribute(func.value, _OTHER_METHOD[name], ast.Load()), args, keywords))
     for place, keyword in enumerate(keywords):
-        # without an accelerator all devices are one
-        if keyword.arg not in (None, "device"):
+        if keyword.arg not in _UNSEEN:
             yield "keyword", _code(ast.Call(func, args, [*keywords[:place], *keywords[place + 1 :]]))
 
 

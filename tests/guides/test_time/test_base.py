@@ -77,6 +77,16 @@ def test_chains_go_on_from_where_they_stand(world: Any) -> None:
     torch.testing.assert_close(later.particles[..., 3:, :], begin[0][:, 3:].expand(2, -1, -1, -1))
 
 
+def test_particles_are_a_copy(world: Any) -> None:
+    prior, _ = world.pair("conditional")
+    guide = ParticleGuide(2).start(prior, world.batch(2, 2), somewhere(2))
+    values = torch.randn(3, 2, 2, 3, dtype=torch.float64)
+    before = values.clone()
+    guide.set_particles(values)
+    fitted(guide)
+    assert values.equal(before)
+
+
 def test_a_particle_is_picked_from_all(world: Any) -> None:
     prior, _ = world.pair("conditional")
     guide = ParticleGuide(2).start(prior, world.batch(2, 2), somewhere(2))

@@ -174,6 +174,13 @@ def test_a_notch_lies_20_decibels_below_what_surrounds_it(middle: int, depth: fl
     assert audible_band(steady(level), PER_CELL).equal(expected)
 
 
+@pytest.mark.parametrize("loudness", [-30.0, 0.0, 30.0])
+def test_the_last_bin_is_surrounded_by_those_before_it(loudness: float) -> None:
+    level = torch.full((513,), loudness)
+    level[-1] -= 25.0
+    assert audible_band(steady(level), PER_CELL).nonzero().flatten().tolist() == list(range(512))
+
+
 @pytest.mark.parametrize(("moments", "cut_off"), [(5, True), (6, False)])
 def test_a_band_that_sounds_now_and_then_is_there(moments: int, cut_off: bool) -> None:
     power = steady(falling(300, 40.0))
