@@ -240,6 +240,14 @@ def test_the_level_of_the_start_does_not_depend_on_the_rank(kind: type[NMFNoise]
     assert level == pytest.approx(0.6 if kind is NMFNoise else 1.0, rel=0.1)
 
 
+def test_a_window_that_moves_on_has_padding_of_its_own() -> None:
+    power = torch.rand(2, 6, 5, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    before, after = Utterances.from_spectrum(power), Utterances.from_spectrum(power)
+    after.mask[1, 4:] = False
+    noise = BayesianNMFNoise(2).start(before, torch.Generator().manual_seed(1)).moved(after, 1)
+    assert noise.mask.equal(after.mask)
+
+
 @every_model
 def test_silence_starts_above_nothing(name: str) -> None:
     silence = Utterances.from_spectrum(torch.zeros(1, 4, 3, dtype=torch.complex128))

@@ -95,6 +95,7 @@ def test_a_particle_is_picked_from_all(world: Any) -> None:
     matches = (picked[:, None] == guide.particles.detach()).all(-1).all(-1).all(-1)
     assert matches.sum(1).eq(1).all()
     assert (matches.sum(0) > 5).all()
+    assert guide.z_posterior().batch_shape == (2, 2)
     torch.testing.assert_close(guide.z_posterior().mean, guide.particles.mean(0))
 
 

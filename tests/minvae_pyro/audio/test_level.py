@@ -9,6 +9,8 @@ from minvae_pyro.audio.level import level, sounding_level
 def test_level() -> None:
     assert level(torch.tensor([3.0, -4.0, 0.0, 0.0])) == pytest.approx(2.5)
     assert level(torch.full((4,), 1e-20)) == pytest.approx(1e-20)
+    learnt = torch.ones(400, requires_grad=True)
+    assert level(learnt) == sounding_level(learnt) == 1.0
 
 
 @pytest.mark.parametrize("silence", [160, 8000, 320_000])

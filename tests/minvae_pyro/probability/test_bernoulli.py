@@ -8,7 +8,7 @@ from torch import Tensor
 
 from minvae_pyro.probability.bernoulli import DeferredBernoulli, KnownAlpha
 
-PRIOR, EVIDENCE = torch.randn(2, 2, 3, dtype=torch.float64)
+PRIOR, EVIDENCE = torch.randn(2, 2, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
 def deferred() -> tuple[DeferredBernoulli, list[bool]]:

@@ -293,6 +293,11 @@ def test_chains_are_repeated_before_their_frames_only() -> None:
         prior.expand((BATCH, 8))
 
 
+def test_what_cannot_be_is_not_drawn() -> None:
+    impossible = torch.full((1, 3), -1e3, dtype=torch.float64)
+    assert not BinaryMarkovChain(impossible, impossible).states(torch.zeros(1, 3, dtype=torch.float64)).any()
+
+
 def test_long_chains_keep_their_digits() -> None:
     """Against the recursions of the textbook, each frame normalised by itself, in double precision."""
     frames, stay = 3000, 0.9
