@@ -7,7 +7,7 @@ INSTALLED := .venv/.installed
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check-gpu lint format typecheck docs clean
+.PHONY: help install demo test check-gpu mutate lint format typecheck docs clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -32,6 +32,9 @@ test: $(INSTALLED)  ## run the tests, two at a time
 check-gpu: $(INSTALLED)  ## on a machine with a GPU: does it do what the CPU does, and how fast
 	$(BIN)/pytest -q tests/minvae_pyro/inference/test_devices.py tests/minvae_pyro/training/test_devices.py
 	$(BIN)/python -m benchmarks.gpu
+
+mutate: $(INSTALLED)  ## put 300 faults into the mathematical heart and count those that the tests notice
+	OMP_NUM_THREADS=1 $(BIN)/python tests/mutation/run.py $(MUTATE)
 
 lint: $(INSTALLED)  ## check style, format and types
 	$(BIN)/ruff check .

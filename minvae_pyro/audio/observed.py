@@ -72,6 +72,6 @@ def _edge(level: Tensor) -> int:
         return len(level)
     middle = int(bins[fallen][0])
     # the middle is where the fall is seen first; it has begun where the level was last as before
-    before = level[max(0, middle - 4 * _BESIDE) : middle - _BESIDE + 1]
+    before = level[middle - 4 * _BESIDE : middle - _BESIDE + 1]
     as_before = (level[:middle] > before.median() - _SHOULDER).nonzero()
     return int(as_before[-1]) + 1 if len(as_before) else middle

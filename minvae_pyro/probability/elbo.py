@@ -119,7 +119,7 @@ def _resolve(model_trace: Trace, guide_trace: Trace) -> None:
         evidence = torch.zeros_like(guide_site["fn"].like)
         for other, site in model_trace.nodes.items():
             if site["type"] == "sample" and other != name and _varies(site["log_prob"], dim):
-                zero, one = site["log_prob"].detach().unbind(dim)
+                zero, one = site["log_prob"].unbind(dim)
                 odds = (one - zero).expand(torch.broadcast_shapes(one.shape, shape))
                 evidence = evidence + odds.sum_to_size(shape)
         guide_site["fn"] = guide_site["fn"].resolve(model_trace.nodes[name]["fn"], evidence)

@@ -206,6 +206,18 @@ def test_every_part_learns(world: Any, mixing: Any) -> None:
     assert [name for name in idle if "visual_features.network.head.log_variance" not in name] == []
 
 
+@pytest.mark.parametrize("mixing", [LearntAlphaPrior(0.3), LearntMarkovAlphaPrior(0.8, 0.7, 0.4)])
+def test_a_gate_sees_what_the_visual_vae_lets_expect(world: Any, mixing: Any) -> None:
+    prior, guide = pair(mixing)
+    batch = world.with_gaps(world.batch(2, 3))
+    (mean, scale), variance = guide.evidence(batch).visual()
+    features = prior.visual.visual_features(batch)
+    expected = guide.visual.encoder(batch.noisy_power, features)
+    torch.testing.assert_close((mean, scale), expected)
+    torch.testing.assert_close(variance, prior.visual.decoder(mean, features))
+    assert not torch.allclose(variance, prior.audio.decoder(mean))
+
+
 def test_sound_without_video_trains_the_audio_vae_alone(world: Any) -> None:
     for mixing in (LearntAlphaPrior(), LearntMarkovAlphaPrior()):
         prior, guide = pair(mixing)

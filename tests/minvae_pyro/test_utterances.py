@@ -108,6 +108,19 @@ def test_joining_keeps_what_is_already_padded_and_without_video() -> None:
     assert joined.mouth_seen.sum(1).tolist() == [0, 4, 4]
 
 
+def test_joined_batches_keep_what_says_something() -> None:
+    whole, holed = batch(1, 2), batch(1, 4)
+    assert concatenate([whole, batch(1, 3)]).observed is None
+    observed = torch.rand(1, 4, 5, generator=torch.Generator().manual_seed(0)) > 0.5
+    holed.mask[0, 3] = False
+    joined = concatenate([whole, holed.replace(observed=observed)])
+    expected = torch.zeros(2, 4, 5, dtype=torch.bool)
+    expected[0, :2] = True
+    expected[1, :3] = observed[0, :3]
+    assert joined.evident.equal(expected)
+    assert whole.evident.shape == (1, 2, 1)
+
+
 def test_plates_are_independent_over_utterances_and_frames_and_masked() -> None:
     utterances = batch(2, 3)
     utterances.mask[1, 2] = False

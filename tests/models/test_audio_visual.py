@@ -271,3 +271,11 @@ def test_features_worked_out_elsewhere_may_be_given() -> None:
     prior = AudioVisualVAE(LATENT, Precomputed(known), decoder()).double()
     z = torch.randn(2, 3, LATENT).double()
     torch.testing.assert_close(prior.speech_variance(Latent(z), batch), prior.decoder(z, known))
+
+
+def test_parts_that_nobody_names_fit_the_latent_space() -> None:
+    bare = Utterances.from_spectrum(torch.ones(2, 3, 513), torch.rand(2, 3, 67, 67))
+    for prior in (ConditionalVAE(5), MinVAEv2(5), AudioVisualVAE(5)):
+        nodes = poutine.trace(prior).get_trace(bare).nodes
+        assert nodes["z"]["value"].shape == (2, 3, 5)
+        assert nodes["s"]["fn"].event_shape == (513,)

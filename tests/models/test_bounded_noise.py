@@ -64,6 +64,21 @@ def test_the_steady_part_stays_within_its_bound_and_the_rest_does_not(bound: flo
     torch.testing.assert_close(noise(one).mean(1), one.power.mean(1), rtol=0.1, atol=0)
 
 
+@pytest.mark.parametrize("bound", [1e-3, 1e3])
+def test_one_step_takes_the_steady_part_to_the_peak_of_its_minoriser_within_the_bound(bound: float) -> None:
+    one = recording(6)
+    noise = PauseBoundedNoise(1, bound).start(one, torch.Generator().manual_seed(0))
+    before, variance = noise.steady.clone(), noise(one)
+    noise.m_step(lambda: (one.power / variance.square(), 1 / variance))
+    for f in range(BINS):
+        rise, fall = (float(part[0, :, f].sum()) for part in (one.power / variance.square(), 1 / variance))
+        # the likelihood lies above this sum, which touches it where the parameter stands (arXiv 1902.01605)
+        values = torch.logspace(-9, 2, 20001, dtype=torch.float64)
+        values = values[values <= float(noise.limit[0, f])]
+        height = -rise * float(before[0, f]) ** 2 / values - fall * values
+        assert float(noise.steady[0, f]) == pytest.approx(float(values[height.argmax()]), rel=2e-3)
+
+
 def test_without_a_steady_part_it_is_nmf() -> None:
     one = recording(20)
     bounded, free = (

@@ -1,10 +1,13 @@
 """Every noise model: its M-step against likelihood and prior written out, and what must not matter to it."""
 
+import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import scipy.stats
 import torch
 from hypothesis import given, strategies as st
 from pyro import poutine
@@ -25,6 +28,7 @@ from minvae_pyro.models import (
     StationaryNoise,
 )
 from minvae_pyro.models.bayesian_nmf import _best_factor
+from minvae_pyro.models.noise import mean_power
 from minvae_pyro.models.speech_prior import Latent
 from minvae_pyro.nn.audio import SpectrumDecoder
 from minvae_pyro.nn.cached import Precomputed
@@ -225,6 +229,65 @@ def test_the_start_leaves_the_original_unstarted_and_is_repeatable(name: str) ->
     assert torch.equal(starts[0](world.utterances), starts[1](world.utterances))
     level = starts[0](world.utterances).mean((1, 2)) / world.utterances.power.mean((1, 2))
     assert ((level > 0.4) & (level < 2.5)).all()
+
+
+@pytest.mark.parametrize("rank", [1, 4, 16])
+@pytest.mark.parametrize("kind", [NMFNoise, BayesianNMFNoise])
+def test_the_level_of_the_start_does_not_depend_on_the_rank(kind: type[NMFNoise], rank: int) -> None:
+    utterances = Utterances.from_spectrum(torch.rand(1, 400, 300, dtype=torch.float64))
+    started = kind(rank).start(utterances, torch.Generator().manual_seed(0))(utterances)
+    level = float((started.mean(1) / utterances.power.mean(1)).mean())
+    assert level == pytest.approx(0.6 if kind is NMFNoise else 1.0, rel=0.1)
+
+
+def test_a_window_that_moves_on_has_padding_of_its_own() -> None:
+    power = torch.rand(2, 6, 5, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    before, after = Utterances.from_spectrum(power), Utterances.from_spectrum(power)
+    after.mask[1, 4:] = False
+    noise = BayesianNMFNoise(2).start(before, torch.Generator().manual_seed(1)).moved(after, 1)
+    assert noise.mask.equal(after.mask)
+
+
+@every_model
+def test_silence_starts_above_nothing(name: str) -> None:
+    silence = Utterances.from_spectrum(torch.zeros(1, 4, 3, dtype=torch.complex128))
+    assert (MODELS[name]().start(silence, torch.Generator().manual_seed(0))(silence) > 0).all()
+
+
+@pytest.mark.parametrize(("shape", "spectra", "activations"), [(5.0, 1.0, 1.0), (2.5, 1.5, 3.0)])
+def test_the_noise_has_the_power_of_the_recording_a_priori(shape: float, spectra: float, activations: float) -> None:
+    noise = BayesianNMFNoise(7, shape, spectra, activations)
+    # a Gamma of rate 1 / relevance has the mean shape * relevance, and W and H share the relevance
+    square = scipy.stats.invgamma(shape, scale=noise.scale).moment(2)
+    assert 7 * spectra * activations * square == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("holes", [False, True])
+def test_the_level_is_the_mean_over_what_exists_and_is_observed(holes: bool) -> None:
+    world = World("stationary", 8, 2, 5, 3)
+    world.utterances.mask[1, 3:] = False
+    observed = torch.rand(2, 5, 3, generator=torch.Generator().manual_seed(3)) > 0.4
+    observed[0, :, 1] = False
+    utterances = world.utterances.replace(observed=observed if holes else None)
+    found = mean_power(utterances)
+    for b, f in itertools.product(range(2), range(3)):
+        counted = [n for n in range(5 if b == 0 else 3) if not holes or observed[b, n, f]]
+        values = [float(utterances.power[b, n, f]) for n in counted]
+        assert float(found[b, f]) == pytest.approx(sum(values) / len(values) if values else 0.0)
+
+
+def test_nmf_takes_one_published_step_at_a_time() -> None:
+    """H first, then W by what H has become, each by the root of a quotient (arXiv 1902.01605, M-step)."""
+    world = World("nmf", 9, 1, 3, 4)
+    noise, speech, power = world.noise, (world.mixture.gain * world.table)[0, 0], world.utterances.power[0]
+    w, h = noise.spectra[0].numpy().copy(), noise.activations[0].numpy().copy()
+    for factor, axis in ((h, "kn"), (w, "fk")):
+        variance = speech.numpy() + (w @ h).T  # (N, F)
+        ratio, inverse = power.numpy() / variance**2, 1 / variance
+        other = {"kn": ("fk,nf->kn", w), "fk": ("kn,nf->fk", h)}[axis]
+        factor *= np.sqrt(np.einsum(other[0], other[1], ratio) / np.einsum(other[0], other[1], inverse))
+    world.m_step()
+    np.testing.assert_allclose(world.mixture.noise(world.utterances)[0].numpy(), (w @ h).T, rtol=1e-6)
 
 
 @every_model

@@ -2,6 +2,8 @@
 
 import math
 
+import pyro
+import pyro.distributions as dist
 import pytest
 import torch
 from hypothesis import given, strategies as st
@@ -12,7 +14,7 @@ from minvae_pyro.models import AudioVAE, MinVAE, NMFNoise, NoisyMixture
 from minvae_pyro.models.noise import FLOOR
 from minvae_pyro.models.speech_prior import Latent
 from minvae_pyro.nn.audio import SpectrumDecoder
-from minvae_pyro.utterances import Utterances
+from minvae_pyro.utterances import Plates, Utterances
 
 LATENT = 2
 
@@ -187,6 +189,45 @@ def test_the_gain_moves_uphill(seed: int, frames: int, bins: int, rank: int, dra
     (uphill,) = torch.autograd.grad(problem.log_likelihood().sum(), before)
     slope = (uphill * before).detach().flatten()
     assert ((slope.sign() == moved.sign()) | (slope.abs() < 1e-6) | (moved.abs() < 1e-9)).all()
+
+
+class Told(NMFNoise):
+    """Noise that has a prior: its level is log-normal."""
+
+    def declare(self, utterances: Utterances, plates: Plates) -> None:
+        with plates.utterances:
+            pyro.sample("level", dist.LogNormal(0.0, 1.0), obs=self.spectra.sum((1, 2))[:, None])
+
+
+def test_the_prior_of_the_noise_is_a_part_of_the_story() -> None:
+    problem = Problem(2, 2)
+    noise = problem.mixture.noise
+    told = Told(2).at(spectra=noise.spectra, activations=noise.activations)
+    mixture = NoisyMixture(problem.mixture.speech, told, problem.mixture.gain)
+    trace = poutine.trace(mixture).get_trace(problem.utterances)
+    assert set(trace.observation_nodes) == {"level", "x"}
+    trace.compute_log_prob()
+    level = told.spectra.sum((1, 2))
+    expected = -level.log() - 0.5 * math.log(2 * math.pi) - level.log().square() / 2
+    torch.testing.assert_close(trace.nodes["level"]["log_prob"][:, 0], expected)
+
+
+@pytest.mark.parametrize("per_frame", [False, True])
+def test_a_gain_stays_where_nothing_is_heard_and_never_vanishes(per_frame: bool) -> None:
+    problem = Problem(3, 2, frames=3)
+    problem.utterances = problem.utterances.replace(observed=torch.ones(2, 3, 3, dtype=torch.bool))
+    problem.utterances.observed[0] = False
+    problem.utterances.spectrum[1] = 0
+    if per_frame:
+        framewise(problem)
+    gain = problem.mixture.gain.clone()
+    problem.mixture.m_step(Latent(problem.draws), problem.utterances)
+    assert problem.mixture.gain[0].equal(gain[0])
+    heard = problem.mixture.gain[1, : problem.mixture.gain.shape[1] - per_frame]
+    # what is silent takes the gain down to where the next steps can raise it again
+    assert heard.eq(FLOOR).all()
+    if per_frame:
+        assert problem.mixture.gain[1, -1].equal(gain[1, -1])  # padding
 
 
 def test_recordings_of_a_batch_and_their_padding_do_not_mix() -> None:

@@ -463,6 +463,7 @@ def test_patience_is_a_share_of_the_run_of_any_engine(world: Any, engine: Any, i
 
 
 def test_patience_that_is_no_share_is_refused() -> None:
+    assert [PatientMixtureGuide(patience).patience for patience in (0, 1)] == [0, 1]
     for patience in (-0.1, 1.1, 40, math.nan):
         with pytest.raises(ValueError, match="share of an engine's run"):
             PatientMixtureGuide(patience)

@@ -103,6 +103,106 @@ def test_silence_and_short_sounds_pass() -> None:
     assert audible_band(torch.ones(4, 6), PER_CELL).all()
 
 
+def steady(decibels: torch.Tensor, frames: int = 100) -> torch.Tensor:
+    """Power of a sound that stays, from its level (F,) against white sound of unit level."""
+    return PER_CELL * (10 ** (decibels.double() / 10)).expand(frames, -1).clone()
+
+
+def falling(edge: int, depth: float, bins: int = 513) -> torch.Tensor:
+    return torch.where(torch.arange(bins) < edge, 0.0, -depth)
+
+
+def found_edge(band: torch.Tensor) -> int:
+    """The first bin that is cut off, of a band that ends once."""
+    edge = int(band.sum())
+    assert band[:edge].all()
+    return edge
+
+
+@pytest.mark.parametrize("edge", [130, 200, 333, 480, 500, 509, 511])
+def test_a_cliff_of_18_decibels_ends_the_band_and_a_smaller_one_does_not(edge: int) -> None:
+    deep, flat = (audible_band(steady(falling(edge, depth)), PER_CELL) for depth in (18.01, 17.99))
+    assert edge - 24 <= found_edge(deep) <= edge
+    assert flat.all()
+    # nothing at all above it
+    silent = steady(falling(edge, 0.0))
+    silent[:, edge:] = 0
+    assert edge - 24 <= found_edge(audible_band(silent, PER_CELL)) <= edge
+
+
+@pytest.mark.parametrize("edge", [150, 300, 450])
+def test_a_slope_begins_where_the_level_was_last_as_before(edge: int) -> None:
+    # 60 dB within 48 bins: the fall is seen when it has begun already
+    level = -60 / 48 * (torch.arange(513) - edge).clamp(0, 48)
+    found = found_edge(audible_band(steady(level), PER_CELL))
+    assert edge - 16 <= found <= edge + 5
+    # a dip before the cliff belongs to the fall
+    dipped = falling(edge, 40.0)
+    dipped[edge - 40 : edge] = -10.0
+    assert edge - 41 <= found_edge(audible_band(steady(dipped), PER_CELL)) <= edge - 39
+
+
+def test_dull_sounds_and_few_bins_are_not_cut_off() -> None:
+    assert audible_band(steady(falling(80, 60.0)), PER_CELL).all()  # below 1.5 kHz
+    assert audible_band(steady(falling(150, 60.0, 191)), PER_CELL).all()
+    assert not audible_band(steady(falling(150, 60.0, 192)), PER_CELL).all()
+    # a band that comes back ends nothing, and is too wide for a notch
+    back = falling(300, 40.0)
+    back[-20:] = -17.0
+    assert audible_band(steady(back), PER_CELL)[330:460].all()
+
+
+@pytest.mark.parametrize(
+    ("middle", "depth", "width", "found"),
+    [
+        (100, 20.01, 1, True),
+        (100, 19.99, 1, False),
+        (100, 40.0, 15, True),
+        (20, 40.0, 1, True),
+        (19, 40.0, 1, False),
+        (400, 40.0, 17, False),
+        (505, 40.0, 1, True),
+    ],
+)
+def test_a_notch_lies_20_decibels_below_what_surrounds_it(middle: int, depth: float, width: int, found: bool) -> None:
+    level = torch.zeros(513)
+    place = slice(middle - width // 2, middle + width // 2 + 1)
+    level[place] = -depth
+    expected = torch.ones(513, dtype=torch.bool)
+    if found:
+        expected[place] = False
+    assert audible_band(steady(level), PER_CELL).equal(expected)
+
+
+@pytest.mark.parametrize("loudness", [-30.0, 0.0, 30.0])
+def test_the_last_bin_is_surrounded_by_those_before_it(loudness: float) -> None:
+    level = torch.full((513,), loudness)
+    level[-1] -= 25.0
+    assert audible_band(steady(level), PER_CELL).nonzero().flatten().tolist() == list(range(512))
+
+
+@pytest.mark.parametrize(("moments", "cut_off"), [(5, True), (6, False)])
+def test_a_band_that_sounds_now_and_then_is_there(moments: int, cut_off: bool) -> None:
+    power = steady(falling(300, 40.0))
+    power[:moments] = PER_CELL
+    pauses = torch.zeros(900, 513, dtype=power.dtype)  # of which nothing follows
+    for whole in (power, torch.cat([pauses, power])):
+        assert bool(audible_band(whole, PER_CELL).all()) != cut_off
+    # and of one frame, that one
+    assert found_edge(audible_band(power[-1:], PER_CELL)) <= 300
+
+
+@pytest.mark.parametrize("per_cell", [1e-3, 1.0, 512.0])
+def test_a_cell_is_empty_77_decibels_below_white_sound(per_cell: float) -> None:
+    power = per_cell * torch.ones(3, 513, dtype=torch.float64)
+    power[0, 5], power[1, 7] = per_cell * 10**-7.71, per_cell * 10**-7.69
+    observed = observed_cells(power, per_cell)
+    assert observed is not None
+    assert (~observed).nonzero().tolist() == [[0, 5]]
+    # where nothing sounds nothing is cut off
+    assert audible_band(per_cell * 10**-7.71 * (10 ** (falling(300, 40.0) / 10)).expand(3, -1), per_cell).all()
+
+
 @pytest.mark.parametrize("change", [lambda p: p, lambda p: p[:40]], ids=["whole", "part"])
 def test_a_part_takes_the_band_of_the_whole(change: Callable[[torch.Tensor], torch.Tensor]) -> None:
     power = power_of(cut(coloured(5), 3400))

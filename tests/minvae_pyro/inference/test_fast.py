@@ -58,6 +58,35 @@ def test_it_climbs_as_high_as_svi(noisy: Any, mixed: bool, kind: Any) -> None:
     assert sum(traced[-30:]) / 30 > traced[0] + 2
 
 
+def test_what_padding_shows_of_a_mouth_does_not_matter(noisy: Any) -> None:
+    batch = noisy.batch()
+    batch.mask[1, -1] = False  # its mouth is still shown: alpha is not decided there
+    prior = noisy.prior()
+    log_odds = torch.randn(*batch.mask.shape, dtype=torch.float64)
+    mixture, guide = noisy.mixture(batch, prior), noisy.guide(batch, prior, log_odds=log_odds)
+    twins = copy.deepcopy((mixture, guide))
+    traced = run(StochasticVariational(iterations=1, steps=1), *twins, batch)
+    assert run(FastVariational(iterations=1, steps=1), mixture, guide, batch) == [pytest.approx(traced[0], rel=1e-12)]
+
+
+def test_the_divergence_of_alpha_follows_q_and_pi(noisy: Any) -> None:
+    batch, mixture, guide = world(noisy)
+    parts = compiled(mixture, guide, batch)
+    assert parts is not None
+    bound = CompiledBound(mixture, guide, batch, parts)
+    assert bound.divergence == 0  # q(alpha) starts at p(alpha)
+    constant = math.log(math.pi) * 6 * int(batch.mask.sum())
+    assert float(bound.rest()) == pytest.approx(-constant)
+    bound.update_alpha(1.0)
+    r = guide.responsibility
+    pi = (r * batch.mask).sum(1, keepdim=True) / batch.mask.sum(1, keepdim=True)
+    by_hand = r * (r / pi).log() + (1 - r) * ((1 - r) / (1 - pi)).log()
+    expected = (by_hand * batch.mask).nan_to_num().sum()
+    assert expected > 1e-3
+    torch.testing.assert_close(bound.divergence, expected)
+    torch.testing.assert_close(bound.rest(), -constant - expected)
+
+
 class Watched(NMFNoise):
     """Keeps what it is asked to fit."""
 

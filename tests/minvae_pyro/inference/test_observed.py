@@ -15,7 +15,7 @@ from minvae_pyro.evaluation.scores import si_sdr
 from minvae_pyro.inference import infer
 from minvae_pyro.inference.imputation import imputed
 from minvae_pyro.inference.settings import ENGINES
-from minvae_pyro.models import Latent, spectral_likelihood
+from minvae_pyro.models import Latent, MixtureOfVAEs, spectral_likelihood
 from minvae_pyro.utterances import Utterances, concatenate
 
 NOISES = ("NMFNoise", "BayesianNMFNoise", "StationaryNoise")
@@ -90,6 +90,16 @@ def test_encoders_read_what_the_prior_expects_in_empty_cells(noisy: Any) -> None
         previous = torch.where(observed, batch.power, checkpoint.prior.decoder(mean))
     torch.testing.assert_close(filled.noisy_power, previous.detach())
     assert imputed(checkpoint.prior, checkpoint.guide, batch) is batch
+
+
+def test_empty_cells_are_the_sounds_where_alpha_decides(noisy: Any) -> None:
+    batch = noisy.batch()
+    audio, visual = noisy.prior(mixture=False), noisy.prior(mixture=False)
+    prior, observed = MixtureOfVAEs(audio, visual), holes(batch)
+    guide = noisy.checkpoint(mixture=False).guide
+    one, other = (imputed(story, guide, batch.replace(observed=observed)) for story in (prior, audio))
+    torch.testing.assert_close(one.noisy_power, other.noisy_power)
+    assert not one.noisy_power.requires_grad
 
 
 def test_recordings_with_and_without_holes_share_a_batch(noisy: Any) -> None:

@@ -67,10 +67,15 @@ def test_q_of_alpha_stays_where_it_is_given(small: Any, name: str) -> None:
     "make",
     [
         lambda: PointEM(steps=0),
+        lambda: PointEM(iterations=0),
+        lambda: PointEM(chains=0),
         lambda: MetropolisHastingsEM(chains=0),
         lambda: MetropolisHastingsEM(steps=4, burn_in=4),
+        lambda: MetropolisHastingsEM(steps=4, burn_in=-1),
         lambda: MetropolisHastingsEM(proposal_variance=0.0),
         lambda: LangevinEM(steps=3, burn_in=3),
+        lambda: LangevinEM(steps=3, burn_in=-1),
+        lambda: LangevinEM(tolerance=-1.0),
         lambda: LangevinEM(step_size=0.0),
         lambda: LangevinEM(total_variation=-1.0),
     ],
@@ -78,3 +83,10 @@ def test_q_of_alpha_stays_where_it_is_given(small: Any, name: str) -> None:
 def test_impossible_engines_are_refused(make: Callable[[], ParticleEM]) -> None:
     with pytest.raises(ValueError, match="needs"):
         make()
+
+
+def test_the_smallest_engines_are_engines() -> None:
+    smallest = {"iterations": 1, "steps": 1, "chains": 1}
+    assert PointEM(**smallest).steps == 1
+    assert MetropolisHastingsEM(**smallest, burn_in=0).burn_in == 0
+    assert LangevinEM(**smallest, burn_in=0, total_variation=0.0).burn_in == 0

@@ -59,3 +59,9 @@ def test_a_checkpoint_names_no_function_to_run_unless_the_caller_does() -> None:
     assert Settings.of_checkpoint(mine_too, None).start == f"{__name__}.mine"
     assert Settings.choose({"start": "my.start"}).start == "my.start"
     assert {"visual", "audio", "both"} <= STARTS.keys()
+
+
+def test_settings_at_their_limits_are_settings() -> None:
+    limits = Settings(draws=1, temperature=1e-9, mixing_weight=1e-9, unexplained=0.0, gain="frame")
+    assert Settings.choose(vars(limits)) == limits
+    assert Settings(mixing_weight=1 - 1e-9, unexplained=1 - 1e-9).draws > 1

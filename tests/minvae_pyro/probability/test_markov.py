@@ -5,6 +5,7 @@ import math
 import time
 from typing import Any
 
+import numpy as np
 import pyro
 import pyro.distributions as dist
 import pytest
@@ -290,6 +291,30 @@ def test_chains_are_repeated_before_their_frames_only() -> None:
     assert wide.enumerate_support().shape == (2, 2, BATCH, 4)
     with pytest.raises(ValueError, match="cannot be expanded"):
         prior.expand((BATCH, 8))
+
+
+def test_what_cannot_be_is_not_drawn() -> None:
+    impossible = torch.full((1, 3), -1e3, dtype=torch.float64)
+    assert not BinaryMarkovChain(impossible, impossible).states(torch.zeros(1, 3, dtype=torch.float64)).any()
+
+
+def test_long_chains_keep_their_digits() -> None:
+    """Against the recursions of the textbook, each frame normalised by itself, in double precision."""
+    frames, stay = 3000, 0.9
+    evidence = 20 * torch.randn(frames, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    odds = evidence.float().double()
+    weight = torch.stack([torch.zeros_like(odds), odds]).softmax(0).T.numpy()
+    transition = np.array([[stay, 1 - stay], [1 - stay, stay]])
+    forward, backward = np.empty((frames, 2)), np.ones((frames, 2))
+    forward[0] = 0.5 * weight[0]
+    for n in range(1, frames):
+        forward[n] = forward[n - 1] / forward[n - 1].sum() @ transition * weight[n]
+    for n in range(frames - 2, -1, -1):
+        backward[n] = transition @ (weight[n + 1] * backward[n + 1])
+        backward[n] /= backward[n].sum()
+    both = forward * backward
+    found = steady(0.5, 1 - stay, stay, frames, torch.float32).tilted(evidence.float()).mean[0]
+    np.testing.assert_allclose(found.numpy(), both[:, 1] / both.sum(1), rtol=0, atol=1e-4)
 
 
 def test_long_chains_are_quick() -> None:
