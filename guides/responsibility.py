@@ -76,6 +76,8 @@ class CollapsedResponsibility(Responsibility):
 class TableResponsibility(Responsibility):
     """The published recipe: r is kept per frame and refreshed once an epoch.
 
+    Once trained, recordings that the table has no row for get the closed form of :class:`CollapsedResponsibility`.
+
     Args:
         utterances: rows, the size of the corpus.
         frames: longest utterance.
@@ -97,6 +99,8 @@ class TableResponsibility(Responsibility):
 
     def posterior(self, utterances: Utterances, evidence: Evidence) -> dist.Distribution:
         """q(alpha) as stored; in training mode the bounds prepare the next table on the way."""
+        if not self.training and not self._holds(utterances):
+            return CollapsedResponsibility().posterior(utterances, evidence)
         logit = self.logit[utterances.index, : utterances.frames].to(utterances.noisy_power.dtype)
         stored = dist.Bernoulli(logits=audio_where_unseen(logit, utterances))
         if not self.training:
@@ -108,6 +112,10 @@ class TableResponsibility(Responsibility):
             return stored
 
         return DeferredBernoulli(utterances.noisy_power[..., 0], prepare, evidence.odds)
+
+    def _holds(self, utterances: Utterances) -> bool:
+        rows, frames = self.logit.shape
+        return frames >= utterances.frames and int(utterances.index.max()) < rows
 
     def refresh(self) -> None:
         """Put the prepared table in force; the training loop calls it at the end of an epoch."""

@@ -8,6 +8,7 @@ import pandas as pd
 
 from minvae_pyro.ablation.design import Ablation
 from minvae_pyro.ablation.effects import SHOWN, averaged, comparable, decide_claims, main_effects, verdict
+from minvae_pyro.corpora.spreadsheets import csv_bytes
 from minvae_pyro.evaluation.metrics import column, quantity
 from minvae_pyro.evaluation.report.figures import figure_name, level_figure
 from minvae_pyro.evaluation.report.markup import markdown, to_markdown, value_text
@@ -62,9 +63,9 @@ def write_report(table: pd.DataFrame, ablation: Ablation, output: Path, command:
         if by != "talker":
             blocks += [f"## By {_PROPERTIES[by]}", _wide(means, ablation, by)]
     page = "\n\n".join(block.rstrip() for block in blocks if block) + "\n"
-    contents = page, effects.to_csv(index=False), claims.to_csv(index=False)
+    contents = page.encode(), csv_bytes(effects), csv_bytes(claims)
     for name, content in zip(FILES, contents, strict=True):
-        write_atomic(output / name, content.encode(), overwrite=True)
+        write_atomic(output / name, content, overwrite=True)
     return page
 
 

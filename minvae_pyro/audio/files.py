@@ -13,8 +13,8 @@ from torch import Tensor
 
 from minvae_pyro.audio.clock import SoundClock
 from minvae_pyro.errors import UserError
-from minvae_pyro.files import write_atomic
-from minvae_pyro.media.announced import wav_bytes
+from minvae_pyro.files import FilePath, path_of, reader, write_atomic
+from minvae_pyro.media.wav import wav_bytes
 
 _FORMATS = {".wav": "WAV", ".flac": "FLAC"}
 # What libsndfile reads, to the sample; it could take an MPEG stream for MP3, and its MP3 reader prints to stderr.
@@ -66,7 +66,8 @@ class Sound:
         return replace(self, waveform=torch.from_numpy(samples).T.contiguous(), sample_rate=sample_rate)
 
 
-def read_sound(path: str | os.PathLike[str], track: int | None = None) -> Sound:
+@reader
+def read_sound(path: Path, track: int | None = None) -> Sound:
     """Read all channels of a sound file, or of a sound track of a video, at the file's own rate.
 
     WAV, FLAC, MP3 and OGG are read, and containers that FFmpeg reads (MP4, MKV, MPG, MOV ...). What the file holds is
@@ -74,13 +75,12 @@ def read_sound(path: str | os.PathLike[str], track: int | None = None) -> Sound:
     (see :mod:`minvae_pyro.media.timeline`).
 
     Args:
-        path: of the file.
+        path: of the file; or one opened for reading bytes.
         track: counted from 1, where there are several; by default the default track.
 
     Raises:
         UserError: missing, a folder, unreadable, without sound, damaged, empty, or with non-finite samples.
     """
-    path = Path(path)
     try:
         status = path.stat()
     except OSError as error:
@@ -132,7 +132,7 @@ def _ends_early(path: Path, seconds: float) -> tuple[str, ...]:
     return (f"the file ends early: {seconds:.1f} of its {seconds * announced / there:.1f} s are there",)
 
 
-def write_sound(path: str | os.PathLike[str], sound: Sound, *, overwrite: bool = False) -> None:
+def write_sound(path: FilePath, sound: Sound, *, overwrite: bool = False) -> None:
     """Write a WAV or FLAC file, as the suffix says, whole or not at all.
 
     24-bit samples: unlike 16-bit ones they keep a quiet recording intact (rounding at -144 dB), and unlike float ones
@@ -142,7 +142,7 @@ def write_sound(path: str | os.PathLike[str], sound: Sound, *, overwrite: bool =
         UserError: another suffix, an existing file, a missing or unwritable folder.
         ValueError: the sound has NaN or infinite samples.
     """
-    path = Path(path)
+    path = path_of(path)
     file_format = _FORMATS.get(path.suffix.lower())
     if file_format is None:
         raise UserError(f"cannot write {path}: the name must end in .wav or .flac.")

@@ -59,7 +59,7 @@ def read_track(path: str | os.PathLike[str], number: int | None = None) -> Track
             raise UserError(f"The sound of {path} is of a kind (codec) that cannot be decoded: convert it to WAV.")
         tape = _decode(container, stream, file, path)
         clock = tape.clock(coder_delay(container, stream))
-    return Track(np.concatenate(tape.pieces, axis=1), tape.rate, clock, file.notes)
+    return Track(np.concatenate(tape.pieces, axis=1), tape.rate, clock, file.sound_notes)
 
 
 class _Tape:

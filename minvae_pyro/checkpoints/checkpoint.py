@@ -19,6 +19,7 @@ from minvae_pyro.errors import UserError
 from minvae_pyro.files import write_atomic
 from minvae_pyro.guides.base import TrainingGuide
 from minvae_pyro.models import SpeechPrior
+from minvae_pyro.probability.settled import settled
 from minvae_pyro.registry import files
 from minvae_pyro.registry.build import build, complete, together
 from minvae_pyro.registry.names import shortened
@@ -130,6 +131,7 @@ def write(
     return write_atomic(path, save(dict(tensors), metadata={_KEY: json.dumps(metadata)}), overwrite=overwrite)
 
 
+@settled()
 def load_checkpoint(name_or_path: str | os.PathLike[str]) -> Checkpoint:
     """Load a checkpoint.
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from minvae_pyro.cli.console import CommandParser, say
 from minvae_pyro.cli.evaluate import add_running, run
 from minvae_pyro.files import check_folder
 
@@ -21,7 +22,7 @@ _RESULTS = ("scores.parquet", "scores.csv", "ablation.md", "effects.csv", "claim
 
 def parser() -> argparse.ArgumentParser:
     """The arguments of the command."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="minvae ablate",
         description="Measure what each part of a model is worth: systems that differ in one factor or in several, on "
         "the same mixtures. Writes scores, the effect of each level with intervals, what became of claims, a "
@@ -83,6 +84,6 @@ def _systems(ablation: Ablation, output: Path) -> list[System]:
     weights = {}
     for number, (fingerprint, training) in enumerate(trainings.items(), start=1):
         folder = output / "trainings"
-        print(f"training {number} of {len(trainings)}: {training.config}, in {folder / fingerprint}", flush=True)
+        say(f"training {number} of {len(trainings)}: {training.config}, in {folder / fingerprint}")
         weights[fingerprint] = training.run(folder)
     return [plan.system(None if training is None else weights[training.fingerprint]) for plan, training in plans]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from minvae_pyro.cli.console import CommandParser, say, tell
 
 
 def parser() -> argparse.ArgumentParser:
     """The arguments of the command."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="minvae adapt",
         description="Teach a checkpoint the mouth of one talker from clean clips of theirs; one clip in five is held "
         "back to measure what was gained. The same command continues after Ctrl-C.",
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         raise KeyboardInterrupt("the same command continues where it stopped") from None
     for name, reason in result.left_out:
-        print(f"left out {name}: {' '.join(reason.split())}", file=sys.stderr)
-    print(result.gains.markdown())
-    print(f"{result.checkpoint}: learnt from {result.trained} clips, measured on {result.held_back}")
+        tell(f"left out {name}: {reason}")
+    say(result.gains.markdown())
+    say(f"{result.checkpoint}: learnt from {result.trained} clips, measured on {result.held_back}")
     return 0

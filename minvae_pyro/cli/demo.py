@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from minvae_pyro.cli.console import CommandParser, say, tell
 from minvae_pyro.files import check_folder, make_folder, write_atomic
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Demonstration:
 
 def parser() -> argparse.ArgumentParser:
     """The arguments of the command."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="minvae demo",
         description="Draw a synthetic talking mouth whose lips drive its formants, train MIN-VAE on it (a "
         "minute or two on two cores), add noise to a sentence that it has not heard, enhance it, score the "
@@ -74,15 +75,15 @@ def main(arguments: Sequence[str]) -> int:
         UserError: a file exists and is to be kept, or the folder cannot be written to.
     """
     given = parser().parse_args(arguments)
-    print("training on a synthetic talker, a minute or two", file=sys.stderr)
+    tell("training on a synthetic talker, a minute or two")
     with contextlib.redirect_stdout(sys.stderr):
         shown = demonstrate(given.output, seed=given.seed, overwrite=given.overwrite)
     width = max(map(len, shown.scores))
     columns = {"si_sdr": "SI-SDR dB", "pesq": "PESQ-wb", "stoi": "STOI", "estoi": "ESTOI"}
-    print(" " * width + "".join(f"{title:>11}" for title in columns.values()))
+    say(" " * width + "".join(f"{title:>11}" for title in columns.values()))
     for name, row in shown.scores.items():
-        print(f"{name:{width}}" + "".join(f"{row[metric]:11.3f}" for metric in columns))
-    print(f"training took {shown.training_seconds:.0f} s; sound, figure, scores, weights are in {given.output}")
+        say(f"{name:{width}}" + "".join(f"{row[metric]:11.3f}" for metric in columns))
+    say(f"training took {shown.training_seconds:.0f} s; sound, figure, scores, weights are in {given.output}")
     return 0
 
 

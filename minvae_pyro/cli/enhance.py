@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from minvae_pyro.cli.console import say, tell
 from minvae_pyro.errors import UserError
 from minvae_pyro.files import check_file, check_folder
 from minvae_pyro.registry.command_line import descriptions
@@ -34,15 +34,22 @@ def parser() -> Parser:
         epilog="`minvae list` shows all names.",
         print_config=None,
     )
-    parser.add_argument("input", type=Path, metavar="INPUT", help="noisy recording: a video, or a sound file")
+    parser.add_argument("input", type=_path, metavar="INPUT", help="noisy recording: a video, or a sound file")
     parser.add_argument(
         "--video",
-        type=Path | None,
+        type=_path,
         metavar="FILE",
         help="where the mouth is seen, if not in INPUT: a video, or NTCD-TIMIT lips (.mat, .npy)",
     )
+    for kind, what in (("audio", "sound"), ("video", "video")):
+        parser.add_argument(
+            f"--{kind}-track",
+            type=int | None,
+            metavar="N",
+            help=f"which {what} track to use, where there are several, counted from 1 (default: the file's default)",
+        )
     parser.add_argument(
-        "--output", type=Path | None, metavar="FILE.wav", help="clean speech (default: INPUT-enhanced.wav beside INPUT)"
+        "--output", type=_path, metavar="FILE.wav", help="clean speech (default: INPUT-enhanced.wav beside INPUT)"
     )
     parser.add_argument(
         "--checkpoint",
@@ -58,7 +65,7 @@ def parser() -> Parser:
         "--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default: %(default)s)"
     )
     parser.add_argument(
-        "--report", type=Path | None, metavar="DIR", help="write a figure, and a sheet of the mouths that the model saw"
+        "--report", type=_path, metavar="DIR", help="write a figure, and a sheet of the mouths that the model saw"
     )
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
@@ -112,6 +119,8 @@ def main(arguments: Sequence[str]) -> int:
         result = enhance(
             given.input,
             video=given.video,
+            audio_track=given.audio_track,
+            video_track=given.video_track,
             checkpoint=given.checkpoint,
             start=given.start,
             **parts,
@@ -125,9 +134,9 @@ def main(arguments: Sequence[str]) -> int:
 
         write_report(result, given.report, overwrite=given.overwrite)
     for note in result.notes:
-        print(f"note: {' '.join(note.split())}", file=sys.stderr)
+        tell(f"note: {note}")
     summary = _summary(result, output)
-    print(json.dumps(summary, allow_nan=False) if given.json else _in_words(summary, given.report))
+    say(json.dumps(summary, allow_nan=False) if given.json else _in_words(summary, given.report))
     return 0
 
 
@@ -166,9 +175,16 @@ def _parts(described: dict[str, Any], checkpoint: str) -> dict[str, Any]:
     return found
 
 
+def _path(given: str | Path | None) -> Path | None:
+    """Of any letters: as a type of jsonargparse, a path would have to be UTF-8."""
+    return None if given is None else Path(given)
+
+
 def _output(recording: Path, asked: Path | None, overwrite: bool) -> Path:
     if not recording.exists():
         raise UserError(f"there is no file {recording}: give a sound or video file.")
+    if recording.is_dir():
+        raise UserError(f"{recording} is a folder: give a sound or video file.")
     output = asked or recording.with_name(f"{recording.stem}-enhanced.wav")
     if output.suffix.lower() not in _SUFFIXES:
         raise UserError(f"cannot write {output}: the name must end in {' or '.join(_SUFFIXES)}.")
@@ -201,7 +217,9 @@ def _in_words(summary: dict[str, Any], report: Path | None) -> str:
     ]
     share = summary["mean_audio_responsibility"]
     if share is not None:
-        seen = f"{summary['faces_found']:.0%}"
+        from minvae_pyro.enhancement.enhance import percent
+
+        seen = percent(summary["faces_found"])
         lines.append(f"a mouth was seen in {seen} of the frames; the sound explains {share:.0%} of them")
     if report is not None:
         lines.append(f"report: {report}")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import functools
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from minvae_pyro.cli.console import CommandParser, say, tell
 from minvae_pyro.errors import UserError
 from minvae_pyro.files import check_folder, make_folder
 
@@ -27,7 +27,7 @@ _RECIPE = ("clean", "noise", "snr", "count", "noise_types")
 
 def parser() -> argparse.ArgumentParser:
     """The arguments of the command."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="minvae evaluate",
         description="Enhance mixtures by any number of systems, score them (SI-SDR, SI-SIR, SI-SAR, PESQ, STOI, "
         "ESTOI), and write one table, summaries with confidence intervals, figures and a report to listen to. An "
@@ -146,8 +146,8 @@ def run(
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt(f"what is finished is in {given.output}, the same command goes on there") from interrupt
     for line in _failures(table):
-        print(line, file=sys.stderr)
-    print(f"{text.rstrip()}\n\nreport: {given.output / 'report.html'}")
+        tell(line)
+    say(f"{text.rstrip()}\n\nreport: {given.output / 'report.html'}")
     return 0
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from minvae_pyro.cli.console import CommandParser, say, tell
 from minvae_pyro.errors import UserError
 from minvae_pyro.files import check_file
 
 
 def parser() -> argparse.ArgumentParser:
     """The arguments of the command."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="minvae import",
         description="Turn published weights, or a checkpoint of an earlier version, into a checkpoint that `minvae "
         "enhance` can use. Tensors alone are read: no code that a file may hold is run.",
@@ -57,6 +57,6 @@ def main(arguments: Sequence[str]) -> int:
 
     imported = import_weights(given.path, given.output, format=given.format, overwrite=given.overwrite)
     for note in imported.notes:
-        print(f"note: {note}", file=sys.stderr)
-    print(f"{imported.path}: {imported.model} as {imported.prior}; {imported.licence}")
+        tell(f"note: {note}")
+    say(f"{imported.path}: {imported.model} as {imported.prior}; {imported.licence}")
     return 0

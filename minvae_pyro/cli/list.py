@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import io
 import json
 import re
 import sys
@@ -12,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from minvae_pyro.cli.console import CommandParser, say, write
 from minvae_pyro.errors import UserError
 from minvae_pyro.registry.files import first_comment, shipped
 from minvae_pyro.registry.names import offered, subclasses
@@ -36,7 +38,7 @@ class Entry:
 
 def parser() -> argparse.ArgumentParser:
     """The arguments of the command."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="minvae list",
         description="Show what can be named: priors, guides, noise models, their parts, engines, configurations, "
         "checkpoints, ready-made ablations, each with its paper.",
@@ -58,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
         raise UserError(f"there is no kind {given.kind!r}: choose {', '.join(known)}.")
     shown = {kind: entries(named) for kind, (_, _, named) in known.items() if given.kind in (None, kind)}
     if given.json:
-        print(json.dumps({kind: [asdict(entry) for entry in found] for kind, found in shown.items()}))
+        say(json.dumps({kind: [asdict(entry) for entry in found] for kind, found in shown.items()}))
     else:
         _show(shown, known)
     return 0
@@ -161,7 +163,9 @@ def _show(shown: Mapping[str, Sequence[Entry]], kinds: Mapping[str, tuple[str, s
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    seen = Console()
+    text = io.StringIO()
+    console = Console(file=text, width=seen.width, force_terminal=seen.is_terminal)
     for kind, found in shown.items():
         title, option, _ = kinds[kind]
         table = Table(
@@ -184,3 +188,4 @@ def _show(shown: Mapping[str, Sequence[Entry]], kinds: Mapping[str, tuple[str, s
         highlight=False,
         markup=False,
     )
+    write(text.getvalue())

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from minvae_pyro.cli.console import finish, open_streams, say, tell
 from minvae_pyro.errors import UserError
 from minvae_pyro.version import __version__
 
@@ -32,14 +33,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: command line without the program's name; that of this process when omitted.
 
     Returns:
-        Exit code: 0, 2 for an error of the user, 130 after Ctrl-C.
+        Exit code: 0, 2 for an error of the user or of the system, 130 after Ctrl-C.
     """
+    open_streams()
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            finish()
+    except UserError as error:  # of the last words
+        return _complain(f"minvae: {error}", 2)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if not arguments or arguments[0] in {"-h", "--help"}:
-        print(_usage())
+        say(_usage())
         return 0 if arguments else 2
     if arguments[0] == "--version":
-        print(f"minvae_pyro {__version__}")
+        say(f"minvae_pyro {__version__}")
         return 0
     name, *rest = arguments
     if name not in COMMANDS:
@@ -51,16 +63,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(f"minvae {name}: {error}", 2)
     except KeyboardInterrupt as interrupt:
         return _complain(f"minvae {name}: interrupted{f'; {interrupt}' if str(interrupt) else ''}", 130)
+    except OSError as error:
+        where = ": ".join(str(one) for one in (error.filename, error.strerror or error) if one)
+        return _complain(f"minvae {name}: the system refuses: {where}. See to that file or folder.", 2)
+    except MemoryError:
+        return _complain(f"minvae {name}: there is not enough memory: give it shorter or smaller files.", 2)
 
 
 def _find_modules_here() -> None:
     """Let classes be imported from the current folder, after everything installed; a script finds none there."""
-    if (here := os.getcwd()) not in sys.path:
+    try:
+        here = os.getcwd()
+    except OSError:
+        return  # a folder that is gone, or closed, has no modules
+    if here not in sys.path:
         sys.path.append(here)
 
 
 def _complain(text: str, code: int) -> int:
-    print(" ".join(text.split()), file=sys.stderr)
+    tell(text)
     return code
 
 

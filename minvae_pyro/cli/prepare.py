@@ -5,17 +5,17 @@ from __future__ import annotations
 import argparse
 import functools
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from minvae_pyro.cli.console import CommandParser, say, tell
 from minvae_pyro.corpora.sources import KINDS
 from minvae_pyro.errors import UserError
 
 
 def parser() -> argparse.ArgumentParser:
     """The arguments of the command."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="minvae prepare",
         description="Turn a folder of recordings into a folder of features for training: power spectrograms "
         "and mouth crops, with a manifest. Finished clips are kept: the same command continues after Ctrl-C.",
@@ -71,10 +71,10 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         raise KeyboardInterrupt("the same command continues where it stopped") from None
     for name, reason in result.failed:
-        print(f"left out {name}: {' '.join(reason.split())}", file=sys.stderr)
+        tell(f"left out {name}: {reason}")
     seconds = sum(entry.seconds for entry in result.entries)
     mouths = sum(entry.has_mouth for entry in result.entries)
-    print(
+    say(
         f"{given.destination}: {len(result.entries)} clips ({mouths} with a mouth), {seconds / 60:.1f} "
         f"minutes of sound; {result.kept} were there before, {len(result.failed)} left out"
     )

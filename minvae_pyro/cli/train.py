@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from minvae_pyro.cli.console import say
 from minvae_pyro.training.configuration import read_configuration
 
 
@@ -20,5 +21,5 @@ def main(arguments: Sequence[str]) -> int:
     # only now wait for Lightning: help and mistakes come at once
     from minvae_pyro.training.run import train_as
 
-    print(f"weights: {train_as(settings)}")
+    say(f"weights: {train_as(settings)}")
     return 0

@@ -11,13 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from minvae_pyro.audio.stft import STFT
+from minvae_pyro.corpora.spreadsheets import defused, restored
 from minvae_pyro.errors import UserError
 from minvae_pyro.files import write_atomic
 
 FORMAT = 2
 """Version of the layout of prepared folders."""
 
-_PARSE: dict[Any, Any] = {"str": str, "int": int, "float": float, "bool": {"True": True, "False": False}.__getitem__}
+_PARSE: dict[Any, Any] = {
+    "str": restored,
+    "int": int,
+    "float": float,
+    "bool": {"True": True, "False": False}.__getitem__,
+}
 
 
 @dataclass(frozen=True)
@@ -50,8 +56,9 @@ def write_manifest(folder: Path, entries: Iterable[Entry]) -> None:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, [field.name for field in fields(Entry)])
     writer.writeheader()
-    writer.writerows(asdict(entry) for entry in entries)
-    write_atomic(folder / "manifest.csv", text.getvalue().encode(), overwrite=True)
+    writer.writerows({name: defused(value) for name, value in asdict(entry).items()} for entry in entries)
+    content = text.getvalue().encode(errors="surrogateescape")
+    write_atomic(folder / "manifest.csv", content, overwrite=True)
 
 
 def read_manifest(folder: Path) -> list[Entry]:
@@ -64,7 +71,7 @@ def read_manifest(folder: Path) -> list[Entry]:
     if not path.is_file():
         raise UserError(f"{folder} has no manifest.csv: prepare it with `minvae prepare`, to its end.")
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             rows = csv.DictReader(file)
             entries = [Entry(**{f.name: _PARSE[f.type](row[f.name]) for f in fields(Entry)}) for row in rows]
     except (KeyError, TypeError, ValueError) as error:

@@ -25,8 +25,8 @@ from minvae_pyro.audio.observed import audible_band
 from minvae_pyro.audio.stft import STFT, stft_settings
 from minvae_pyro.corpora.manifest import FORMAT, Entry, read_settings, write_manifest
 from minvae_pyro.corpora.sources import Clip, find_clips
-from minvae_pyro.errors import UserError
-from minvae_pyro.files import make_folder, write_atomic
+from minvae_pyro.errors import UserError, WriteError
+from minvae_pyro.files import failed_write, make_folder, write_atomic
 from minvae_pyro.version import __version__
 from minvae_pyro.video.align import align_mouth
 from minvae_pyro.video.lips import load_lips
@@ -68,8 +68,8 @@ def prepare(
         progress: called with the number of clips that are done, and of all.
 
     Raises:
-        UserError: nothing to read in ``source``; ``destination`` was prepared otherwise or cannot be written; or not
-            one clip could be read.
+        UserError: nothing to read in ``source``; ``destination`` was prepared otherwise; or not one clip could be read.
+        WriteError: something cannot be written; what was is kept, and the same call continues.
     """
     clips = find_clips(kind, source)
     _claim(destination, kind, source, stft)
@@ -148,13 +148,19 @@ def _as_finished(
 
 
 def _attempt(clip: Clip, source: Path, destination: Path, stft: STFT) -> Entry | str:
-    # A codec may fail in any way; one clip must not cost the other ten thousand.
+    # A codec may fail in any way; one clip must not cost the other ten thousand. A full disk costs them all.
     try:
         with _one_thread():
             return _prepare_clip(clip, source, destination, stft)
+    except WriteError:
+        raise
     except UserError as error:
         return str(error)
     except Exception as error:
+        if full := failed_write(error):
+            raise WriteError(
+                f"cannot write into {destination} ({full.strerror}): make room and run it again."
+            ) from error
         return f"{clip.sound} cannot be prepared ({type(error).__name__}: {error})"
 
 
@@ -179,6 +185,7 @@ def _prepare_clip(clip: Clip, source: Path, destination: Path, stft: STFT) -> En
     tensors = {"power": power, "band": audible_band(power, stft.cell_power)}
     found = 0.0
     track = load_lips(clip.lips) if clip.lips else read_mouth(clip.video) if clip.video else None
+    track = track and track.follow(sound.clock)
     if track is not None:
         mouth, mouth_seen = align_mouth(track, stft.frame_times(len(power)))
         found = float(mouth_seen.float().mean())

@@ -12,6 +12,7 @@ from torch import Tensor
 from minvae_pyro.checkpoints.checkpoint import Checkpoint
 from minvae_pyro.enhancement.filter import apply_gain, infer_waveforms
 from minvae_pyro.enhancement.separation import WINDOW_SECONDS, separate
+from minvae_pyro.probability.settled import settled
 from minvae_pyro.video.align import on_frames
 from minvae_pyro.video.track import MouthTrack
 
@@ -33,6 +34,7 @@ class Estimate:
     elapsed: float
 
 
+@settled()
 def enhance_batch(
     checkpoint: Checkpoint,
     noisy: Sequence[Tensor],

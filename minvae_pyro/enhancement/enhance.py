@@ -21,6 +21,7 @@ from minvae_pyro.guides.test_time.base import UtteranceGuide
 from minvae_pyro.guides.test_time.starts import Start
 from minvae_pyro.inference import InferenceEngine, Settings
 from minvae_pyro.models import NoiseModel
+from minvae_pyro.probability.settled import settled
 from minvae_pyro.registry.names import Description, name_of
 from minvae_pyro.video.align import on_frames
 from minvae_pyro.video.track import MouthTrack
@@ -86,12 +87,15 @@ class Enhancement:
         return 0.0 if self.mouth is None else float(self.mouth.found.double().mean())
 
 
+@settled()
 def enhance(
     source: Source,
     *,
     sample_rate: int | None = None,
     video: Video | None = None,
     video_frame_rate: float | None = None,
+    audio_track: int | None = None,
+    video_track: int | None = None,
     checkpoint: str | os.PathLike[str] | Checkpoint = DEFAULT_CHECKPOINT,
     engine: Description | InferenceEngine | None = None,
     start: str | Start | None = None,
@@ -109,11 +113,15 @@ def enhance(
     without a face in it, the sound alone is used, and ``notes`` says so.
 
     Args:
-        source: a sound or video file, or (samples,) or (channels, samples) floating-point samples.
+        source: a sound or video file, a path or opened for reading bytes; or (samples,) or (channels, samples)
+            floating-point samples.
         sample_rate: Hz, of samples; files know theirs.
         video: of the mouth, if not in ``source``: a video or lip file, crops (T, 67, 67), or a mouth track. It starts
             together with the sound.
         video_frame_rate: pictures a second of crops and lip files.
+        audio_track: which sound track of ``source`` to use, counted from 1, where there are several; by default the one
+            that the file calls its default, and ``notes`` says so.
+        video_track: the same of the video tracks of the file that shows the mouth.
         checkpoint: a shipped name, a file, or a loaded checkpoint (which moves to ``device``).
         engine: how to infer, see :func:`minvae_pyro.inference.infer`; the checkpoint says it when omitted.
         start: where the posterior starts, see there; as ``engine``.
@@ -136,7 +144,14 @@ def enhance(
     given = {"engine": engine, "start": start, "noise": noise, "guide": guide}
     settings = Settings.choose(loaded.enhancement, given)
     report("looking for the mouth", 0, 0)
-    recording = read_recording(source, sample_rate=sample_rate, video=video, video_frame_rate=video_frame_rate)
+    recording = read_recording(
+        source,
+        sample_rate=sample_rate,
+        video=video,
+        video_frame_rate=video_frame_rate,
+        audio_track=audio_track,
+        video_track=video_track,
+    )
     sound, notes = recording.sound, list(recording.notes)
     samples = max(1, round(sound.seconds * loaded.stft.sample_rate))
     frame_times = loaded.stft.frame_times(loaded.stft.frames(samples)).cpu()
@@ -147,7 +162,7 @@ def enhance(
         if share == 0:
             notes.append("no face was found: enhanced from the sound alone")
         elif share < 1:
-            notes.append(f"a mouth was seen in {share:.0%} of the frames: the others are enhanced by ear")
+            notes.append(f"a mouth was seen in {percent(share)} of the frames: the others are enhanced by ear")
 
     if level(sound.waveform) <= SILENCE:
         notes.append("the recording is silent and is returned as it is")
@@ -185,6 +200,17 @@ def enhance(
         checkpoint="" if isinstance(checkpoint, Checkpoint) else str(checkpoint),
         notes=notes,
     )
+
+
+def percent(share: float) -> str:
+    """A share, 0 to 1, in words that say neither all nor nothing where some are left.
+
+    Example:
+        >>> percent(0.999), percent(0.29), percent(0.001), percent(0.0)
+        ('99%', '29%', 'under 1%', '0%')
+    """
+    whole = math.floor(100 * share + 1e-9)
+    return "under 1%" if share > 0 and whole == 0 else f"{whole}%"
 
 
 def _resampled(sound: Sound, sample_rate: int, samples: int) -> Tensor:

@@ -16,12 +16,14 @@ from minvae_pyro.audio.overlap_add import OverlapAdd, StreamingSTFT
 from minvae_pyro.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from minvae_pyro.enhancement.enhance import DEFAULT_CHECKPOINT
 from minvae_pyro.enhancement.filter import infer_spectra
+from minvae_pyro.enhancement.recording import as_tensor
 from minvae_pyro.enhancement.stream_window import StreamPictures, StreamWindow
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides import UtteranceGuide
 from minvae_pyro.inference import FastVariational, Inference, InferenceEngine, Settings
 from minvae_pyro.inference.settings import ENGINES
 from minvae_pyro.models import NoiseModel
+from minvae_pyro.probability.settled import settled
 from minvae_pyro.registry.build import make
 from minvae_pyro.registry.names import Description
 from minvae_pyro.video.track import MouthTrack
@@ -66,6 +68,7 @@ class SpeechStream:
         UserError: no such checkpoint or setting.
     """
 
+    @settled()
     def __init__(
         self,
         checkpoint: str | os.PathLike[str] | Checkpoint = DEFAULT_CHECKPOINT,
@@ -109,6 +112,7 @@ class SpeechStream:
         later = (self._group + self._lookahead - 1) * self._stft.hop + self._stft.n_fft // 2
         return (later + self._speech.delay) / self.sample_rate
 
+    @settled()
     def push(self, samples: Samples, mouth: MouthTrack | None = None) -> Tensor:
         """Take in a block, and give the clean speech that it makes known.
 
@@ -130,6 +134,7 @@ class SpeechStream:
             self._pictures.push(mouth)
         return self._advance(block)
 
+    @settled()
     def finish(self) -> Tensor:
         """End the stream, and give the rest: in all as many samples have come out as went in.
 
@@ -233,7 +238,7 @@ def _clean_blocks(stream: SpeechStream, blocks: Iterable[Block]) -> Iterator[Ten
 
 
 def _checked(samples: Samples) -> Tensor:
-    block = torch.as_tensor(samples).detach().cpu()
+    block = as_tensor(samples)
     if not block.is_floating_point() or block.dim() != 1:
         kind = str(block.dtype).removeprefix("torch.")
         raise UserError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from minvae_pyro.checkpoints.checkpoint import check_device, describe
+from minvae_pyro.corpora.spreadsheets import csv_bytes
 from minvae_pyro.errors import UserError
-from minvae_pyro.evaluation.jobs import Job, mouth_of, mouths_folder, one_thread
+from minvae_pyro.evaluation.jobs import Job, mouth_of, mouths_folder, noted, one_thread
 from minvae_pyro.evaluation.metrics import column
 from minvae_pyro.evaluation.mixtures import Mixture
 from minvae_pyro.evaluation.scores import METRICS
@@ -89,7 +89,7 @@ def evaluate(
     calls = [joblib.delayed(Job.run)(job) for job in missing]
     _side_by_side(calls, workers, "enhancing and scoring", report, len(jobs))
     table = _table([row for job in jobs for row in job.rows()], systems)
-    for name, content in zip(TABLES, (table.to_parquet(index=False), table.to_csv(index=False).encode()), strict=True):
+    for name, content in zip(TABLES, (table.to_parquet(index=False), csv_bytes(table)), strict=True):
         write_atomic(output / name, content, overwrite=True)
     return table
 
@@ -147,7 +147,7 @@ def _read_mouths(jobs: Sequence[Job], workers: int, report: Progress) -> None:
 
 
 def _read_mouth(system: System, mixture: Mixture, output: Path) -> None:
-    with one_thread(), contextlib.suppress(UserError):
+    with one_thread(), noted([]):
         mouth_of(system, mixture, output, [])
 
 
@@ -160,8 +160,13 @@ def _side_by_side(calls: Sequence[Any], workers: int, what: str, report: Progres
         report(what, done, total)
 
 
+def _unicode(value: Any) -> Any:
+    """Text as it is, but for bytes of a file name that are no text, which a table has no way to keep."""
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
+
+
 def _table(rows: Sequence[Mapping[str, Any]], systems: Sequence[System]) -> pd.DataFrame:
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame([{name: _unicode(value) for name, value in row.items()} for row in rows])
     factors = {system.name: system.factors for system in systems}
     names = list(dict.fromkeys(name for levels in factors.values() for name in levels))
     for name in names:

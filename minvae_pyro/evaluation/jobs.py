@@ -20,8 +20,9 @@ from minvae_pyro.audio.files import Sound, write_sound
 from minvae_pyro.audio.level import SILENCE, level
 from minvae_pyro.checkpoints.checkpoint import Checkpoint, checkpoint_file, load_checkpoint
 from minvae_pyro.corpora.sources import SOUND_SUFFIXES
+from minvae_pyro.corpora.spreadsheets import csv_bytes
 from minvae_pyro.enhancement.batch import Estimate, enhance_batch
-from minvae_pyro.errors import UserError
+from minvae_pyro.errors import UserError, WriteError
 from minvae_pyro.evaluation.mixtures import Mixture
 from minvae_pyro.evaluation.scores import METRICS, scores
 from minvae_pyro.evaluation.systems import CLEAN, INPUT, Estimates, System, given
@@ -112,10 +113,12 @@ def mouths_folder(output: Path) -> Path:
 
 
 @contextmanager
-def _noted(notes: list[str]) -> Iterator[None]:
-    """Note what goes wrong with one mixture, and go on."""
+def noted(notes: list[str]) -> Iterator[None]:
+    """Note what goes wrong with one mixture, and go on; a write that fails would fail for the next one too."""
     try:
         yield
+    except WriteError:
+        raise
     except UserError as error:
         notes.append(str(error))
 
@@ -124,7 +127,7 @@ def _rows(job: Job) -> Iterator[dict[str, Any]]:
     notes: dict[Mixture, list[str]] = {mixture: [] for mixture in job.mixtures}
     built: dict[Mixture, tuple[Tensor, Tensor]] = {}
     for mixture in job.mixtures:
-        with _noted(notes[mixture]):
+        with noted(notes[mixture]):
             noisy, clean = mixture.build()
             if level(noisy) <= SILENCE:
                 raise UserError(f"the mixture {mixture.id} is silent")
@@ -153,7 +156,7 @@ def _measured(
 ) -> dict[str, Any]:
     found: dict[str, Any] = {"elapsed": estimate.elapsed}
     found["real_time_factor"] = estimate.elapsed / (len(noisy) / mixture.sample_rate)
-    with _noted(notes):
+    with noted(notes):
         found |= scores(clean, estimate.speech, mixture.sample_rate, noisy.double() - clean.double())
         notes.append(found.pop("note"))
     trust = estimate.audio_responsibility
@@ -162,7 +165,7 @@ def _measured(
         table = pd.DataFrame({"time": estimate.frame_times.numpy(), "audio_responsibility": trust.numpy()})
         file = responsibility_file(job.output, job.name, mixture.id)
         make_folder(file.parent)
-        write_atomic(file, table.to_csv(index=False).encode(), overwrite=True)
+        write_atomic(file, csv_bytes(table), overwrite=True)
     if job.sounds:
         kept = {job.name: estimate.speech} | ({CLEAN: clean} if job.system is None else {})
         for name, sound in kept.items():
@@ -181,7 +184,7 @@ def _estimates(
     found: dict[Mixture, Estimate] = {}
     mouths: dict[Mixture, MouthTrack | None] = {}
     for mixture, sound in noisy.items():
-        with _noted(notes[mixture]):
+        with noted(notes[mixture]):
             if isinstance(job.system, Estimates):
                 found[mixture] = job.system.read(mixture, sound, notes[mixture])
             else:

@@ -12,6 +12,7 @@ from torch import Tensor
 from minvae_pyro.audio.files import read_sound
 from minvae_pyro.audio.mixing import mix_at_snr
 from minvae_pyro.corpora.sources import speaker_of
+from minvae_pyro.corpora.spreadsheets import restored
 from minvae_pyro.errors import UserError
 
 _COLUMNS = ("id", "clip", "noise", "noise_offset_samples", "snr_db")
@@ -98,11 +99,12 @@ def read_mixtures(path: str | os.PathLike[str]) -> list[Mixture]:
     """
     path = Path(path)
     try:
-        table = pd.read_csv(path, dtype=str).fillna("")
+        table = pd.read_csv(path, dtype=str, encoding_errors="surrogateescape", na_filter=False).map(restored)
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist: give a table of mixtures (CSV).") from error
     except (OSError, ValueError) as error:
-        raise UserError(f"Cannot read the table of mixtures {path}: {str(error).splitlines()[0]}") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"Cannot read the table of mixtures {path}: {reason}") from error
     needed = _RECORDED if "noisy" in table else _COLUMNS
     missing = [column for column in needed if column not in table]
     if missing:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from minvae_pyro.audio.files import read_sound
 from minvae_pyro.corpora.sources import find_clips
+from minvae_pyro.corpora.spreadsheets import csv_bytes
 from minvae_pyro.errors import UserError
 from minvae_pyro.evaluation.mixtures import Mixture
 from minvae_pyro.files import write_atomic
@@ -82,7 +83,7 @@ def write_mixtures(path: str | os.PathLike[str], mixtures: Sequence[Mixture], *,
     Recordings are relative to its folder; either all mixtures are recorded already, or none.
 
     Raises:
-        UserError: the file cannot be written, or holds something else that is to be kept.
+        UserError: the file cannot be written, holds something else that is to be kept, or a name is no Unicode.
         ValueError: some are recorded already, and some are not.
     """
     path = Path(path)
@@ -103,7 +104,10 @@ def write_mixtures(path: str | os.PathLike[str], mixtures: Sequence[Mixture], *,
         | {"snr_db": mixture.snr_db, "video": relative(mixture.video), "noise_type": mixture.noise_type}
         for mixture in mixtures
     ]
-    content = pd.DataFrame(rows).to_csv(index=False).encode()
+    try:
+        content = csv_bytes(pd.DataFrame(rows))
+    except UnicodeEncodeError as error:
+        raise UserError(f"{error.object!r} is the name of a recording and no Unicode: rename it.") from error
     if path.is_file() and path.read_bytes() == content:
         return path
     return write_atomic(path, content, overwrite=overwrite)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from minvae_pyro.errors import UserError
+from minvae_pyro.probability.settled import alone
 
 METRICS = ("si_sdr", "si_sir", "si_sar", "pesq", "pesq_nb", "stoi", "estoi")
 """Scores by the names of their columns: the first three in decibels, and of all of them more is better."""
@@ -144,6 +145,8 @@ def _pesq(clean: NDArray[Any], estimate: NDArray[Any], sample_rate: int) -> tupl
         return np.nan, np.nan, f"PESQ: {reason.decode() if isinstance(reason, bytes) else reason}"
     except ValueError:  # the library looks up an error number in a score that came out as NaN
         return np.nan, np.nan, "PESQ: undefined"
+    except Exception as error:  # a score that fails is no score, and no reason to lose the others
+        return np.nan, np.nan, f"PESQ: {type(error).__name__}"
     return wide, narrow, ""
 
 
@@ -152,6 +155,13 @@ def _stoi(clean: NDArray[Any], estimate: NDArray[Any], sample_rate: int) -> tupl
     if len(clean) < _STOI_SECONDS * sample_rate:
         return too_short
     # ESTOI dithers its input with NumPy's global generator: a fixed seed makes it a function of its input.
+    with alone():
+        return _dithered_stoi(clean, estimate, sample_rate, too_short)
+
+
+def _dithered_stoi(
+    clean: NDArray[Any], estimate: NDArray[Any], sample_rate: int, too_short: tuple[float, float, str]
+) -> tuple[float, float, str]:
     state = np.random.get_state()
     np.random.seed(0)
     try:
@@ -161,6 +171,8 @@ def _stoi(clean: NDArray[Any], estimate: NDArray[Any], sample_rate: int) -> tupl
             plain, extended = (pystoi.stoi(clean, estimate, sample_rate, extended=e) for e in (False, True))
     except RuntimeWarning:
         return too_short
+    except Exception as error:
+        return np.nan, np.nan, f"STOI: {type(error).__name__}"
     finally:
         np.random.set_state(state)
     return float(plain), float(extended), ""

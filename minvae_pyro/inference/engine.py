@@ -16,6 +16,7 @@ from minvae_pyro.guides.test_time.base import with_branches
 from minvae_pyro.models import NoisyMixture, SpeechPrior
 from minvae_pyro.models.speech_prior import Latent
 from minvae_pyro.probability.parameters import frozen, local_parameters
+from minvae_pyro.probability.settled import settled
 from minvae_pyro.utterances import Utterances
 
 Callback = Callable[[int, int, float], None]
@@ -69,7 +70,12 @@ class InferenceEngine(ABC):
         """
         objective: list[float] = []
         frames = int(utterances.mask.sum())
-        with pyro.validation_enabled(False), local_parameters(mixture, mixture.speech, guide), frozen(mixture.speech):
+        with (
+            settled(utterances.power.dtype),
+            pyro.validation_enabled(False),
+            local_parameters(mixture, mixture.speech, guide),
+            frozen(mixture.speech),
+        ):
             for value in self.run(mixture, guide, utterances):
                 objective.append(value / frames)
                 if callback is not None:

@@ -20,6 +20,7 @@ from minvae_pyro.models import NoiseModel, NoisyMixture, reweigh, sharpen
 from minvae_pyro.models.alpha_priors import audio_where_unseen
 from minvae_pyro.nn.cached import CachedUtterances
 from minvae_pyro.probability.handlers import in_force
+from minvae_pyro.probability.settled import differentiable, settled
 from minvae_pyro.registry.build import make
 from minvae_pyro.registry.names import Description
 from minvae_pyro.utterances import Utterances
@@ -58,7 +59,8 @@ def infer(
     """Fit posterior and noise to noisy recordings.
 
     q(alpha) is that of the learnt gate, where the trained guide has one, else the closed form given q(z), refreshed in
-    every iteration.
+    every iteration. In a process one call runs at a time, whatever the threads: they share Pyro and the random numbers
+    of torch.
 
     Args:
         checkpoint: prior and trained guide.
@@ -84,7 +86,21 @@ def infer(
         >>> found.gain.shape, len(found.objective), found.audio_responsibility
         (torch.Size([1, 9, 513]), 3, None)
     """
-    chosen = Settings.choose(checkpoint.enhancement, {"engine": engine, **settings})
+    with settled(utterances.power.dtype):
+        utterances = utterances.replace(**{name: differentiable(one) for name, one in utterances.tensors().items()})
+        return _infer(checkpoint, utterances, seed, callback, earlier, dropped, {"engine": engine, **settings})
+
+
+def _infer(
+    checkpoint: Checkpoint,
+    utterances: Utterances,
+    seed: int,
+    callback: Callback | None,
+    earlier: Inference | None,
+    dropped: int,
+    settings: dict[str, Any],
+) -> Inference:
+    chosen = Settings.choose(checkpoint.enhancement, settings)
     fit = make(InferenceEngine, chosen.engine, "engine", ENGINES)  # type: ignore[type-abstract]
     start: Start = start_named(chosen.start) if isinstance(chosen.start, str) else chosen.start
     noise = make(NoiseModel, chosen.noise, "noise model")  # type: ignore[type-abstract]

@@ -40,7 +40,8 @@ class Survey:
             after are left out.
         ranks: (L,) int64, for each packet of the video its place among ``shown``; -1 if not shown or without a time.
         end: seconds after zero at which the sound stops, by its packets; 0 without any.
-        notes: plain sentences on what the user may want to know.
+        sound_notes: plain sentences on what was heard, and on where the file ends early.
+        video_notes: plain sentences on what was watched.
     """
 
     sound: int | None
@@ -49,7 +50,8 @@ class Survey:
     shown: NDArray[np.float64]
     ranks: NDArray[np.int64]
     end: float
-    notes: tuple[str, ...]
+    sound_notes: tuple[str, ...]
+    video_notes: tuple[str, ...]
 
 
 def survey(path: str | os.PathLike[str], sound_track: int | None = None, video_track: int | None = None) -> Survey:
@@ -81,16 +83,14 @@ def _survey(path: str, sound_track: int | None, video_track: int | None, changed
         heard, shown = heard - line.sound - zero, shown - line.video - zero
         shown, ranks = _in_order(shown, heard[line.joints[:, 0]], line.joints[:, 1])
         end = max(float(np.nanmax(heard + sounds[:, 2], initial=0.0)), float(sounds[:, 2].sum()))
-        notes = [
-            *_choice("sound", "audio", [track.index for track in sound_tracks(container)], sound, sound_track),
-            *_choice("video", "video", [track.index for track in video_tracks(container)], video, video_track),
-        ]
+        sound_notes = _choice("sound", "audio", sound_tracks(container), sound, sound_track)
+        video_notes = _choice("video", "video", video_tracks(container), video, video_track)
         announced = announced_seconds(container, path)
     reached = max(end, float(shown.max(initial=0.0)))
     reached = max(reached, reached + zero)  # some count from zero, others from their start
     if announced is not None and reached > 0 and announced - reached > _MISSING:
-        notes.append(f"the file ends early: {reached:.1f} of its {announced:.1f} s are there")
-    return Survey(sound, video, heard, shown, ranks, end, tuple(notes))
+        sound_notes += (f"the file ends early: {reached:.1f} of its {announced:.1f} s are there",)
+    return Survey(sound, video, heard, shown, ranks, end, sound_notes, video_notes)
 
 
 def coder_delay(container: InputContainer, stream: AudioStream) -> float:
@@ -140,8 +140,8 @@ def _in_order(
     return times[kept], ranks
 
 
-def _choice(kind: str, option: str, tracks: Sequence[int], chosen: int | None, asked: int | None) -> list[str]:
+def _choice(kind: str, option: str, tracks: Sequence[Stream], chosen: int | None, asked: int | None) -> tuple[str, ...]:
     if asked is not None or chosen is None or len(tracks) < 2:
-        return []
-    number = tracks.index(chosen) + 1
-    return [f"of {len(tracks)} {kind} tracks number {number} was used: --{option}-track chooses another"]
+        return ()
+    number = [track.index for track in tracks].index(chosen) + 1
+    return (f"of {len(tracks)} {kind} tracks number {number} was used: --{option}-track chooses another",)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import torch
 from pyro.poutine.messenger import Messenger
 from pyro.poutine.runtime import _DIM_ALLOCATOR, _PYRO_STACK
 
 from minvae_pyro.probability.bernoulli import LOGIT_BOUND, KnownAlpha
+from minvae_pyro.probability.settled import alone
 
 
 class condition_alpha(Messenger):
@@ -18,6 +19,7 @@ class condition_alpha(Messenger):
 
     Unlike :func:`pyro.poutine.condition` it replaces the distribution at the site, on both sides, and so reaches the
     closed form of q(alpha) too. It does nothing to a prior without alpha. Of several, the innermost holds.
+    Pyro has one stack of handlers for all threads: others wait until this one is left.
 
     Example:
         >>> import pyro
@@ -33,6 +35,20 @@ class condition_alpha(Messenger):
         if value not in (0, 1):
             raise ValueError(f"alpha is 0 or 1, not {value}")
         self.log_odds = LOGIT_BOUND if value else -LOGIT_BOUND
+        self._turns: list[Any] = []
+
+    def __enter__(self) -> Self:
+        turn = alone()
+        turn.__enter__()
+        self._turns.append(turn)
+        super().__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> Any:
+        try:
+            return super().__exit__(*error)
+        finally:
+            self._turns.pop().__exit__(None, None, None)
 
     def known(self, distribution: Any) -> KnownAlpha:
         """What stands in the place of a distribution of alpha."""
@@ -60,11 +76,12 @@ def hidden_block() -> Iterator[None]:
 
     A guide runs its prior within its own run and plates: no handler of the guide may see the model's sites or plates.
     """
-    stack, plates = list(_PYRO_STACK), _DIM_ALLOCATOR._stack
-    _PYRO_STACK[:] = [handler for handler in stack if isinstance(handler, condition_alpha)]
-    _DIM_ALLOCATOR._stack = []
-    try:
-        yield
-    finally:
-        _PYRO_STACK[:] = stack
-        _DIM_ALLOCATOR._stack = plates
+    with alone():
+        stack, plates = list(_PYRO_STACK), _DIM_ALLOCATOR._stack
+        _PYRO_STACK[:] = [handler for handler in stack if isinstance(handler, condition_alpha)]
+        _DIM_ALLOCATOR._stack = []
+        try:
+            yield
+        finally:
+            _PYRO_STACK[:] = stack
+            _DIM_ALLOCATOR._stack = plates

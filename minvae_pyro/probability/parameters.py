@@ -10,6 +10,8 @@ import pyro
 from pyro.nn import PyroModule
 from torch import nn
 
+from minvae_pyro.probability.settled import alone
+
 
 class _AbstractMeta(type(PyroModule), ABCMeta):  # type: ignore[misc]
     """Lets a class be both a Pyro module and abstract, and networks be turned into Pyro modules all the same."""
@@ -25,12 +27,15 @@ class AbstractPyroModule(PyroModule, metaclass=_AbstractMeta):
 
 @contextmanager
 def local_parameters(*modules: PyroModule) -> Iterator[None]:
-    """Run Pyro modules, each the top of its tree, with their parameters kept out of the global store."""
-    for module in modules:
-        # a module made outside of this mode lacks the store that Pyro gives to those made inside
-        if not hasattr(module._pyro_context, "param_state"):
-            module._pyro_context.param_state = {"params": {}, "constraints": {}}
-    with pyro.settings.context(module_local_params=True):
+    """Run Pyro modules, each the top of its tree, with their parameters kept out of the global store.
+
+    Other threads wait: the mode is one of the process.
+    """
+    with alone(), pyro.settings.context(module_local_params=True):
+        for module in modules:
+            # a module made outside of this mode lacks the store that Pyro gives to those made inside
+            if not hasattr(module._pyro_context, "param_state"):
+                module._pyro_context.param_state = {"params": {}, "constraints": {}}
         yield
 
 

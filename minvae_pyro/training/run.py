@@ -9,7 +9,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from minvae_pyro.corpora.loader import CorpusData
 from minvae_pyro.errors import UserError
 from minvae_pyro.files import make_folder, write_atomic
 from minvae_pyro.plots.training import draw_run
+from minvae_pyro.probability.settled import usual_modes
 from minvae_pyro.registry.build import tie
 from minvae_pyro.registry.match import check_sites
 from minvae_pyro.training.configuration import as_plain, changes, for_checkpoint, make_parser, read_configuration
@@ -51,6 +52,8 @@ def train(arguments: Sequence[str]) -> Path:
     return train_as(read_configuration(arguments))
 
 
+# loaders work in threads of their own, and would wait for the lock that work alone holds
+@usual_modes()
 def train_as(settings: jsonargparse.Namespace) -> Path:
     """As :func:`train`, the arguments read already."""
     plain = as_plain(settings)
@@ -93,7 +96,9 @@ class EpochLines(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print what was measured."""
         text = "  ".join(f"{name} {float(value):.4g}" for name, value in sorted(trainer.callback_metrics.items()))
-        print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {text}", flush=True)
+        # that nobody reads it, or that it cannot be written, is no reason to stop
+        with suppress(OSError):
+            print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {text}", flush=True)
 
 
 def _fit(plan: TrainingPlan, data: CorpusData, settings: jsonargparse.Namespace) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +9,15 @@ import torch
 from numpy.typing import NDArray
 
 from minvae_pyro.errors import UserError
+from minvae_pyro.files import reader
 from minvae_pyro.video.track import MOUTH_SIDE, MouthTrack
 
 _PIXELS = MOUTH_SIDE**2
 LIPS_SUFFIXES = (".mat", ".npy")
 
 
-def load_lips(path: str | PathLike[str], frames_per_second: float = 30.0) -> MouthTrack:
+@reader
+def load_lips(path: Path, frames_per_second: float = 30.0) -> MouthTrack:
     """Load lip regions that somebody else has cut, upright and in grey levels; all count as found.
 
     Two files are in use, both with a picture's columns one after the other, as MATLAB stores it:
@@ -32,7 +33,6 @@ def load_lips(path: str | PathLike[str], frames_per_second: float = 30.0) -> Mou
     Raises:
         UserError: the file is missing, cannot be read, or holds no 67 x 67 pictures.
     """
-    path = Path(path)
     if not path.is_file():
         raise UserError(f"no such lip file: {path}")
     try:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from minvae_pyro.files import reader
 from minvae_pyro.video.crop import cut_square
 from minvae_pyro.video.frames import Frame, read_frames
 from minvae_pyro.video.lips import LIPS_SUFFIXES, load_lips
@@ -25,12 +25,9 @@ _CROPPED_SIDE = 160
 _CROPPED_ASPECT = 1.2
 
 
+@reader
 def read_mouth(
-    path: str | PathLike[str],
-    *,
-    cropped: bool | None = None,
-    track: int | None = None,
-    sound_track: int | None = None,
+    path: Path, *, cropped: bool | None = None, track: int | None = None, sound_track: int | None = None
 ) -> MouthTrack:
     """Read the talker's mouth, a row per frame, from a video or a file of lips that `load_lips` reads.
 
@@ -48,7 +45,6 @@ def read_mouth(
     Raises:
         UserError: the file is missing, is no video, or holds no picture that can be decoded.
     """
-    path = Path(path)
     if path.suffix.lower() in LIPS_SUFFIXES:
         return load_lips(path)
     read = functools.partial(read_frames, path, track=track, sound_track=sound_track)

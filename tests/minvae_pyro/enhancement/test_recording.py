@@ -1,11 +1,13 @@
+import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from minvae_pyro.audio.files import Sound, write_sound
+from minvae_pyro.audio.files import Sound, read_sound, write_sound
 from minvae_pyro.enhancement.recording import read_recording
 from minvae_pyro.errors import UserError
 from minvae_pyro.synthetic.talker import SyntheticUtterance
@@ -37,6 +39,11 @@ def test_samples_become_channels() -> None:
         (torch.zeros(0), 8000, "floating-point"),
         (torch.zeros(1, 1, 5), 8000, "floating-point"),
         (torch.tensor([0.0, torch.nan, torch.inf]), 8000, "2 samples that are NaN or infinite"),
+        (torch.zeros(8000, 2), 8000, "8000 channels and 2 samples .* transpose"),
+        (torch.zeros(5), 8000.5, "a whole number"),
+        (torch.zeros(5), float("nan"), "a whole number"),
+        ([["a", "b"]], 8000, "holds no numbers"),
+        (7, 8000, "floating-point"),
     ],
 )
 def test_samples_that_are_no_sound(samples: Tensor, rate: int | None, message: str) -> None:
@@ -99,3 +106,101 @@ def test_a_sound_file_is_used_without_video_and_says_so(tmp_path: Path, utteranc
         read_recording(path, video=path)
     track = MouthTrack(utterance.crops, utterance.times, torch.ones(len(utterance.times)).bool())
     assert read_recording(path, video=track).mouth is track
+
+
+RAMP = np.linspace(-0.5, 0.5, 40, dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        RAMP[::-1][::-1][:, None].T,
+        np.flip(np.flip(RAMP)),
+        RAMP.astype(">f4"),
+        RAMP.astype(np.longdouble),
+        np.lib.stride_tricks.as_strided(np.repeat(RAMP, 3), (40,), (12,)),
+        RAMP.tolist(),
+        torch.from_numpy(RAMP.copy()).requires_grad_(),
+    ],
+)
+def test_samples_may_lie_in_memory_as_they_like(samples: Any) -> None:
+    waveform = read_recording(samples, sample_rate=8000).sound.waveform
+    assert torch.equal(waveform, torch.from_numpy(RAMP.copy())[None])
+    assert waveform.dtype == torch.float32
+
+
+def test_samples_played_backwards_and_read_only() -> None:
+    backwards, frozen = RAMP[::-1], RAMP.copy()
+    frozen.setflags(write=False)
+    reversed_sound = read_recording(backwards, sample_rate=8000).sound.waveform[0]
+    assert torch.equal(reversed_sound, torch.from_numpy(RAMP.copy()).flip(0))
+    assert torch.equal(read_recording(frozen, sample_rate=np.int64(8000)).sound.waveform[0], reversed_sound.flip(0))
+
+
+def test_what_is_given_is_not_changed() -> None:
+    samples = RAMP.copy()
+    read_recording(samples, sample_rate=8000).sound.waveform.zero_()
+    assert np.array_equal(samples, RAMP)
+
+
+def test_an_opened_file_is_read_as_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "sound.flac"
+    write_sound(path, Sound(torch.from_numpy(RAMP.copy())[None], 8000))
+    expected = read_sound(path).waveform
+    assert torch.equal(read_sound(io.BytesIO(path.read_bytes())).waveform, expected)
+    assert torch.equal(read_sound(bytes(path)).waveform, expected)
+    with path.open("rb") as opened:
+        recording = read_recording(opened)
+    assert torch.equal(recording.sound.waveform, expected)
+    assert recording.notes == ("enhanced from the sound alone, for the opened file has no video track: give the file "
+                               "that shows the talker",)  # fmt: skip
+
+
+def test_an_opened_file_gives_sound_and_mouth(tmp_path: Path) -> None:
+    lips = tmp_path / "lips.npy"
+    np.save(lips, crops().numpy())
+    opened = io.BytesIO(lips.read_bytes())
+    mouth = read_recording(RAMP, sample_rate=8000, video=opened, video_frame_rate=25).mouth
+    assert mouth is not None
+    assert torch.equal(mouth.crops, crops())
+    assert mouth.times[1] == 0.04
+
+
+@pytest.mark.parametrize(
+    ("opened", "message"),
+    [
+        (io.BytesIO(b"no sound at all"), "cannot read the opened file"),
+        (io.BytesIO(), r"the opened file is empty \(0 bytes\)"),
+        (io.StringIO("text"), "gives str, not bytes"),
+    ],
+)
+def test_opened_files_that_hold_no_sound(opened: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        read_recording(opened)
+
+
+def test_closed_files_and_other_things(tmp_path: Path) -> None:
+    closed = io.BytesIO(b"RIFF")
+    closed.close()
+    writing = (tmp_path / "new").open("wb")
+    for opened in (closed, writing):
+        with pytest.raises(UserError, match="cannot be read"):
+            read_recording(opened)
+    writing.close()
+    with pytest.raises(UserError, match="zero byte"):
+        read_recording("a\0b.wav")
+
+
+def test_a_frame_rate_is_given_for_pictures_without_times_alone(tmp_path: Path) -> None:
+    video = tmp_path / "video.mp4"
+    video.write_bytes(b"not looked at")
+    for source, given in ((RAMP, video), (RAMP, bytes(video))):
+        with pytest.raises(UserError, match=r"video\.mp4 says itself .* leave video_frame_rate out"):
+            read_recording(source, sample_rate=8000, video=given, video_frame_rate=25.0)
+    with pytest.raises(UserError, match="leave it out"):
+        read_recording(video, video_frame_rate=25.0)
+    track = MouthTrack(crops(), torch.arange(5).double(), torch.ones(5, dtype=torch.bool))
+    with pytest.raises(UserError, match="times of its own"):
+        read_recording(RAMP, sample_rate=8000, video=track, video_frame_rate=25.0)
+    with pytest.raises(UserError, match="inf frames per second"):
+        read_recording(RAMP, sample_rate=8000, video=crops(), video_frame_rate=float("inf"))
