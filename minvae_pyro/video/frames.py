@@ -101,15 +101,16 @@ def _spread(frames: Iterable[Frame], shown: NDArray[np.float64]) -> Iterator[Fra
     """Frames that come in bursts evenly apart, from the time of the first until the burst after."""
     periods = local_period(shown)
     burst: list[Frame] = []
-    usual = 0.0
+    usual = step = 0.0
     for frame in frames:
         if burst and (frame.time - burst[-1].time >= _BURST * usual or len(burst) >= _LONGEST_BURST):
-            yield from _evenly(burst, min((frame.time - burst[0].time) / len(burst), 1.5 * usual))
+            step = min((frame.time - burst[0].time) / len(burst), 1.5 * usual)
+            yield from _evenly(burst, step)
             burst = []
         burst.append(frame)
         if len(periods):
             usual = float(periods[min(int(np.searchsorted(shown, frame.time)), len(periods) - 1)])
-    yield from _evenly(burst, usual)
+    yield from _evenly(burst, step or usual)
 
 
 def _evenly(burst: list[Frame], step: float) -> Iterator[Frame]:
