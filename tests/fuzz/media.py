@@ -26,7 +26,7 @@ FORMATS: dict[str, tuple[str, str, int]] = {
     ".wav": ("", "pcm_s16le", 16000),
     ".flac": ("", "flac", 16000),
     ".mp3": ("", "libmp3lame", 16000),
-    ".ogg": ("", "libvorbis", 44100),
+    ".ogg": ("", "flac", 16000),
     ".opus": ("", "libopus", 48000),
     ".aac": ("", "aac", 16000),
     ".aiff": ("", "pcm_s16be", 16000),
