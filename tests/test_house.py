@@ -14,8 +14,8 @@ PACKAGES = {"minvae_pyro": "minvae_pyro", "models": "minvae_pyro.models", "guide
 
 # Lowest first: an import may point down this list only, wherever it stands.
 ORDER = (
-    *("errors", "version", "utterances", "probability", "files", "nn", "audio", "models", "guides", "video", "corpora"),
-    *("plots", "registry", "synthetic", "checkpoints", "training", "inference", "enhancement", "evaluation"),
+    *("errors", "version", "utterances", "probability", "files", "media", "nn", "audio", "models", "guides", "video"),
+    *("corpora", "plots", "registry", "synthetic", "checkpoints", "training", "inference", "enhancement", "evaluation"),
     *("adaptation", "ablation", "cli"),
 )
 LOOSE = {"__init__.py", "errors.py", "files.py", "utterances.py", "version.py"}

@@ -67,7 +67,7 @@ def measure_gains(
         seed: of the noise and of inference.
         progress: called with how many clips are done.
     """
-    tracks = [read_mouth(clip) for clip in clips]
+    tracks = [read_mouth(clip).follow(read_sound(clip).clock) for clip in clips]
     wrong = [*tracks[1:], tracks[0]]
     if len(clips) == 1:
         wrong = [replace(tracks[0], crops=tracks[0].crops.flip(0), found=tracks[0].found.flip(0))]

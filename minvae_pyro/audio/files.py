@@ -1,8 +1,9 @@
 """Read and write sound files."""
 
 import io
+import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import soundfile
@@ -10,12 +11,16 @@ import soxr  # type: ignore[import-untyped]
 import torch
 from torch import Tensor
 
+from minvae_pyro.audio.clock import SoundClock
 from minvae_pyro.errors import UserError
 from minvae_pyro.files import FilePath, path_of, reader, write_atomic
+from minvae_pyro.media.wav import wav_bytes
 
 _FORMATS = {".wav": "WAV", ".flac": "FLAC"}
-# To FFmpeg at once: libsndfile could take an MPEG stream for MP3, and its MP3 reader prints to stderr.
-_MEDIA = {".mp3", ".mp4", ".m4v", ".m4a", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".avi", ".ts", ".3gp"}
+# What libsndfile reads, to the sample; it could take an MPEG stream for MP3, and its MP3 reader prints to stderr.
+_PLAIN = (b"RIFF", b"RF64", b"riff", b"fLaC", b"OggS", b"FORM", b".snd", b"caff")
+_NOT_BY_LIBSNDFILE = {"MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III", "GSM610"}  # or not to their end
+_MISSING = 0.01  # of what is announced may be missing: a coder fills its last block
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,9 @@ class Sound:
     Attributes:
         waveform: (channels, samples) float32.
         sample_rate: in Hz.
+        clock: when its samples were heard, on the time line that a video of it has too; None if just as they are
+            counted.
+        notes: plain sentences on the file that it is from.
 
     Example:
         >>> sound = Sound(torch.zeros(2, 44100), 44100)
@@ -34,6 +42,8 @@ class Sound:
 
     waveform: Tensor
     sample_rate: int
+    clock: SoundClock | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -53,15 +63,20 @@ class Sound:
         if sample_rate == self.sample_rate:
             return self
         samples = soxr.resample(self.waveform.T.cpu().numpy(), self.sample_rate, sample_rate, quality="VHQ")
-        return Sound(torch.from_numpy(samples).T.contiguous(), sample_rate)
+        return replace(self, waveform=torch.from_numpy(samples).T.contiguous(), sample_rate=sample_rate)
 
 
 @reader
-def read_sound(path: Path) -> Sound:
-    """Read all channels of a sound file, or of the sound track of a video, at the file's own rate.
+def read_sound(path: Path, track: int | None = None) -> Sound:
+    """Read all channels of a sound file, or of a sound track of a video, at the file's own rate.
 
-    WAV, FLAC, MP3 and OGG are read, and containers that FFmpeg reads (MP4, MKV, MPG, MOV ...), whose sound is placed on
-    the container's clock (see :mod:`minvae_pyro.audio.tracks`). The file is a path, or opened for reading bytes.
+    WAV, FLAC, MP3 and OGG are read, and containers that FFmpeg reads (MP4, MKV, MPG, MOV ...). What the file holds is
+    read, whatever length it announces; ``notes`` says where it ends early. Sample 0 is when the earliest track starts
+    (see :mod:`minvae_pyro.media.timeline`).
+
+    Args:
+        path: of the file; or one opened for reading bytes.
+        track: counted from 1, where there are several; by default the default track.
 
     Raises:
         UserError: missing, a folder, unreadable, without sound, damaged, empty, or with non-finite samples.
@@ -69,18 +84,18 @@ def read_sound(path: Path) -> Sound:
     try:
         status = path.stat()
     except OSError as error:
-        raise UserError(f"Cannot read {path}: {error.strerror}. Give a sound or video file.") from error
+        raise UserError(f"cannot read {path}: {error.strerror}. Give a sound or video file.") from error
     if not stat.S_ISREG(status.st_mode):
         what = "folder" if stat.S_ISDIR(status.st_mode) else "device or pipe"
         raise UserError(f"{path} is a {what}: give a sound or video file.")
     if status.st_size == 0:
         raise UserError(f"{path} is empty (0 bytes): give a sound or video file.")
-    sound = None if path.suffix.lower() in _MEDIA else _read_plain(path)
+    sound = None if track else _read_plain(path)
     if sound is None:
         from minvae_pyro.audio.tracks import read_track  # loads FFmpeg, 0.1 s that other sounds do not wait
 
-        samples, rate = read_track(path)
-        sound = Sound(torch.from_numpy(samples), rate)
+        read = read_track(path, track)
+        sound = Sound(torch.from_numpy(read.samples), read.rate, read.clock, read.notes)
     if sound.waveform.shape[-1] == 0:
         raise UserError(f"{path} holds no samples: there is no sound to read.")
     bad = int((~torch.isfinite(sound.waveform)).sum())
@@ -90,19 +105,31 @@ def read_sound(path: Path) -> Sound:
 
 
 def _read_plain(path: Path) -> Sound | None:
-    """Read by libsndfile; None when it does not know the format."""
+    """Read by libsndfile; None where that is no format of its own, or it finds fault with the file."""
     try:
-        file = soundfile.SoundFile(path)
-    except soundfile.LibsndfileError:
-        return None
-    with file:
-        try:
+        with open(path, "rb") as file:
+            if not file.read(4).startswith(_PLAIN):
+                return None
+        with soundfile.SoundFile(os.fsencode(path)) as file:
+            if file.format == "MP3" or file.subtype in _NOT_BY_LIBSNDFILE:
+                return None
+            announced, rate = file.frames, file.samplerate
             samples = file.read(dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError as error:
-            raise UserError(f"{path} is damaged and cannot be read: use a complete copy.") from error
-        if len(samples) < file.frames:
-            raise UserError(f"{path} is cut short: {len(samples)} of its {file.frames} samples are there.")
-        return Sound(torch.from_numpy(samples).T.contiguous(), file.samplerate)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}. Give a sound or video file.") from error
+    except (soundfile.LibsndfileError, ValueError):
+        return None
+    if len(samples) < max(announced, 1):
+        return None  # FFmpeg leaves a gap where something is damaged
+    return Sound(torch.from_numpy(samples).T.contiguous(), rate, notes=_ends_early(path, len(samples) / rate))
+
+
+def _ends_early(path: Path, seconds: float) -> tuple[str, ...]:
+    """A note where less is there than the header of a WAV file says; libsndfile says what is there."""
+    announced, there = wav_bytes(path) or (0, 0)
+    if there >= (1 - _MISSING) * announced:
+        return ()
+    return (f"the file ends early: {seconds:.1f} of its {seconds * announced / there:.1f} s are there",)
 
 
 def write_sound(path: FilePath, sound: Sound, *, overwrite: bool = False) -> None:

@@ -41,6 +41,13 @@ def parser() -> Parser:
         metavar="FILE",
         help="where the mouth is seen, if not in INPUT: a video, or NTCD-TIMIT lips (.mat, .npy)",
     )
+    for kind, what in (("audio", "sound"), ("video", "video")):
+        parser.add_argument(
+            f"--{kind}-track",
+            type=int | None,
+            metavar="N",
+            help=f"which {what} track to use, where there are several, counted from 1 (default: the file's default)",
+        )
     parser.add_argument(
         "--output", type=_path, metavar="FILE.wav", help="clean speech (default: INPUT-enhanced.wav beside INPUT)"
     )
@@ -113,6 +120,8 @@ def main(arguments: Sequence[str]) -> int:
         result = enhance(
             given.input,
             video=given.video,
+            audio_track=given.audio_track,
+            video_track=given.video_track,
             checkpoint=given.checkpoint,
             trust=given.trust,
             start=given.start,

@@ -188,6 +188,7 @@ def _prepare_clip(clip: Clip, source: Path, destination: Path, stft: STFT) -> En
     tensors = {"power": power, "band": audible_band(power, stft.cell_power)}
     found = 0.0
     track = load_lips(clip.lips) if clip.lips else read_mouth(clip.video) if clip.video else None
+    track = track and track.follow(sound.clock)
     if track is not None:
         mouth, mouth_seen = align_mouth(track, stft.frame_times(len(power)))
         found = float(mouth_seen.float().mean())

@@ -10,7 +10,10 @@ from pathlib import Path
 from minvae_pyro.errors import UserError
 
 SOUND_SUFFIXES = {".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aac"}
-VIDEO_SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".avi", ".ts", ".3gp"}
+VIDEO_SUFFIXES = {
+    *(".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".mkv", ".webm", ".ogv", ".flv", ".avi", ".wmv"),
+    *(".mpg", ".mpeg", ".vob", ".ts", ".mts", ".m2ts"),
+}
 _SPLITS_AND_CONTENTS = {"train", "validation", "test", "audio", "video", "lips"}
 
 

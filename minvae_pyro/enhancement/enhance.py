@@ -95,6 +95,8 @@ def enhance(
     sample_rate: int | None = None,
     video: Video | None = None,
     video_frame_rate: float | None = None,
+    audio_track: int | None = None,
+    video_track: int | None = None,
     checkpoint: str | os.PathLike[str] | Checkpoint = DEFAULT_CHECKPOINT,
     trust: Trust = (),
     engine: Description | InferenceEngine | None = None,
@@ -119,6 +121,9 @@ def enhance(
         video: of the mouth, if not in ``source``: a video or lip file, crops (T, 67, 67), or a mouth track. It starts
             together with the sound.
         video_frame_rate: pictures a second of crops and lip files.
+        audio_track: which sound track of ``source`` to use, counted from 1, where there are several; by default the one
+            that the file calls its default, and ``notes`` says so.
+        video_track: the same of the video tracks of the file that shows the mouth.
         checkpoint: a shipped name, a file, or a loaded checkpoint (which moves to ``device``).
         trust: modules of your own whose classes the checkpoint may name, see
             :func:`minvae_pyro.load_checkpoint`.
@@ -143,7 +148,14 @@ def enhance(
     given = {"engine": engine, "start": start, "noise": noise, "guide": guide}
     settings = Settings.of_checkpoint(loaded.enhancement, loaded.trust, given)
     report("looking for the mouth", 0, 0)
-    recording = read_recording(source, sample_rate=sample_rate, video=video, video_frame_rate=video_frame_rate)
+    recording = read_recording(
+        source,
+        sample_rate=sample_rate,
+        video=video,
+        video_frame_rate=video_frame_rate,
+        audio_track=audio_track,
+        video_track=video_track,
+    )
     sound, notes = recording.sound, list(recording.notes)
     samples = max(1, round(sound.seconds * loaded.stft.sample_rate))
     frame_times = loaded.stft.frame_times(loaded.stft.frames(samples)).cpu()

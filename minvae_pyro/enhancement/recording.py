@@ -48,6 +48,8 @@ def read_recording(
     sample_rate: int | None = None,
     video: Video | None = None,
     video_frame_rate: float | None = None,
+    audio_track: int | None = None,
+    video_track: int | None = None,
 ) -> Recording:
     """Read sound and mouth.
 
@@ -58,6 +60,9 @@ def read_recording(
         video: of the mouth: a video file or one of lips (``.mat``, ``.npy``), crops (T, 67, 67) as uint8 or in [0, 1],
             or a mouth track. It starts together with the sound. By default the video of ``source``, if there is one.
         video_frame_rate: pictures a second of crops and lip files (30 if omitted for the latter).
+        audio_track: which sound track of ``source`` to use, counted from 1, where there are several; by default the one
+            that the file calls its default.
+        video_track: the same of the video tracks of the file that shows the mouth.
 
     Raises:
         UserError: the sound, or a video that was asked for, cannot be used. That the video of ``source`` cannot be used
@@ -69,17 +74,22 @@ def read_recording(
         opened = hasattr(source, "read")
         if opened:
             # it is read once, for its sound and its video
-            source = kept.enter_context(on_disk(source))
-        sound = _sound(source, sample_rate)
+            source = kept.enter_context(on_disk(source))  # type: ignore[arg-type]
+        sound = _sound(source, sample_rate, audio_track)
         if video is not None:
-            return Recording(sound, _mouth(video, video_frame_rate))
-        if not _is_file(source):
+            heard = audio_track if _is_same(source, video) else None
+            mouth, notes = _mouth(video, video_frame_rate, video_track, heard)
+        elif not _is_file(source):
             return Recording(sound, None, ("no video was given: enhanced from the sound alone",))
-        try:
-            return Recording(sound, _mouth(source))
-        except UserError as error:
-            reason = str(error).replace(str(source), OPENED) if opened else error
-            return Recording(sound, None, (f"enhanced from the sound alone, for {reason}",))
+        else:
+            try:
+                mouth, notes = _mouth(source, None, video_track, audio_track)
+            except UserError as error:
+                reason = str(error).replace(str(source), OPENED) if opened else str(error)
+                if video_track is not None:  # it was asked for
+                    raise UserError(reason) from error
+                return Recording(sound, None, (*sound.notes, f"enhanced from the sound alone, for {reason}"))
+        return Recording(sound, mouth.follow(sound.clock), sound.notes + notes)
 
 
 def as_tensor(values: Any) -> Tensor:
@@ -99,15 +109,22 @@ def as_tensor(values: Any) -> Tensor:
         raise UserError(f"{type(values).__name__} holds no numbers that can be used: give an array.") from error
 
 
+def _is_same(source: Any, video: Any) -> bool:
+    both = [Path(os.fsdecode(file)) for file in (source, video) if isinstance(file, str | bytes | os.PathLike)]
+    return len(both) == 2 and all(map(Path.exists, both)) and both[0].samefile(both[1])
+
+
 def _is_file(source: Any) -> bool:
     return isinstance(source, str | bytes | os.PathLike) or hasattr(source, "read")
 
 
-def _sound(source: Any, sample_rate: int | None) -> Sound:
+def _sound(source: Any, sample_rate: int | None, track: int | None) -> Sound:
     if _is_file(source):
         if sample_rate is not None:
             raise UserError(f"{source} says its own sample rate: leave sample_rate out.")
-        return read_sound(source)
+        return read_sound(source, track)
+    if track is not None:
+        raise UserError("samples have no tracks to choose from: leave audio_track out.")
     waveform = as_tensor(source)
     if sample_rate is None or not (math.isfinite(sample_rate) and sample_rate >= 1 and sample_rate == int(sample_rate)):
         raise UserError("samples without a sample rate can be anything: give sample_rate, in Hz, a whole number.")
@@ -127,16 +144,25 @@ def _sound(source: Any, sample_rate: int | None) -> Sound:
     return Sound(torch.atleast_2d(waveform).float(), int(sample_rate))
 
 
-def _mouth(video: Any, frame_rate: float | None = None) -> MouthTrack:
+def _mouth(
+    video: Any, frame_rate: float | None, track: int | None, sound_track: int | None
+) -> tuple[MouthTrack, tuple[str, ...]]:
+    """The mouth, and notes on the file that it is from."""
+    if _is_file(video):
+        with on_disk(video) as path:
+            return _read_mouth(path, frame_rate, track, sound_track)
+    if track is not None:
+        raise UserError("crops of the mouth have no tracks to choose from: leave video_track out.")
+    return _crops(video, frame_rate), ()
+
+
+def _crops(video: Any, frame_rate: float | None) -> MouthTrack:
     if frame_rate is not None and not 0 < frame_rate < math.inf:
         raise UserError(f"a video cannot have {frame_rate} frames per second: give a number above 0.")
     if isinstance(video, MouthTrack):
         if frame_rate is not None:
             raise UserError("a mouth track has times of its own: leave video_frame_rate out.")
         return video
-    if _is_file(video):
-        with on_disk(video) as path:
-            return _read_mouth(path, frame_rate)
     if frame_rate is None:
         raise UserError("crops of the mouth carry no times: give video_frame_rate, in frames per second.")
     crops = as_tensor(video)
@@ -152,11 +178,17 @@ def _mouth(video: Any, frame_rate: float | None = None) -> MouthTrack:
     return MouthTrack(crops, times, torch.ones(len(crops), dtype=torch.bool))
 
 
-def _read_mouth(path: Path, frame_rate: float | None) -> MouthTrack:
+def _read_mouth(
+    path: Path, frame_rate: float | None, track: int | None, sound_track: int | None
+) -> tuple[MouthTrack, tuple[str, ...]]:
+    if path.suffix.lower() in LIPS_SUFFIXES:
+        if track is not None:
+            raise UserError(f"{path} has no tracks to choose from: leave video_track out.")
+        return load_lips(path) if frame_rate is None else load_lips(path, frame_rate), ()
     if frame_rate is not None:
-        if path.suffix.lower() not in LIPS_SUFFIXES:
-            raise UserError(f"{path} says itself when its pictures are shown: leave video_frame_rate out.")
-        return load_lips(path, frame_rate)
-    from minvae_pyro.video.mouth import read_mouth  # loads FFmpeg, 0.1 s that samples do not wait
+        raise UserError(f"{path} says itself when its pictures are shown: leave video_frame_rate out.")
+    from minvae_pyro.media.survey import survey  # loads FFmpeg, 0.1 s that samples do not wait
+    from minvae_pyro.video.mouth import read_mouth
 
-    return read_mouth(path)
+    mouth = read_mouth(path, track=track, sound_track=sound_track)
+    return mouth, survey(path, sound_track, track).video_notes

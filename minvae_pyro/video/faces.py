@@ -16,7 +16,9 @@ from minvae_pyro.video.motion import face_shift
 
 # A gap between two sightings is bridged up to here, so that no frame is further than 0.2 s from a sighting.
 _LONGEST_GAP = 0.4  # seconds
+_LOOK_AFTER = 0.2 + 1e-6  # seconds
 _FORGET_AFTER = 1.0  # seconds after which a face that comes back starts a new track
+_A_FRAME = 0.01  # seconds; time stamps are rounded
 _SAME_FACE = 0.3  # intersection over union of two boxes
 _CENTRE_WINDOW, _SIDE_WINDOW = 2.0, 3.0  # seconds of smoothing
 _OTHER_SIZE = 1.6  # a face of another size than the talker's by this factor is somebody else, or no face
@@ -64,12 +66,12 @@ class _Sightings:
 def follow_face(frames: Iterable[Frame], *, detect_every: int = 5) -> FaceTrack:
     """Follow the face of the talker through a video, with one row for each frame.
 
-    Faces are detected on every `detect_every`-th frame; where their number changes, on each frame between. Detections
-    that overlap from one frame to the next are one face. Of several faces the talker is the one with the largest area
-    summed over time, that is, the largest that stays; another face of similar size takes its place only while it is
-    away (a cut to another camera position).
+    Faces are detected on every `detect_every`-th frame, or after 0.2 s where frames are rare; where their number
+    changes, on each frame between. Detections that overlap from one frame to the next are one face. Of several faces
+    the talker is the one with the largest area summed over time, that is, the largest that stays; another face of
+    similar size takes its place only while it is away (a cut to another camera position).
 
-    Between detections at most 0.4 s apart (or two steps, where those are further apart) the box is interpolated;
+    Between sightings at most 0.4 s apart (or two looks, where those are further apart) the box is interpolated;
     elsewhere the face is not found. Position and size are smoothed over seconds, see `_fill`. The frames are read once,
     and no more than `detect_every` pictures are held at a time. Where there is no face, all rows are not found.
     """
@@ -81,7 +83,7 @@ def follow_face(frames: Iterable[Frame], *, detect_every: int = 5) -> FaceTrack:
     for track in tracks:
         ratio = np.median(np.array(track.boxes)[:, 2]) / np.median(np.array(tracks[0].boxes)[:, 2])
         if 1 / _OTHER_SIZE < ratio < _OTHER_SIZE:
-            path = np.where(np.isnan(path), _fill(track, looks, detect_every), path)
+            path = np.where(np.isnan(path), _fill(track, looks), path)
     boxes, offsets = path[:, :3], path[:, 3:]
     return FaceTrack(looks.times, boxes, boxes[:, :2] + offsets * boxes[:, 2:], ~np.isnan(boxes[:, 0]))
 
@@ -111,7 +113,7 @@ def _look(frames: Iterable[Frame], detect_every: int) -> _Looks:
         recent.append(frame.picture)
         if index == 0:
             motion.append(_STILL)
-        if index % detect_every == 0:
+        if index % detect_every == 0 or frame.time - times[-len(recent)] > _LOOK_AFTER:
             look_at_recent()
     if len(recent) > 1:
         # Without a look at the last frame the track would end up to one interval early.
@@ -147,7 +149,7 @@ def _overlap(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     return shared / float(one[2] ** 2 + other[2] ** 2 - shared)
 
 
-def _fill(track: _Sightings, looks: _Looks, detect_every: int) -> NDArray[np.float64]:
+def _fill(track: _Sightings, looks: _Looks) -> NDArray[np.float64]:
     """Interpolate and smooth one face to all frames: (T, 5) box and lip offset, NaN where the face was away.
 
     The cascade is unbiased but trembles by some pixels; optical flow is exact from frame to frame but drifts. So the
@@ -156,7 +158,6 @@ def _fill(track: _Sightings, looks: _Looks, detect_every: int) -> NDArray[np.flo
     times = looks.times
     at = np.array(track.frames)
     sightings = np.array(track.boxes)
-    period = float(np.median(np.diff(times))) if len(times) > 1 else 0.04
     within = np.arange(at[0], at[-1] + 1)
 
     def spread(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -169,20 +170,26 @@ def _fill(track: _Sightings, looks: _Looks, detect_every: int) -> NDArray[np.flo
     with_lips = ~np.isnan(sightings[:, 3])
     # Constant over the track: the place is the talker's, and the cascade takes some chins for mouths.
     lips = np.median(sightings[with_lips, 3:], axis=0) if with_lips.sum() >= min(3, len(sightings)) else USUAL_LIPS
-    centre = flow + _smooth(drift, _CENTRE_WINDOW / period)
-    side = _smooth(path[:, 2:], _SIDE_WINDOW / period)
+    centre = flow + _smooth(drift, times[within], _CENTRE_WINDOW)
+    side = _smooth(path[:, 2:], times[within], _SIDE_WINDOW)
     path = np.concatenate([centre, side, np.broadcast_to(lips, (len(within), 2))], axis=1)
     # The sighting at or after each frame, and the one before it.
     after = np.searchsorted(at, within)
     before = np.where(at[after] == within, after, after - 1)
     gap = times[at[after]] - times[at[before]]
-    path[gap > max(_LONGEST_GAP, 2 * detect_every * period) + period / 2] = np.nan
+    looks_apart = np.diff(np.searchsorted(np.array(list(looks.faces)), [at[before], at[after]]), axis=0)[0]
+    path[(gap > _LONGEST_GAP + _A_FRAME) & (looks_apart > 2)] = np.nan
     whole = np.full((len(times), 5), np.nan)
     whole[within] = path
     return whole
 
 
-def _smooth(path: NDArray[np.float64], frames: float) -> NDArray[np.float64]:
-    """Smooth (T, C) along time: a median against outliers, then a Gaussian against jitter."""
+def _smooth(path: NDArray[np.float64], times: NDArray[np.float64], seconds: float) -> NDArray[np.float64]:
+    """Smooth (T, C) at increasing times: a median against outliers, then a Gaussian against jitter."""
+    # at even times, for frames may come at any
+    even = np.linspace(times[0], times[-1], len(times))
+    frames = seconds / max((times[-1] - times[0]) / max(len(times) - 1, 1), 1e-3)
+    path = np.stack([np.interp(even, times, column) for column in path.T], axis=1)
     path = median_filter(path, size=(2 * round(frames / 2) + 1, 1), mode="nearest")
-    return np.asarray(gaussian_filter1d(path, sigma=max(frames / 4, 1.0), axis=0, mode="nearest"))
+    path = gaussian_filter1d(path, sigma=max(frames / 4, 1.0), axis=0, mode="nearest")
+    return np.stack([np.interp(times, even, column) for column in path.T], axis=1)

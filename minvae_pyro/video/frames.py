@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
-import av
 import numpy as np
 from av.container import InputContainer
-from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from minvae_pyro.audio.tracks import clock_zero
 from minvae_pyro.errors import UserError
+from minvae_pyro.media.container import UNREADABLE, open_media, packets
+from minvae_pyro.media.survey import Survey, survey
+from minvae_pyro.media.timeline import local_period
+
+_USUAL_RATE = 25.0  # pictures a second, where a file does not say
+_BURST = 0.25  # of a period: no camera takes pictures that close, they were delivered together
+_LONGEST_BURST = 32  # pictures that are held
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Frame:
     """One picture of a video.
 
     Attributes:
-        time: seconds on the container's clock, with the zero of its sound (see `audio.tracks.clock_zero`).
+        time: seconds on the time line of the file, with the zero of its sound (see `media.timeline`).
         picture: (height, width) uint8 grey, upright and with square pixels.
     """
 
@@ -33,58 +37,84 @@ class Frame:
     picture: NDArray[np.uint8]
 
 
-def read_frames(path: str | PathLike[str]) -> Iterator[Frame]:
+def read_frames(
+    path: str | PathLike[str], *, track: int | None = None, sound_track: int | None = None
+) -> Iterator[Frame]:
     """Decode the video track of a file, one frame at a time as shown, so that memory does not grow with its length.
 
-    Any container and codec that FFmpeg reads will do. Times strictly increase: a frame that repeats the time of the one
-    before, or goes back, is left out. Damaged packets are skipped, and a file that was cut short ends where it stops
-    being readable.
+    Any container and codec that FFmpeg reads will do. Times strictly increase, also where the clock of the file leaps.
+    Pictures that come in bursts are spread evenly until the next one. Damaged packets are skipped, and a file that was
+    cut short ends where it stops being readable.
+
+    Args:
+        path: of the file.
+        track: which to watch, counted from 1, where there are several; by default the default track.
+        sound_track: the one that is heard with it, as for :func:`minvae_pyro.audio.files.read_sound`.
 
     Raises:
-        UserError: the file is missing, is a folder, is no video, has no video track (cover art of a song does not
+        UserError: the file is missing, is a folder, is no video, has no such video track (cover art of a song does not
             count), or holds no picture that can be decoded.
     """
     path = Path(path)
-    with _open(path) as container:
-        stream = next((s for s in container.streams.video if not s.disposition & Disposition.attached_pic), None)
-        if stream is None:
-            raise UserError(f"{path} has no video track: give the file that shows the talker")
-        stream.thread_type = "AUTO"
-        zero = clock_zero(container)
-        period = 1.0 / float(stream.average_rate or 25)
-        pixel_aspect = float(stream.sample_aspect_ratio or 1)
-        last = -np.inf
-        for raw in _decode(container, stream):
-            # A stream without time stamps (raw H.264) is shown at its nominal rate.
-            time = raw.time - zero if raw.time is not None else max(last + period, 0.0)
-            if time > last:
-                last = time
-                yield Frame(time, _upright_grey(raw, pixel_aspect))
-    if not np.isfinite(last):
-        raise UserError(f"no picture can be decoded from {path}: it is damaged or cut short, copy it again")
-
-
-def _open(path: Path) -> InputContainer:
     if not path.exists():
         raise UserError(f"no such video file: {path}")
     if path.is_dir():
         raise UserError(f"{path} is a folder: name one video file in it")
-    try:
-        return av.open(str(path), metadata_errors="replace")
-    except (av.FFmpegError, OSError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UserError(f"cannot read {path} as video ({reason}): convert it to MP4 or MKV") from error
+    file = survey(path, sound_track, track)
+    if file.video is None:
+        raise UserError(f"{path} has no video track: give the file that shows the talker")
+    last = -np.inf
+    with open_media(path) as container:
+        stream = container.streams[file.video]
+        if not isinstance(stream, VideoStream) or stream.codec_context is None:
+            raise UserError(f"the pictures of {path} are of a kind (codec) that cannot be decoded: convert it to MP4")
+        for frame in _spread(_decode(container, stream, file), file.shown):
+            if frame.time > last:
+                last = frame.time
+                yield frame
+    if not np.isfinite(last):
+        raise UserError(f"no picture can be decoded from {path}: it is damaged or cut short, copy it again")
 
 
-def _decode(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)  # the last one is empty and flushes the frames that the decoder still holds
-        except (StopIteration, av.FFmpegError):
-            return
-        with suppress(av.FFmpegError):
-            yield from packet.decode()
+def _decode(container: InputContainer, stream: VideoStream, file: Survey) -> Iterator[Frame]:
+    stream.thread_type = "AUTO"
+    period = 1.0 / float(stream.average_rate or _USUAL_RATE)
+    pixel_aspect = float(stream.sample_aspect_ratio or 1)
+    shown = 0
+    for number, packet in enumerate(packets(container, [stream])):
+        if packet.size:
+            # the decoder hands each picture the stamp of its packet: its place in the order of showing
+            rank = int(file.ranks[number]) if number < len(file.ranks) else -1
+            packet.pts, packet.dts = (None if rank < 0 else rank), None
+        with suppress(*UNREADABLE):
+            for raw in packet.decode():
+                if not isinstance(raw, VideoFrame):
+                    continue
+                if not len(file.shown):  # a stream without time stamps (raw H.264) is shown at its nominal rate
+                    yield Frame(shown * period, _upright_grey(raw, pixel_aspect))
+                elif raw.pts is not None and 0 <= raw.pts < len(file.shown):
+                    yield Frame(float(file.shown[raw.pts]), _upright_grey(raw, pixel_aspect))
+                shown += 1
+
+
+def _spread(frames: Iterable[Frame], shown: NDArray[np.float64]) -> Iterator[Frame]:
+    """Frames that come in bursts evenly apart, from the time of the first until the burst after."""
+    periods = local_period(shown)
+    burst: list[Frame] = []
+    usual = step = 0.0
+    for frame in frames:
+        if burst and (frame.time - burst[-1].time >= _BURST * usual or len(burst) >= _LONGEST_BURST):
+            step = min((frame.time - burst[0].time) / len(burst), 1.5 * usual)
+            yield from _evenly(burst, step)
+            burst = []
+        burst.append(frame)
+        if len(periods):
+            usual = float(periods[min(int(np.searchsorted(shown, frame.time)), len(periods) - 1)])
+    yield from _evenly(burst, step or usual)
+
+
+def _evenly(burst: list[Frame], step: float) -> Iterator[Frame]:
+    return (replace(frame, time=burst[0].time + number * step) for number, frame in enumerate(burst))
 
 
 def _upright_grey(raw: VideoFrame, pixel_aspect: float) -> NDArray[np.uint8]:

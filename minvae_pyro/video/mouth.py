@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +26,9 @@ _CROPPED_ASPECT = 1.2
 
 
 @reader
-def read_mouth(path: Path, *, cropped: bool | None = None) -> MouthTrack:
+def read_mouth(
+    path: Path, *, cropped: bool | None = None, track: int | None = None, sound_track: int | None = None
+) -> MouthTrack:
     """Read the talker's mouth, a row per frame, from a video or a file of lips that `load_lips` reads.
 
     The file is decoded twice, once to follow the face (`follow_face` says whose it is) and once to cut the crops, so
@@ -36,21 +39,25 @@ def read_mouth(path: Path, *, cropped: bool | None = None) -> MouthTrack:
     repeated to make it square. By default this is assumed of a small, about square picture (at most 160 pixels) in
     which no face is ever found. A video without a face is no error: its `found` is False throughout.
 
+    Of several video tracks the one with the number ``track`` is watched, and timed with the sound track of the number
+    ``sound_track``, both as in :func:`minvae_pyro.video.frames.read_frames`.
+
     Raises:
         UserError: the file is missing, is no video, or holds no picture that can be decoded.
     """
     if path.suffix.lower() in LIPS_SUFFIXES:
         return load_lips(path)
-    shape = next(read_frames(path)).picture.shape
+    read = functools.partial(read_frames, path, track=track, sound_track=sound_track)
+    shape = next(read()).picture.shape
     # after the file has proved to be a video: OpenCV and SciPy take 0.3 s to load
     from minvae_pyro.video.faces import follow_face
 
     if not cropped:
-        track = follow_face(read_frames(path))
+        face = follow_face(read())
         small = max(shape) <= min(_CROPPED_SIDE, _CROPPED_ASPECT * min(shape))
-        if cropped is not None or track.found.any() or not small:
-            return _cut_all(read_frames(path), track)
-    return _whole_picture(read_frames(path))
+        if cropped is not None or face.found.any() or not small:
+            return _cut_all(read(), face)
+    return _whole_picture(read())
 
 
 def _whole_picture(frames: Iterator[Frame]) -> MouthTrack:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
+
+from minvae_pyro.audio.clock import SoundClock
 
 MOUTH_SIDE = 67  # pixels, the size that NTCD-TIMIT is distributed in
 
@@ -15,7 +18,7 @@ class MouthTrack:
 
     Attributes:
         crops: (T, 67, 67) uint8 grey, upright; zeros where not found.
-        times: (T,) float64 seconds on the container's clock (the same zero as the sound track).
+        times: (T,) float64 seconds on the time line of the file (the same zero as the sound track).
         found: (T,) bool: a face was found in this frame or shortly before and after it.
     """
 
@@ -30,6 +33,10 @@ class MouthTrack:
                 f"crops {tuple(self.crops.shape)}, times {tuple(self.times.shape)} and found "
                 f"{tuple(self.found.shape)} do not describe the same frames"
             )
+
+    def follow(self, clock: SoundClock | None) -> MouthTrack:
+        """The same pictures, timed by the samples of the sound that they were seen with."""
+        return self if clock is None else replace(self, times=torch.from_numpy(clock.to_sound(self.times.numpy())))
 
     def select(self, frames: slice | Tensor) -> MouthTrack:
         """Some of the frames: a slice, or (T,) bool."""

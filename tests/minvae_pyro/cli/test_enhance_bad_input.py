@@ -148,8 +148,8 @@ def test_samples_that_are_no_numbers(tmp_path: Path, refused: Refused) -> None:
 def test_files_that_are_something_else(tmp_path: Path, refused: Refused) -> None:
     for name in ("a.mp4", "a.wav", "a.npy"):
         (tmp_path / name).write_bytes(np.random.default_rng(0).bytes(5000))
-    assert "Cannot read" in refused(tmp_path / "a.mp4")
-    assert "Cannot read" in refused(tmp_path / "a.wav")
+    assert "cannot read" in refused(tmp_path / "a.mp4")
+    assert "cannot read" in refused(tmp_path / "a.wav")
     voice = sound(tmp_path / "b.wav")
     assert "cannot read" in refused(voice, "--video", tmp_path / "a.mp4")
     assert "cannot read lips" in refused(voice, "--video", tmp_path / "a.npy")

@@ -2,6 +2,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -169,7 +170,7 @@ def test_an_opened_file_gives_sound_and_mouth(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("opened", "message"),
     [
-        (io.BytesIO(b"no sound at all"), "Cannot read the opened file"),
+        (io.BytesIO(b"no sound at all"), "cannot read the opened file"),
         (io.BytesIO(), r"the opened file is empty \(0 bytes\)"),
         (io.StringIO("text"), "gives str, not bytes"),
     ],
@@ -204,3 +205,48 @@ def test_a_frame_rate_is_given_for_pictures_without_times_alone(tmp_path: Path) 
         read_recording(RAMP, sample_rate=8000, video=track, video_frame_rate=25.0)
     with pytest.raises(UserError, match="inf frames per second"):
         read_recording(RAMP, sample_rate=8000, video=crops(), video_frame_rate=float("inf"))
+
+
+def test_tracks_are_chosen_and_said(tmp_path: Path, utterance: SyntheticUtterance) -> None:
+    path = tmp_path / "talk.mkv"
+    with av.open(str(path), "w") as container:
+        film = container.add_stream("mpeg4", rate=25)
+        film.width = film.height = 64
+        film.pix_fmt = "yuv420p"
+        sounds = [container.add_stream("flac", rate=16000, layout="mono") for _ in range(2)]
+        for number in range(25):
+            picture = av.VideoFrame.from_ndarray(np.full((64, 64), 100 + 4 * number, np.uint8), format="gray")
+            container.mux(film.encode(picture))
+        for level, stream in enumerate(sounds, start=1):
+            samples = np.full((1, 16000), 3000 * level, np.int16)
+            frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+            frame.sample_rate, frame.pts = 16000, 0
+            container.mux(stream.encode(frame))
+        for stream in (film, *sounds):
+            container.mux(stream.encode(None))
+    usual = read_recording(path)
+    assert usual.notes == ("of 2 sound tracks number 1 was used: --audio-track chooses another",)
+    assert usual.mouth is not None
+    second = read_recording(path, audio_track=2)
+    assert second.notes == ()
+    torch.testing.assert_close(second.sound.waveform, 2 * usual.sound.waveform)
+    with pytest.raises(UserError, match="one video track, counted from 1: there is no number 2"):
+        read_recording(path, video_track=2)
+    with pytest.raises(UserError, match="leave audio_track out"):
+        read_recording(torch.zeros(9), sample_rate=8000, audio_track=1)
+    with pytest.raises(UserError, match="leave video_track out"):
+        read_recording(torch.zeros(9), sample_rate=8000, video=crops(), video_frame_rate=25, video_track=1)
+
+
+def test_the_mouth_follows_the_clock_of_the_sound(tmp_path: Path) -> None:
+    """A bare MP3 begins with 1105 samples of its coder: what is seen at once is heard after them."""
+    path = tmp_path / "talk.mp3"
+    with av.open(str(path), "w", options={"write_xing": "0"}) as container:
+        stream = container.add_stream("libmp3lame", rate=16000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.full((1, 16000), 3000, np.int16), format="s16p", layout="mono")
+        frame.sample_rate, frame.pts = 16000, 0
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    mouth = read_recording(path, video=crops(), video_frame_rate=25).mouth
+    assert mouth is not None
+    torch.testing.assert_close(mouth.times, torch.arange(5, dtype=torch.float64) / 25 + 1105 / 16000)

@@ -86,6 +86,27 @@ def test_frames_without_a_face_have_no_mouth():
     torch.testing.assert_close(read_clock(mouth[visible]), expected[visible], atol=0.0101, rtol=0)
 
 
+@pytest.mark.parametrize("slow", [8.0, 5.0, 2.6])
+def test_a_frame_is_shown_until_the_next_one(slow):
+    """From 25 frames a second to few: none is lost, and each time is shown up to its rounding."""
+    times = torch.cat([torch.arange(100) / 25, 4.0 + torch.arange(round(4 * slow)) / slow])
+    sound = torch.arange(0, 480) * 256 / 16000
+    mouth, visible = align_mouth(clock(times / 4), sound / 4)
+    assert visible.all()
+    mouth, visible = align_mouth(clock(times), sound[sound < 2.3])
+    torch.testing.assert_close(read_clock(mouth), sound[sound < 2.3].double(), atol=0.0101, rtol=0)
+
+
+def test_a_pause_of_the_camera_shows_no_mouth():
+    times = torch.cat([torch.arange(50) / 50, 1.5 + torch.arange(10) / 25])
+    sound = torch.arange(0, 1.86, 0.01, dtype=torch.float64)
+    _, visible = align_mouth(clock(times), sound)
+    # the last before it is at 0.98 s, the first after it at 1.5 s; each reaches one and a half of about its own periods
+    assert visible[sound < 1.0].all()
+    assert not visible[(sound > 1.06) & (sound < 1.42)].any()
+    assert visible[sound > 1.48].all()
+
+
 def test_one_missing_frame_is_blended_over():
     times = torch.arange(50) / 25
     found = torch.ones(50, dtype=torch.bool)
