@@ -183,7 +183,7 @@ def look_here_too() -> None:
 
     Only where somebody names one by its import path: what lies beside a recording is no part of the program.
     """
-    with contextlib.suppress(FileNotFoundError):  # a folder that is gone holds nothing
+    with contextlib.suppress(OSError):  # a folder that is gone or closed holds nothing
         if (here := os.getcwd()) not in sys.path:
             sys.path.append(here)
 
