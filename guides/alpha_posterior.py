@@ -56,6 +56,20 @@ def both_alphas(like: Tensor) -> Tensor:
     return torch.tensor([0.0, 1.0], device=like.device, dtype=like.dtype)[:, None, None]
 
 
+def by_alpha(alpha: Tensor, both: Tensor) -> Tensor:
+    """What belongs to each value of alpha, of both side by side.
+
+    Args:
+        alpha: broadcasting to (..., B, N); drawn, or enumerated along whatever axis.
+        both: (..., 2, B, N, L), visual first.
+
+    Returns:
+        Tensor: (..., B, N, L).
+    """
+    visual, audio = both.unbind(-4)
+    return torch.where((alpha == 1)[..., None], audio, visual)
+
+
 def latent_trace(story: Story, utterances: Utterances, **sites: Tensor) -> Any:
     """The trace of the latent part of a story at known values of its sites; ``_RETURN`` has the latent variables.
 
@@ -93,13 +107,13 @@ def branches(story: Story, posterior: dist.Distribution, draw: Tensor, utterance
 
 
 def alpha_posterior(prior: dist.Distribution, evidence: Tensor, utterances: Utterances) -> dist.Distribution:
-    """q(alpha) in closed form, batch shape (B, N): the prior, tilted by the evidence of each frame.
+    """q(alpha) in closed form, batch shape that of the evidence: the prior, tilted by the evidence of each frame.
 
     Equation :eq:`best-responsibility`, or :eq:`tilted-chain` where the prior is a chain.
 
     Args:
         prior: p(alpha), Bernoulli over frames or a distribution with ``tilted``, such as a Markov chain.
-        evidence: log-evidence for alpha = 1 against alpha = 0, (B, N).
+        evidence: log-evidence for alpha = 1 against alpha = 0, (B, N), or of several draws, (..., B, N).
         utterances: the batch; frames without a mouth are the sound's.
 
     Example:

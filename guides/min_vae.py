@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from minvae_pyro.errors import UserError
-from minvae_pyro.guides.alpha_posterior import branches, latent_at
+from minvae_pyro.guides.alpha_posterior import branches, by_alpha, latent_at
 from minvae_pyro.guides.base import TrainingGuide
 from minvae_pyro.guides.encoders import CleanAudioEncoder, MouthEncoder, NoisyAudioEncoder, ZPosterior
 from minvae_pyro.guides.responsibility import CollapsedResponsibility, Evidence, Responsibility
 from minvae_pyro.models.min_vae import MinVAE
 from minvae_pyro.models.speech_prior import SpeechPrior
+from minvae_pyro.probability.handlers import plates_around
 from minvae_pyro.probability.normals import Gaussian, PresampledNormal
 from minvae_pyro.utterances import Utterances
 
@@ -70,8 +71,8 @@ class MixtureGuide(TrainingGuide):
         return self.responsibility.noisy(utterances, self.evidence(utterances))
 
     def draw(self, posterior: dist.Normal) -> Tensor:
-        """One reparameterised draw of z under each alpha, (2, B, N, L)."""
-        return posterior.rsample()
+        """One reparameterised draw of z under each alpha, (..., 2, B, N, L), in front whatever plates are around."""
+        return posterior.rsample(plates_around())
 
     def forward(self, utterances: Utterances) -> None:
         """Sample ``alpha`` (to be enumerated) and ``z``."""
@@ -84,9 +85,7 @@ class MixtureGuide(TrainingGuide):
 
     def z_posterior(self, alpha: Tensor, posterior: dist.Normal, draw: Tensor) -> PresampledNormal:
         """q(z | alpha) at the draw made, for alpha (..., B, N) or what broadcasts to it: it may be enumerated."""
-        audio = (alpha == 1)[..., None]
-        loc, scale, picked = (torch.where(audio, part[1], part[0]) for part in (posterior.loc, posterior.scale, draw))
-        return PresampledNormal(loc, scale, picked)
+        return PresampledNormal(*(by_alpha(alpha, part) for part in (posterior.loc, posterior.scale, draw)))
 
     def evidence(self, utterances: Utterances, *draw: Any) -> Evidence:
         """What the rule for r may need, given q(z | alpha) and its draw; no draw, no bounds on a noisy recording."""
@@ -102,14 +101,14 @@ class MixtureGuide(TrainingGuide):
     def bounds(
         self, utterances: Utterances, posterior: dist.Normal, draw: Tensor
     ) -> tuple[dist.Distribution, Tensor, Tensor]:
-        """p(alpha), (B, N), and the bounds L_a and L_v at a draw, each (B, N). Equation :eq:`branch-bound`.
+        """p(alpha), (B, N), and the bounds L_a and L_v at a draw, each (..., B, N). Equation :eq:`branch-bound`.
 
         Each is ``E_q[log p(s | z, alpha)] - KL(q || p(z | alpha))``.
 
         Args:
             utterances: the batch.
             posterior: q(z | alpha), parameters (2, B, N, L).
-            draw: z drawn from it, (2, B, N, L).
+            draw: z drawn from it, (..., 2, B, N, L).
 
         Raises:
             UserError: the prior has no mixture variable.
@@ -122,7 +121,8 @@ class MixtureGuide(TrainingGuide):
                 "none: choose another guide, such as AudioGuide."
             )
         bound = prior.likelihood(found.latent, utterances).log_prob(utterances.spectrum) - found.divergence
-        return found.prior, bound[1], bound[0]
+        visual, audio = bound.unbind(-3)
+        return found.prior, audio, visual
 
 
 def _no_bounds() -> Any:
@@ -160,9 +160,11 @@ class SharedGuide(MixtureGuide):
         return mean.expand(2, *mean.shape), scale.expand(2, *scale.shape)
 
     def draw(self, posterior: dist.Normal) -> Tensor:
-        """One draw of z, the same under each alpha, (2, B, N, L)."""
-        return dist.Normal(posterior.loc[0], posterior.scale[0]).rsample().expand_as(posterior.loc)
+        """One draw of z, the same under each alpha, (..., 2, B, N, L), in front whatever plates are around."""
+        around = plates_around()
+        draw = dist.Normal(posterior.loc[0], posterior.scale[0]).rsample(around)
+        return draw.unsqueeze(-4).expand(around + posterior.loc.shape)
 
     def z_posterior(self, alpha: Tensor, posterior: dist.Normal, draw: Tensor) -> PresampledNormal:
         """q(z), which does not depend on alpha: the decoder runs once."""
-        return PresampledNormal(posterior.loc[0], posterior.scale[0], draw[0])
+        return PresampledNormal(posterior.loc[0], posterior.scale[0], draw.select(-4, 0))

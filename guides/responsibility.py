@@ -27,7 +27,8 @@ class Evidence:
     """What a rule may need; each call costs a pass of a network, so nothing is computed beforehand.
 
     Attributes:
-        bounds: p(alpha), and L_a and L_v, each (B, N), at the current draw; needs clean speech.
+        bounds: p(alpha), and L_a and L_v, each (B, N), at the current draw, or (..., B, N), one for each of the plates
+            around; needs clean speech.
         visual: mean and scale of z by the mouth, each (B, N, L), and the variance of speech (B, N, F) at that mean.
     """
 
@@ -35,7 +36,7 @@ class Evidence:
     visual: Callable[[], tuple[Gaussian, Tensor]]
 
     def odds(self) -> tuple[dist.Distribution, Tensor]:
-        """p(alpha), and L_a - L_v, (B, N)."""
+        """p(alpha), and L_a - L_v, (..., B, N)."""
         prior, audio, visual = self.bounds()
         return prior, audio - visual
 
@@ -107,7 +108,9 @@ class TableResponsibility(Responsibility):
             return stored
 
         def prepare(prior: Any, odds: Tensor) -> dist.Distribution:
-            fresh = alpha_posterior(prior, odds, utterances).logits
+            # one r for all the plates around: the best has the mean of their evidence
+            evidence = odds.reshape(-1, *logit.shape).mean(0)
+            fresh = alpha_posterior(prior, evidence, utterances).logits.reshape(-1, *logit.shape)[0]
             self.fresh[utterances.index, : utterances.frames] = fresh.to(self.fresh.dtype)
             return stored
 

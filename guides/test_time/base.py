@@ -11,7 +11,7 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor
 
-from minvae_pyro.guides.alpha_posterior import Story, alpha_posterior, both_alphas, branches, latent_trace
+from minvae_pyro.guides.alpha_posterior import Story, alpha_posterior, both_alphas, branches, by_alpha, latent_trace
 from minvae_pyro.guides.base import TrainingGuide
 from minvae_pyro.models.speech_prior import SpeechPrior
 from minvae_pyro.probability.handlers import in_force
@@ -101,8 +101,8 @@ class UtteranceGuide(AbstractPyroModule):
         posterior: Any = self.z_posterior()
         if alpha is None or len(posterior.batch_shape) < 3:
             return posterior
-        audio, normal = (alpha == 1)[..., None], posterior.base_dist
-        return CommonRandomNormal(*(torch.where(audio, p[1], p[0]) for p in (normal.loc, normal.scale))).to_event(1)
+        normal = posterior.base_dist
+        return CommonRandomNormal(by_alpha(alpha, normal.loc), by_alpha(alpha, normal.scale)).to_event(1)
 
     def forward(self, utterances: Utterances) -> None:
         """Sample ``alpha`` (to be enumerated) where the prior has it, and ``z``."""

@@ -53,9 +53,7 @@ class Joint:
 
     def posterior(self) -> Distribution:
         """p(alpha | z, x), batch shape (S, B, N), or (B, N) where it does not depend on them."""
-        evidence = self.evidence
-        prior = self.alpha.expand(evidence.shape) if self.chained else self.alpha
-        return alpha_posterior(prior, evidence, self.utterances)
+        return alpha_posterior(self.alpha, self.evidence, self.utterances)
 
     def at(self, alpha: Tensor) -> Tensor:
         """Each frame's log p(x, z | alpha) at known alpha, (S, B, N)."""

@@ -13,6 +13,7 @@ from minvae_pyro.guides.alpha_posterior import Story
 from minvae_pyro.guides.base import TrainingGuide
 from minvae_pyro.guides.test_time.base import UtteranceGuide
 from minvae_pyro.guides.test_time.log_joint import latent_joint
+from minvae_pyro.probability.handlers import plates_around
 from minvae_pyro.probability.markov import BinaryMarkovChain, mean_log_odds
 from minvae_pyro.probability.normals import Gaussian
 from minvae_pyro.utterances import Utterances
@@ -94,9 +95,9 @@ class ParticleGuide(UtteranceGuide):
         return dist.Delta(self.particles.mean(0), event_dim=1)
 
     def z_given(self, alpha: Tensor | None) -> dist.Distribution:
-        """A Dirac at a particle that is picked at random."""
+        """A Dirac at a particle that is picked at random, one for each of the plates around."""
         particles: Tensor = self.particles
-        return dist.Delta(particles[int(torch.randint(len(particles), ()))], event_dim=1)
+        return dist.Delta(particles[torch.randint(len(particles), plates_around())], event_dim=1)
 
     @torch.no_grad()
     def draw(self, samples: int) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import pyro.distributions as dist
 import torch
 from pyro.distributions import TorchDistribution
+from pyro.distributions.score_parts import ScoreParts
 from torch import Tensor
 from torch.distributions import constraints
 from torch.distributions.utils import lazy_property
@@ -40,7 +41,7 @@ class DeferredBernoulli(TorchDistribution):
     @torch.no_grad()
     def resolve(self, prior: Any, evidence: Tensor) -> Any:
         """q(alpha) from p(alpha) and the evidence; no gradient, for the bound is flat in q(alpha) at its optimum."""
-        return self.rule(prior, evidence)
+        return self.rule(prior, evidence).expand(self.batch_shape)
 
     @lazy_property
     def resolved(self) -> Any:
@@ -62,16 +63,17 @@ class DeferredBernoulli(TorchDistribution):
         """Of values that broadcast to (..., B, N)."""
         return self.resolved.log_prob(value)
 
+    def score_parts(self, value: Tensor, *args: Any, **kwargs: Any) -> ScoreParts:
+        """Of values that broadcast to (..., B, N), perhaps enumerated."""
+        return self.resolved.score_parts(value, *args, **kwargs)
+
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """Draw, sample_shape + (B, N)."""
         return self.resolved.sample(sample_shape)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> DeferredBernoulli:
         """The same along more axes."""
-        shape = torch.Size(batch_shape)
-        return DeferredBernoulli(
-            self.like.expand(shape), lambda prior, evidence: self.rule(prior, evidence).expand(shape), self.ask
-        )
+        return DeferredBernoulli(self.like.expand(batch_shape), self.rule, self.ask)
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """Zero and one, (2, 1, 1), or (2, B, N) when expanded."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from pyro import poutine
+from pyro.distributions import Delta
 from pyro.distributions.score_parts import ScoreParts
 from pyro.distributions.util import scale_and_mask
 from pyro.infer import TraceEnum_ELBO
@@ -46,10 +47,11 @@ class AnalyticTraceEnum_ELBO(TraceEnum_ELBO):
         model_trace, guide_trace = prune_subsample_sites(model_trace), prune_subsample_sites(guide_trace)
         # what has a score already is passed over by those who compute the rest
         _make_divergences_analytic(model_trace, guide_trace, _is_reparameterised)
-        model_trace.compute_log_prob()
+        model_trace.compute_log_prob(lambda name, site: not _is_summed_over_a_chain(site, guide_trace.nodes.get(name)))
         _resolve(model_trace, guide_trace)
         guide_trace.compute_score_parts()
         _make_divergences_analytic(model_trace, guide_trace, _is_summed_over_a_chain)
+        model_trace.compute_log_prob()
         if is_validation_enabled():
             for site in (*model_trace.nodes.values(), *guide_trace.nodes.values()):
                 if site["type"] == "sample":
@@ -73,15 +75,18 @@ def _require_enumeration(guide_trace: Trace) -> None:
 
 
 def _is_reparameterised(model_site: Any, guide_site: Any) -> bool:
-    return guide_site["fn"].has_rsample
+    # a point has no divergence of its own: its score is all there is
+    return guide_site["fn"].has_rsample and not isinstance(guide_site["fn"], Delta)
 
 
 def _is_summed_over_a_chain(model_site: Any, guide_site: Any) -> bool:
-    return bool(guide_site["infer"].get("enumerate")) and couples_frames(model_site["fn"])
+    enumerated = guide_site is not None and guide_site["type"] == "sample" and guide_site["infer"].get("enumerate")
+    return bool(enumerated) and couples_frames(model_site["fn"])
 
 
 def _make_divergences_analytic(model_trace: Trace, guide_trace: Trace, where: Callable[[Any, Any], bool]) -> None:
     """Put -KL(q || p) in place of the scores of sites that take part, before the traces are packed."""
+    summed_in_model = _enumerated(site for name, site in model_trace.nodes.items() if name not in guide_trace)
     for name, guide_site in guide_trace.nodes.items():
         model_site = model_trace.nodes.get(name)
         if guide_site["type"] != "sample" or model_site is None or guide_site["is_observed"]:
@@ -98,6 +103,8 @@ def _make_divergences_analytic(model_trace: Trace, guide_trace: Trace, where: Ca
                 stacklevel=2,
             )
             continue
+        if any(_varies(divergence, dim) for dim in summed_in_model):
+            continue  # the sum is of densities, in which a mean of their logarithms has no place
         model_site["unscaled_log_prob"] = -divergence
         model_site["log_prob"] = scale_and_mask(-divergence, model_site["scale"], model_site["mask"])
         # the guide's score enters the surrogate as well: left alone it gives a plausible, wrong loss
@@ -110,19 +117,37 @@ def _make_divergences_analytic(model_trace: Trace, guide_trace: Trace, where: Ca
 
 
 def _resolve(model_trace: Trace, guide_trace: Trace) -> None:
-    """Resolve every deferred posterior by the scores of the model's other sites, in place."""
+    """Resolve every deferred posterior, by the scores of the model's other sites where it is enumerated, in place."""
+    enumerated = _enumerated([*model_trace.nodes.values(), *guide_trace.nodes.values()])
     for name, guide_site in guide_trace.nodes.items():
-        dim = guide_site["infer"].get("_enumerate_dim") if guide_site["type"] == "sample" else None
-        if dim is None or name not in model_trace or not isinstance(guide_site["fn"], DeferredBernoulli):
+        if guide_site["type"] != "sample" or not isinstance(guide_site["fn"], DeferredBernoulli):
+            continue
+        model_site, dim = model_trace.nodes.get(name), guide_site["infer"].get("_enumerate_dim")
+        scores = [] if model_site is None or dim is None else _scores(model_trace, name, dim)
+        # where a further enumerated site has a say, the posterior knows better what to ask
+        if not scores or any(_varies(score, other) for score in scores for other in enumerated - {dim}):
+            guide_site["fn"] = guide_site["fn"].resolved
             continue
         shape = guide_site["fn"].batch_shape
         evidence = torch.zeros_like(guide_site["fn"].like)
-        for other, site in model_trace.nodes.items():
-            if site["type"] == "sample" and other != name and _varies(site["log_prob"], dim):
-                zero, one = site["log_prob"].unbind(dim)
-                odds = (one - zero).expand(torch.broadcast_shapes(one.shape, shape))
-                evidence = evidence + odds.sum_to_size(shape)
-        guide_site["fn"] = guide_site["fn"].resolve(model_trace.nodes[name]["fn"], evidence)
+        for score in scores:
+            zero, one = score.unbind(dim)
+            odds = (one - zero).expand(torch.broadcast_shapes(one.shape, shape))
+            evidence = evidence + odds.sum_to_size(shape)
+        # a scale that the divergence of alpha has as well makes no evidence stronger
+        guide_site["fn"] = guide_site["fn"].resolve(model_site["fn"], evidence / model_site["scale"])
+
+
+def _scores(model_trace: Trace, name: str, dim: int) -> list[Tensor]:
+    """Log-probabilities of all sites but one that depend on its value, enumerated along an axis."""
+    sites = (site for other, site in model_trace.nodes.items() if site["type"] == "sample" and other != name)
+    return [site["log_prob"] for site in sites if _varies(site["log_prob"], dim)]
+
+
+def _enumerated(sites: Iterable[Any]) -> set[int]:
+    """The axes along which sites are enumerated."""
+    dims = {site["infer"].get("_enumerate_dim") for site in sites if site["type"] == "sample"}
+    return dims - {None}
 
 
 def _varies(log_prob: Tensor, dim: int) -> bool:

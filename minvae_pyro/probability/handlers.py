@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import torch
 from pyro.poutine.messenger import Messenger
-from pyro.poutine.runtime import _DIM_ALLOCATOR, _PYRO_STACK
+from pyro.poutine.runtime import _DIM_ALLOCATOR, _PYRO_STACK, get_plates
 
 from minvae_pyro.probability.bernoulli import LOGIT_BOUND, KnownAlpha
 from minvae_pyro.probability.settled import alone
@@ -55,7 +55,8 @@ class condition_alpha(Messenger):
         if isinstance(distribution, KnownAlpha):
             return distribution
         # not its log-odds, which a deferred posterior does not have yet
-        return KnownAlpha(logits=torch.full_like(distribution.enumerate_support()[0], self.log_odds))
+        values = distribution.enumerate_support(expand=False)
+        return KnownAlpha(logits=values.new_full(distribution.batch_shape, self.log_odds))
 
     def _pyro_sample(self, msg: Any) -> None:
         if msg["name"] == "alpha":
@@ -85,3 +86,18 @@ def hidden_block() -> Iterator[None]:
         finally:
             _PYRO_STACK[:] = stack
             _DIM_ALLOCATOR._stack = plates
+
+
+def plates_around() -> torch.Size:
+    """Sizes of the plates left of utterances and frames that the caller runs in: particles, takes, predictive draws.
+
+    Pyro broadcasts what a sample statement draws; a guide that draws before its own has to know them.
+
+    Example:
+        >>> import pyro
+        >>> with pyro.plate("takes", 3, dim=-4):
+        ...     plates_around()
+        torch.Size([3, 1])
+    """
+    sizes = {plate.dim: plate.size for plate in get_plates() if plate.vectorized and plate.dim < -2}
+    return torch.Size(sizes.get(dim, 1) for dim in range(min(sizes, default=-2), -2))

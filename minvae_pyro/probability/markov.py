@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import torch
 from pyro.distributions import Bernoulli, TorchDistribution
+from pyro.distributions.score_parts import ScoreParts
 from torch import Tensor
 from torch.distributions import constraints
 from torch.distributions.kl import register_kl
@@ -23,11 +24,11 @@ class BinaryMarkovChain(TorchDistribution):
             alpha[n] | alpha[n - 1] = 0 ~ Bernoulli(sigmoid(after_zero[n]))
             alpha[n] | alpha[n - 1] = 1 ~ Bernoulli(sigmoid(after_one[n]))
 
-    Frames are a batch axis, so that a chain lives in a plate over frames and is enumerated frame by frame with its
-    marginals: ``log_prob`` of values whose last axis is not N, as enumeration gives them, is that of each frame by
-    itself; of a whole assignment (..., N) it is ``log p(alpha_n | alpha_{n-1})``, whose sum is the joint. Where both
-    log-odds are alike, a frame is independent of the one before, which keeps padding out. Evidence per frame tilts a
-    chain (:meth:`tilted`).
+    Frames are a batch axis, so that a chain lives in a plate over frames: ``log_prob`` of a whole assignment (..., N)
+    is ``log p(alpha_n | alpha_{n-1})``, whose sum is the joint. As a posterior a chain is enumerated frame by frame,
+    weighed by its marginals (:meth:`score_parts`); enumerated values have no ``log_prob``, for the joint is no sum over
+    them. Where both log-odds are alike, a frame is independent of the one before, which keeps padding out. Evidence per
+    frame tilts a chain (:meth:`tilted`).
 
     Args:
         after_zero: log-odds of alpha_n = 1 given alpha_{n-1} = 0, (..., N).
@@ -90,14 +91,31 @@ class BinaryMarkovChain(TorchDistribution):
         return (self.log_marginals[:, None, ..., :-1] + self.log_transitions[..., 1:]).exp()
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Marginal of each frame, or its conditional in a whole assignment: see the class."""
+        """Of a whole assignment (..., N), each frame given the one before.
+
+        Raises:
+            NotImplementedError: the values are those of an enumeration.
+        """
         if self._validate_args:
             self._validate_sample(value)
-        if value.shape[-1:] != self.batch_shape[-1:]:
-            return torch.where(value == 1, self.log_marginals[1], self.log_marginals[0])
+        if self._enumerates(value):
+            raise NotImplementedError(
+                "the frames of a Markov chain depend on each other and cannot be summed out one by one: use "
+                "AnalyticTraceEnum_ELBO, which knows chains, or draw alpha."
+            )
         before = pad(value[..., :-1], (1, 0))
         logits = torch.where(before == 1, self.after_one, self.after_zero)
         return logsigmoid(torch.where(value == 1, logits, -logits))
+
+    def score_parts(self, value: Tensor, *args: Any, **kwargs: Any) -> ScoreParts:
+        """Of enumerated values the marginal of each frame: what an ELBO weighs its terms by."""
+        if not self._enumerates(value):
+            return super().score_parts(value, *args, **kwargs)
+        marginal = torch.where(value == 1, self.log_marginals[1], self.log_marginals[0])
+        return ScoreParts(marginal, marginal, 0)
+
+    def _enumerates(self, value: Tensor) -> bool:
+        return value.shape[-1:] != self.batch_shape[-1:]
 
     @torch.no_grad()
     def sample(self, sample_shape: Any = ()) -> Tensor:
@@ -115,21 +133,29 @@ class BinaryMarkovChain(TorchDistribution):
         return states.to(uniform.dtype)
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
-        """Zero and one, (2, 1, ..., 1), or (2, ..., N) when expanded."""
+        """Zero and one, (2, 1, ..., 1).
+
+        Raises:
+            NotImplementedError: they would be expanded, and be two assignments of all frames.
+        """
+        if expand:
+            raise NotImplementedError("the frames of a Markov chain are enumerated one by one: leave out expand=True.")
         return Bernoulli(logits=self.after_zero).enumerate_support(expand)
 
     def tilted(self, evidence: Tensor) -> BinaryMarkovChain:
         """The posterior chain, ``q(alpha) = p(alpha) exp(sum_n alpha_n evidence_n) / Z`` (equation :eq:`tilted-chain`).
 
         Args:
-            evidence: log-likelihood of alpha_n = 1 against alpha_n = 0, (..., N).
+            evidence: log-likelihood of alpha_n = 1 against alpha_n = 0, (..., N), broadcasting with the chain.
 
         Example:
             >>> chain = independent_frames(torch.zeros(3))
             >>> chain.tilted(torch.tensor([0.0, 2.0, -2.0])).mean
             tensor([0.5000, 0.8808, 0.1192])
         """
-        zero, one = torch.broadcast_tensors(self.log_transitions[:, 0], self.log_transitions[:, 1] + evidence)
+        evidence = evidence.expand(torch.broadcast_shapes(evidence.shape, self.batch_shape))
+        transitions = self.expand(evidence.shape).log_transitions
+        zero, one = transitions[:, 0], transitions[:, 1] + evidence
         onwards = scan(torch.stack([zero, one], 1).flip(-1), _log_product_backwards).flip(-1)
         # what a frame and all behind it say of the frame before: log-odds of alpha_{n-1} = 1
         message = onwards.logsumexp(1)

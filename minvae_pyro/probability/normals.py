@@ -40,11 +40,11 @@ class PresampledNormal(Normal):
     Args:
         loc: mean, any shape.
         scale: standard deviation > 0, any shape.
-        draw: the value that ``rsample`` returns, shape of the broadcast parameters.
+        draw: the value that ``rsample`` returns, any shape; the three broadcast.
     """
 
     def __init__(self, loc: Tensor, scale: Tensor, draw: Tensor) -> None:
-        self.draw = draw
+        loc, scale, self.draw = torch.broadcast_tensors(loc, scale, draw)
         super().__init__(loc, scale)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> PresampledNormal:
@@ -60,3 +60,7 @@ class PresampledNormal(Normal):
         if len(torch.Size(sample_shape)):
             raise ValueError("a PresampledNormal holds exactly one draw")
         return self.draw
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """The same, detached."""
+        return self.rsample(sample_shape).detach()

@@ -81,10 +81,9 @@ def test_marginals_pairs_and_joint_are_those_of_all_assignments(frames: int) -> 
     torch.testing.assert_close(weights.sum(0), torch.ones(BATCH, dtype=torch.float64))
     torch.testing.assert_close(prior.mean, (weights[..., None] * rows).sum(0))
     torch.testing.assert_close(prior.logits, prior.mean.logit())
-    if frames > 1:
-        value = prior.enumerate_support(expand=False)
-        torch.testing.assert_close(prior.log_prob(value)[1].exp(), prior.mean)
-        torch.testing.assert_close(prior.log_prob(value).exp().sum(0), torch.ones_like(prior.mean))
+    weights_of_values = prior.score_parts(prior.enumerate_support(expand=False)).score_function.exp()
+    torch.testing.assert_close(weights_of_values[1], prior.mean)
+    torch.testing.assert_close(weights_of_values.sum(0), torch.ones_like(prior.mean))
     assert prior.pairs.shape == (2, 2, BATCH, frames - 1)
     for i, j in itertools.product(range(2), repeat=2):
         both = (rows[..., :-1] == i) & (rows[..., 1:] == j)
@@ -103,6 +102,9 @@ def test_the_posterior_after_evidence_is_bayes_rule(frames: int) -> None:
     torch.testing.assert_close(posterior.mean, ((joint - normaliser).exp()[..., None] * rows).sum(0))
     twice = prior.tilted(evidence / 3).tilted(2 * evidence / 3)
     torch.testing.assert_close(twice.log_prob(rows), posterior.log_prob(rows))
+    several = torch.stack([evidence, -evidence])  # as many as alpha has values: no axis may be taken for another
+    for found, one in zip(prior.tilted(several).mean, several, strict=True):
+        torch.testing.assert_close(found, prior.tilted(one).mean)
 
 
 @pytest.mark.parametrize("frames", LENGTHS)
@@ -264,17 +266,35 @@ def test_a_plate_over_frames_takes_a_chain(frames: int) -> None:
             pyro.sample("x", dist.Normal(alpha, 1.0), obs=torch.zeros(BATCH, frames, dtype=torch.float64))
             return alpha
 
-    enumerated = poutine.trace(poutine.enum(model, first_available_dim=-3)).get_trace()
-    enumerated.compute_log_prob()
-    node = enumerated.nodes["alpha"]
-    assert node["value"].shape == (2, 1, 1)
-    assert node["value"].dtype == torch.float64
-    torch.testing.assert_close(node["log_prob"], prior.log_marginals)
+    for dim in (-3, -5):
+        enumerated = poutine.trace(poutine.enum(model, first_available_dim=dim)).get_trace()
+        enumerated.compute_score_parts()
+        node = enumerated.nodes["alpha"]
+        assert node["value"].shape == (2, *[1] * (-dim - 1))
+        assert node["value"].dtype == torch.float64
+        torch.testing.assert_close(node["score_parts"].score_function.squeeze(), prior.log_marginals.squeeze())
     drawn = poutine.trace(model).get_trace()
     drawn.compute_log_prob()
     alpha = drawn.nodes["alpha"]["value"]
     assert alpha.shape == (BATCH, frames)
     torch.testing.assert_close(drawn.nodes["alpha"]["log_prob"], prior.log_prob(alpha))
+
+
+def test_who_would_sum_out_the_frames_one_by_one_is_told() -> None:
+    """Marginals alone would give a bound, or a posterior, that is plausible and wrong."""
+    prior = chain(3)
+
+    def model() -> None:
+        with pyro.plate("utterances", BATCH, dim=-2), pyro.plate("frames", 3, dim=-1):
+            alpha = pyro.sample("alpha", prior, infer={"enumerate": "parallel"})
+            pyro.sample("x", dist.Normal(alpha, 1.0), obs=torch.zeros(BATCH, 3, dtype=torch.float64))
+
+    with pytest.raises(NotImplementedError, match="use AnalyticTraceEnum_ELBO"):
+        TraceEnum_ELBO(max_plate_nesting=2).loss(model, lambda: None)
+    with pytest.raises(NotImplementedError, match="use AnalyticTraceEnum_ELBO"):
+        infer_discrete(model, first_available_dim=-3)()
+    with pytest.raises(NotImplementedError, match="one by one"):
+        prior.enumerate_support()
 
 
 def test_a_value_that_is_not_binary_is_refused() -> None:
@@ -288,7 +308,7 @@ def test_chains_are_repeated_before_their_frames_only() -> None:
     assert isinstance(wide, BinaryMarkovChain)
     assert wide.sample().shape == (2, BATCH, 4)
     torch.testing.assert_close(wide.mean[1], prior.mean)
-    assert wide.enumerate_support().shape == (2, 2, BATCH, 4)
+    assert wide.enumerate_support(expand=False).shape == (2, 1, 1, 1)
     with pytest.raises(ValueError, match="cannot be expanded"):
         prior.expand((BATCH, 8))
 
