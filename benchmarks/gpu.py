@@ -134,7 +134,8 @@ def recordings(checkpoints: Sequence[str], sizes: Sequence[int]) -> str:
             checkpoint = load_checkpoint(name).to(device)
             enhance_batch(checkpoint, noisy[:1], mouths[:1])  # the first call of everything is slow
             for size in chosen:
-                sounds, shown = ([all_of[i % _TALKERS] for i in range(size)] for all_of in (noisy, mouths))
+                sounds = [noisy[number % _TALKERS] for number in range(size)]
+                shown = [mouths[number % _TALKERS] for number in range(size)]
                 if device == "cuda":
                     torch.cuda.reset_peak_memory_stats()
                 with one_thread():

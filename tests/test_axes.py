@@ -73,10 +73,12 @@ def recordings(size: int = 2, frames: int = 3, gaps: bool = True) -> Utterances:
 def alike(monkeypatch: pytest.MonkeyPatch) -> None:
     """All standard normal numbers are the same along all axes but the last three."""
 
-    def numbers(shape: Any, *_: Any, **__: Any) -> Tensor:
+    def numbers(shape: Any, *rest: Any, dtype: torch.dtype | None = None, **_: Any) -> Tensor:
         tail = torch.Size(shape)[-3:]
         generator = torch.Generator().manual_seed(7)
-        return torch.empty(tail, dtype=torch.float64).normal_(generator=generator).expand(torch.Size(shape))
+        # a checkpoint that is loaded meanwhile is tried in single precision
+        asked = dtype or next((one.dtype for one in rest if isinstance(one, Tensor)), torch.float64)
+        return torch.empty(tail, dtype=torch.float64).normal_(generator=generator).to(asked).expand(torch.Size(shape))
 
     monkeypatch.setattr("torch.distributions.normal._standard_normal", numbers)
     for module in ("normals.normal", "gauss_markov.normal", "gauss_markov.torch.randn"):
