@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ _REPORT = ("figure.png", "contact-sheet.png")
 _PARTS = {
     "engine": "fast (default), svi, vem, map, mcem, langevin, or any inference engine",
     "noise": "noise model, such as NMFNoise or BayesianNMFNoise",
-    "guide": "posterior that is fitted, such as MeanFieldGuide",
+    "guide": "posterior that is fitted, such as MeanFieldGuide; or a guide of Pyro's, such as AutoNormal, or a function",
 }
 
 
@@ -133,13 +134,20 @@ def main(arguments: Sequence[str]) -> int:
 
 def _explain(key: str, name: Any) -> int:
     """Show the arguments of a class, and leave."""
+    from pyro.infer.autoguide import AutoGuide
+
+    from minvae_pyro.inference.pyro_parts import guide_named
     from minvae_pyro.inference.settings import PARTS
     from minvae_pyro.registry.names import find
 
     base, short = PARTS[key]
-    found = find(name["class_path"] if isinstance(name, dict) else name, (base,), key, short)
+    name = name["class_path"] if isinstance(name, dict) else name
+    found = guide_named(name) if key == "guide" else find(name, (base,), key, short)
+    if not inspect.isclass(found):
+        print(f"{name}: {inspect.getdoc(found) or 'a function'}")
+        return 0
     explained = Parser(prog="minvae enhance")
-    explained.add_class(base, key, key)
+    explained.add_class(base if issubclass(found, base) else AutoGuide, key, key)
     explained.parse_args([f"--{key}.help={found.__module__}.{found.__qualname__}"])
     return 0
 
@@ -151,6 +159,7 @@ def _parts(described: dict[str, Any], checkpoint: str) -> dict[str, Any]:
         UserError: no such class, or arguments that it does not take.
     """
     from minvae_pyro.checkpoints.checkpoint import describe
+    from minvae_pyro.inference.pyro_parts import make_guide
     from minvae_pyro.inference.settings import PARTS, Settings
     from minvae_pyro.registry.build import make
 
@@ -161,7 +170,7 @@ def _parts(described: dict[str, Any], checkpoint: str) -> dict[str, Any]:
             usual = getattr(Settings.choose(describe(checkpoint)["enhancement"]), key)
             usual = {"class_path": usual} if isinstance(usual, str) else usual
             part = {**usual, "init_args": {**usual.get("init_args", {}), **part["init_args"]}}
-        make(base, part, key, short)
+        make_guide(part) if key == "guide" else make(base, part, key, short)
         found[key] = part
     return found
 

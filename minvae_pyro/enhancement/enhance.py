@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -96,7 +97,7 @@ def enhance(
     engine: Description | InferenceEngine | None = None,
     start: str | Start | None = None,
     noise: Description | NoiseModel | None = None,
-    guide: Description | UtteranceGuide | None = None,
+    guide: Description | UtteranceGuide | type | Callable[..., Any] | None = None,
     seed: int = 0,
     device: str | torch.device = "cpu",
     progress: Progress | None = None,
@@ -118,7 +119,8 @@ def enhance(
         engine: how to infer, see :func:`minvae_pyro.inference.infer`; the checkpoint says it when omitted.
         start: where the posterior starts, see there; as ``engine``.
         noise: the noise model, named, described (``class_path``, ``init_args``) or made; as ``engine``.
-        guide: the posterior that is fitted; as ``noise``.
+        guide: the posterior that is fitted; as ``noise``, or a guide of Pyro's or a function, by name or itself (see
+            :func:`minvae_pyro.inference.pyro_parts.make_guide`).
         seed: decides everything random.
         device: where to compute.
         progress: called with how far the work is.

@@ -16,7 +16,7 @@ from minvae_pyro.guides import MeanFieldGuide, UtteranceGuide
 from minvae_pyro.guides.alpha_posterior import both_alphas, latent_trace
 from minvae_pyro.inference.adam import Adam
 from minvae_pyro.inference.engine import update_alpha
-from minvae_pyro.inference.svi import StochasticVariational
+from minvae_pyro.inference.svi import ELBO, OPTIMISER, StochasticVariational
 from minvae_pyro.models import NoisyMixture
 from minvae_pyro.models.speech_prior import Latent
 from minvae_pyro.probability.likelihoods import VARIANCE_FLOOR
@@ -198,7 +198,7 @@ class CompiledBound:
 class FastVariational(StochasticVariational):
     """The bound of ``svi``, climbed without tracing; what has no such form goes through ``svi`` itself.
 
-    Each step moves q(z) by Adam along one draw, at a rate that falls along a cosine. The M-step moves noise and gain
+    So does what is given another bound or optimiser. Each step moves q(z) by Adam along one draw, at a rate that falls along a cosine. The M-step moves noise and gain
     together, from the variances of the last step; unlike that of ``svi``, which recomputes them for each factor, it may
     lower the bound.
 
@@ -217,7 +217,8 @@ class FastVariational(StochasticVariational):
 
     def run(self, mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterances) -> Iterator[float]:
         """Climb the bound where it has a closed form, else run ``svi``; see :class:`InferenceEngine`."""
-        parts = compiled(mixture, guide, utterances)
+        usual = (self.elbo, self.optimiser) == (ELBO, OPTIMISER)
+        parts = compiled(mixture, guide, utterances) if usual else None
         if parts is None:
             yield from super().run(mixture, guide, utterances)
             return

@@ -15,6 +15,7 @@ from minvae_pyro.guides.base import TrainingGuide
 from minvae_pyro.guides.test_time.starts import Start
 from minvae_pyro.inference.engine import Callback, InferenceEngine
 from minvae_pyro.inference.imputation import imputed
+from minvae_pyro.inference.pyro_parts import make_guide
 from minvae_pyro.inference.settings import ENGINES, Settings, start_named
 from minvae_pyro.models import NoiseModel, NoisyMixture, reweigh, sharpen
 from minvae_pyro.models.alpha_priors import audio_where_unseen
@@ -88,7 +89,7 @@ def infer(
     fit = make(InferenceEngine, chosen.engine, "engine", ENGINES)  # type: ignore[type-abstract]
     start: Start = start_named(chosen.start) if isinstance(chosen.start, str) else chosen.start
     noise = make(NoiseModel, chosen.noise, "noise model")  # type: ignore[type-abstract]
-    guide = make(UtteranceGuide, chosen.guide, "guide")  # type: ignore[type-abstract]
+    guide = make_guide(chosen.guide)
     encoders: TrainingGuide = checkpoint.guide
     with torch.random.fork_rng([utterances.power.device] if utterances.power.is_cuda else []):
         torch.manual_seed(seed)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
+
+from pyro.infer.autoguide import AutoGuide
 
 from minvae_pyro.corpora.structural import lacking
 from minvae_pyro.errors import UserError
@@ -16,10 +18,11 @@ from minvae_pyro.inference.fast import FastVariational
 from minvae_pyro.inference.langevin import LangevinEM
 from minvae_pyro.inference.metropolis import MetropolisHastingsEM
 from minvae_pyro.inference.point import PointEM
+from minvae_pyro.inference.pyro_parts import AUTOMATIC
 from minvae_pyro.inference.svi import StochasticVariational
 from minvae_pyro.inference.vem import VariationalEM
 from minvae_pyro.models import NoiseModel
-from minvae_pyro.registry.names import Description, needed, resolve
+from minvae_pyro.registry.names import Description, find, needed, resolve
 
 ENGINES: dict[str, type[InferenceEngine]] = {
     "fast": FastVariational,
@@ -53,7 +56,8 @@ class Settings:
         engine: how to infer: a name of :data:`ENGINES`, or as noise and guide.
         start: where q(z) starts: a name of :data:`minvae_pyro.guides.test_time.starts.STARTS`, or an import path.
         noise: the noise model.
-        guide: the posterior that is fitted.
+        guide: the posterior that is fitted; also a guide of Pyro's or a function, see
+            :func:`minvae_pyro.inference.pyro_parts.make_guide`.
         temperature: sharpening of the visual component of the prior; 1 leaves it as trained.
         mixing_weight: initial pi = P(alpha = 1); None leaves it as trained. Near one, the mouth needs more evidence:
             the gate's log-odds, learnt at the pi of training, are moved by the change.
@@ -66,7 +70,7 @@ class Settings:
     engine: Description | InferenceEngine = DEFAULT_ENGINE
     start: str | Start = "both"
     noise: Description | NoiseModel = "NMFNoise"
-    guide: Description | UtteranceGuide = "MeanFieldGuide"
+    guide: Description | UtteranceGuide | type | Callable[..., Any] = "MeanFieldGuide"
     temperature: float = 1.0
     mixing_weight: float | None = None
     draws: int = 8
@@ -88,7 +92,7 @@ class Settings:
         """Settings from mappings, the later ones in front; in the first one stands what a checkpoint keeps.
 
         Raises:
-            UserError: an unknown name or an impossible value, or a checkpoint that names a function as the start.
+            UserError: an unknown name or an impossible value, or a checkpoint that names a function as start or guide.
         """
         kept = layers[0].get("start")
         if len(layers) > 1 and kept not in (None, *STARTS) and all(layer.get("start") is None for layer in layers[1:]):
@@ -96,6 +100,11 @@ class Settings:
                 f"the checkpoint would run {kept} as the start of inference: give that start yourself if you trust it, "
                 f"or one of {', '.join(STARTS)}."
             )
+        guide = layers[0].get("guide")
+        path = guide.get("class_path") if isinstance(guide, Mapping) else guide
+        if len(layers) > 1 and isinstance(path, str) and all(layer.get("guide") is None for layer in layers[1:]):
+            # a class, be it of this package or of Pyro; a function would be called as it is
+            find(path, (UtteranceGuide, AutoGuide), "guide of a checkpoint", AUTOMATIC)
         chosen = {name: value for layer in layers for name, value in layer.items() if value is not None}
         known = [field.name for field in fields(cls)]
         unknown = ", ".join(sorted(chosen.keys() - set(known)))

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from pyro import poutine
+from pyro.distributions import Delta
 from pyro.distributions.score_parts import ScoreParts
 from pyro.distributions.util import scale_and_mask
 from pyro.infer import TraceEnum_ELBO
@@ -73,7 +74,8 @@ def _require_enumeration(guide_trace: Trace) -> None:
 
 
 def _is_reparameterised(model_site: Any, guide_site: Any) -> bool:
-    return guide_site["fn"].has_rsample
+    # a point has no divergence; its own density, of a change of variables, counts as usual
+    return guide_site["fn"].has_rsample and not isinstance(guide_site["fn"], Delta)
 
 
 def _is_summed_over_a_chain(model_site: Any, guide_site: Any) -> bool:
