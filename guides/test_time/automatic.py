@@ -110,7 +110,8 @@ class PyroGuide(UtteranceGuide):
             self.automatic = _automatic(self.chosen, self.arguments, self._story, self._begin)
 
     def _check(self) -> None:
-        name = self.chosen.__name__
+        name, automatic = self.chosen.__name__, _is_automatic(self.chosen)
+        self._samples_alpha = not automatic  # to see whether the function does
         try:
             with torch.no_grad():
                 found = self._trace().nodes
@@ -122,8 +123,7 @@ class PyroGuide(UtteranceGuide):
         lacks = [site for site in self._names if site not in found]
         if lacks:
             raise UserError(f"{name} does not sample {', '.join(lacks)}, which the prior samples: let it do so.")
-        own = found.get("alpha", {}).get("fn")
-        self._samples_alpha = own is not None and own is not self.alpha and not _is_automatic(self.chosen)
+        self._samples_alpha = not automatic and "alpha" in found
         if found["z"]["value"].shape[-3:] != self._begin[0].shape:
             shapes = tuple(found["z"]["value"].shape), tuple(self._begin[0].shape)
             raise UserError(f"{name} samples z of shape {shapes[0]}, and the prior needs {shapes[1]}.")

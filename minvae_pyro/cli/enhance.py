@@ -56,6 +56,14 @@ def parser() -> Parser:
         "--seed", type=int, default=0, metavar="N", help="decides everything random (default: %(default)s)"
     )
     parser.add_argument(
+        "--draws",
+        type=int,
+        default=0,
+        metavar="N",
+        help="also write N draws of the speech given the recording, as OUTPUT-draw-1.wav and so on; their interval is in "
+        "the figure of the report (default: %(default)s)",
+    )
+    parser.add_argument(
         "--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default: %(default)s)"
     )
     parser.add_argument(
@@ -97,6 +105,10 @@ def main(arguments: Sequence[str]) -> int:
         return _explain(asked[0], described[asked[0]])
     given = parser().read(arguments)
     output = _output(given.input, given.output, given.overwrite)
+    if given.draws < 0:
+        raise UserError(f"there cannot be {given.draws} draws of the speech: give --draws 0 or more.")
+    for number in range(1, given.draws + 1):
+        check_file(_draw_file(output, number), overwrite=given.overwrite)
     if given.report is not None:
         check_folder(given.report, _REPORT, overwrite=given.overwrite)
 
@@ -116,11 +128,14 @@ def main(arguments: Sequence[str]) -> int:
             checkpoint=given.checkpoint,
             start=given.start,
             **parts,
+            draws=given.draws,
             seed=given.seed,
             device=given.device,
             progress=progress,
         )
     write_sound(output, Sound(result.speech, result.sample_rate), overwrite=given.overwrite)
+    for number, one in enumerate([] if result.draws is None else result.draws, 1):
+        write_sound(_draw_file(output, number), Sound(one, result.sample_rate), overwrite=given.overwrite)
     if given.report is not None:
         from minvae_pyro.enhancement.report import write_report
 
@@ -184,6 +199,10 @@ def _output(recording: Path, asked: Path | None, overwrite: bool) -> Path:
     if output.exists() and output.samefile(recording):
         raise UserError(f"{output} is the recording itself: choose another --output.")
     return check_file(output, overwrite=overwrite)
+
+
+def _draw_file(output: Path, number: int) -> Path:
+    return output.with_name(f"{output.stem}-draw-{number}{output.suffix}")
 
 
 def _summary(result: Enhancement, output: Path) -> dict[str, Any]:

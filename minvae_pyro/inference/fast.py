@@ -16,7 +16,8 @@ from minvae_pyro.guides import MeanFieldGuide, UtteranceGuide
 from minvae_pyro.guides.alpha_posterior import both_alphas, latent_trace
 from minvae_pyro.inference.adam import Adam
 from minvae_pyro.inference.engine import update_alpha
-from minvae_pyro.inference.svi import ELBO, OPTIMISER, StochasticVariational
+from minvae_pyro.inference.pyro_parts import ELBO_USED, OPTIMISER_USED
+from minvae_pyro.inference.svi import StochasticVariational
 from minvae_pyro.models import NoisyMixture
 from minvae_pyro.models.speech_prior import Latent
 from minvae_pyro.probability.likelihoods import VARIANCE_FLOOR
@@ -217,7 +218,7 @@ class FastVariational(StochasticVariational):
 
     def run(self, mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterances) -> Iterator[float]:
         """Climb the bound where it has a closed form, else run ``svi``; see :class:`InferenceEngine`."""
-        usual = (self.elbo, self.optimiser) == (ELBO, OPTIMISER)
+        usual = (self.elbo, self.optimiser) == (ELBO_USED, OPTIMISER_USED)
         parts = compiled(mixture, guide, utterances) if usual else None
         if parts is None:
             yield from super().run(mixture, guide, utterances)

@@ -61,6 +61,9 @@ OPTIMISERS: dict[str, Any] = {
 }
 """Optimisers by their short names: those of torch and of ``pyro.optim``."""
 
+ELBO_USED, OPTIMISER_USED = "AnalyticTraceEnum_ELBO", "Adam"
+"""Bound and optimiser when none is named."""
+
 _OF_THE_GUIDE = {"model", "init_loc_fn", "create_plates"}
 
 
@@ -117,7 +120,7 @@ def make_elbo(described: Description | ELBO) -> Any:
     """
     if isinstance(described, ELBO):
         return described
-    name, arguments = _split(described)
+    name, arguments = _split(described, ELBO_USED)
     found: Any = find(name, (ELBO,), "bound", ELBOS)
     given = _arguments(found, arguments, "bound", set())
     usual = {"max_plate_nesting": 2} if "max_plate_nesting" in parameters(found) else {}
@@ -136,7 +139,7 @@ def make_optimiser(described: Description | pyro.optim.PyroOptim, learning_rate:
     """
     if isinstance(described, pyro.optim.PyroOptim):
         return described
-    name, arguments = _split(described)
+    name, arguments = _split(described, OPTIMISER_USED)
     if name.rpartition(".")[0] in ("pyro.optim", "torch.optim"):
         name = name.rpartition(".")[2]  # what Pyro has there are functions around these classes
     found: Any = find(name, (Optimizer,), "optimiser", OPTIMISERS)
@@ -149,13 +152,14 @@ def _automatic(found: Any) -> bool:
     return inspect.isclass(found) and issubclass(found, AutoGuide)
 
 
-def _split(described: Any) -> tuple[str, dict[str, Any]]:
-    """Name and arguments of a description."""
+def _split(described: Any, usual: str = "") -> tuple[str, dict[str, Any]]:
+    """Name and arguments of a description; arguments alone are of what is usual."""
     if isinstance(described, str):
         return described, {}
-    if not isinstance(described, Mapping) or not isinstance(described.get("class_path"), str):
+    name = described.get("class_path", usual) if isinstance(described, Mapping) else ""
+    if not isinstance(name, str) or not name:
         raise UserError(f"{described} describes nothing: give a name, or class_path and perhaps init_args.")
-    return described["class_path"], dict(described.get("init_args") or {})
+    return name, dict(described.get("init_args") or {})
 
 
 def _arguments(found: type, given: Mapping[str, Any], what: str, ours: set[str]) -> dict[str, Any]:

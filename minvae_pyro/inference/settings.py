@@ -63,7 +63,7 @@ class Settings:
             the gate's log-odds, learnt at the pi of training, are moved by the change.
         draws: draws of z over which the Wiener gain is averaged.
         unexplained: power of a voice that the prior does not explain, as a share of the voice's
-            (:func:`minvae_pyro.inference.infer.admit`); 0 claims that it explains all.
+            (:func:`minvae_pyro.inference.admission.admit`); 0 claims that it explains all.
         gain: whether speech has one loudness for the ``clip`` or one for each ``frame``, fitted either way.
     """
 

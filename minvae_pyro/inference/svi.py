@@ -8,14 +8,11 @@ from dataclasses import dataclass, field
 from pyro.infer import SVI
 
 from minvae_pyro.guides import UtteranceGuide
-from minvae_pyro.inference.engine import InferenceEngine, draw_latents, update_alpha
-from minvae_pyro.inference.pyro_parts import make_elbo, make_optimiser
+from minvae_pyro.inference.engine import InferenceEngine, update_alpha, update_noise
+from minvae_pyro.inference.pyro_parts import ELBO_USED, OPTIMISER_USED, make_elbo, make_optimiser
 from minvae_pyro.models import NoisyMixture
 from minvae_pyro.registry.names import Description
 from minvae_pyro.utterances import Utterances
-
-ELBO, OPTIMISER = "AnalyticTraceEnum_ELBO", "Adam"
-"""Bound and optimiser when none is named."""
 
 
 @dataclass
@@ -39,8 +36,8 @@ class StochasticVariational(InferenceEngine):
     steps: int = 2
     learning_rate: float = 0.05
     samples: int = 1
-    elbo: Description = field(default=ELBO, kw_only=True)
-    optimiser: Description = field(default=OPTIMISER, kw_only=True)
+    elbo: Description = field(default=ELBO_USED, kw_only=True)
+    optimiser: Description = field(default=OPTIMISER_USED, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -56,7 +53,6 @@ class StochasticVariational(InferenceEngine):
             for _ in range(self.steps):
                 loss = svi.step(utterances)
             update_alpha(mixture, guide, mixture, utterances, iteration / self.iterations)
-            latent, weight = draw_latents(mixture.speech, guide, utterances, self.samples)
-            mixture.m_step(latent, utterances, weight)
+            update_noise(mixture, guide, utterances, self.samples)
             # wake and sleep have a loss each
             yield -(loss[0] if isinstance(loss, tuple) else loss)
