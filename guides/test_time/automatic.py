@@ -135,21 +135,22 @@ class PyroGuide(UtteranceGuide):
 
     def forward(self, utterances: Utterances) -> None:
         """Sample ``alpha`` (to be enumerated) where the prior has it, and all other sites by the guide."""
+        if _is_automatic(self.chosen):
+            sites = self.automatic(utterances)
+            if not self._utterances.mask.all():
+                # frames that do not exist have a standard normal, or their scales would grow without end
+                outside = ~utterances.mask[..., None]
+                pyro.factor("padding", -(dist.Normal(0, 1).log_prob(sites["z"]) * outside).sum(), has_rsample=True)
+        else:
+            guide = poutine.infer_config(self.chosen, _enumerated)
+            guide(utterances, self._begin) if _takes_start(self.chosen) else guide(utterances)
         if self.alpha is not None and not self._samples_alpha:
-            # the guide makes these plates as well, and a trace has room for one of each name
+            # last, for enumeration wants sites outside of plates before those inside. The guide has made these plates as
+            # well, and a trace has room for one of each name
             with poutine.block(hide=["utterances", "frames"]):
                 plates = utterances.plates()
             with plates.every_frame():
                 pyro.sample("alpha", self.alpha, infer={"enumerate": "parallel"})
-        if not _is_automatic(self.chosen):
-            guide = poutine.infer_config(self.chosen, _enumerated)
-            guide(utterances, self._begin) if _takes_start(self.chosen) else guide(utterances)
-            return
-        sites = self.automatic(utterances)
-        if not self._utterances.mask.all():
-            # frames that do not exist have a standard normal, or their scales would grow without end
-            outside = ~utterances.mask[..., None]
-            pyro.factor("padding", -(dist.Normal(0, 1).log_prob(sites["z"]) * outside).sum(), has_rsample=True)
 
     def _trace(self, **known: Tensor) -> Any:
         """One run of the guide, by itself, with known values of some of its sites."""
