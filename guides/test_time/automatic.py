@@ -19,7 +19,9 @@ from pyro.infer.autoguide import (
     AutoNormalizingFlow,
     init_to_value,
 )
+from pyro.poutine.messenger import Messenger
 from torch import Tensor
+from torch.distributions import constraints, transform_to
 from torch.distributions.transforms import AffineTransform
 
 from minvae_pyro.errors import UserError
@@ -54,8 +56,9 @@ class PyroGuide(UtteranceGuide):
     An automatic guide is made for the latent sites of the prior but ``alpha``. Where the product's start is, it begins:
     with its mean as the initial location, and with its mean scale as ``init_scale`` where the guide has one and none is
     given; a normalising flow is moved and scaled there. A function is called with the recordings, and with mean and
-    scale of the start, each (B, N, L), if it has a second argument; it samples ``z``, (B, N, L), and may sample ``alpha``
-    itself before, which is enumerated, also where z depends on it. Its ``pyro.param`` belong to this guide alone.
+    scale of the start, each (B, N, L), if it has a second argument; it samples ``z``, (B, N, L), and may sample
+    ``alpha`` itself before, which is enumerated, also where z depends on it. Its ``pyro.param`` belong to this guide
+    alone.
 
     Args:
         guide: a subclass of ``pyro.infer.autoguide.AutoGuide``, or a function.
@@ -104,8 +107,7 @@ class PyroGuide(UtteranceGuide):
     def _begin_at(self, begin: Gaussian) -> None:
         shape = (*self._utterances.mask.shape, begin[0].shape[-1])
         self._begin = begin[0].detach().expand(shape).clone(), begin[1].detach().expand(shape).clone()
-        # parameters of another beginning are void
-        self._pyro_context.param_state = {"params": {}, "constraints": {}}
+        self._own: dict[str, tuple[Tensor, Any]] = {}
         if _is_automatic(self.chosen):
             self.automatic = _automatic(self.chosen, self.arguments, self._story, self._begin)
 
@@ -143,10 +145,11 @@ class PyroGuide(UtteranceGuide):
                 pyro.factor("padding", -(dist.Normal(0, 1).log_prob(sites["z"]) * outside).sum(), has_rsample=True)
         else:
             guide = poutine.infer_config(self.chosen, _enumerated)
-            guide(utterances, self._begin) if _takes_start(self.chosen) else guide(utterances)
+            with _OwnParameters(self._own):
+                guide(utterances, self._begin) if _takes_start(self.chosen) else guide(utterances)
         if self.alpha is not None and not self._samples_alpha:
-            # last, for enumeration wants sites outside of plates before those inside. The guide has made these plates as
-            # well, and a trace has room for one of each name
+            # last, for enumeration wants sites outside of plates before those inside. The guide has made these plates
+            # as well, and a trace has room for one of each name
             with poutine.block(hide=["utterances", "frames"]):
                 plates = utterances.plates()
             with plates.every_frame():
@@ -189,6 +192,29 @@ class PyroGuide(UtteranceGuide):
             known, (mean, scale) = earlier.draw(DRAWS)["z"].mean(0)[..., dropped:, :], self._begin
             mean[..., : known.shape[-2], :] = known
             self._begin_at((mean, scale))
+
+
+class _OwnParameters(Messenger):
+    """Keeps what ``pyro.param`` declares in a mapping instead of Pyro's store: unconstrained value and constraint."""
+
+    def __init__(self, kept: dict[str, tuple[Tensor, Any]]) -> None:
+        super().__init__()
+        self.kept = kept
+
+    def _pyro_param(self, msg: Any) -> None:
+        name, *first = msg["args"]
+        if name not in self.kept:
+            if not first:
+                raise UserError(f"the guide declares a parameter {name} without a first value.")
+            constraint = msg["kwargs"].get("constraint") or constraints.real
+            value = first[0]() if callable(first[0]) else first[0]
+            free = transform_to(constraint).inv(value.detach()).clone().requires_grad_()
+            self.kept[name] = free, constraint
+        free, constraint = self.kept[name]
+        value = transform_to(constraint)(free)
+        value = free.view_as(free) if value is free else value
+        value.unconstrained = weakref.ref(free)
+        msg["value"], msg["done"] = value, True
 
 
 def _is_automatic(guide: Any) -> bool:

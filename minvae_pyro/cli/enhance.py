@@ -22,7 +22,7 @@ _REPORT = ("figure.png", "contact-sheet.png")
 _PARTS = {
     "engine": "fast (default), svi, vem, map, mcem, langevin, or any inference engine",
     "noise": "noise model, such as NMFNoise or BayesianNMFNoise",
-    "guide": "posterior that is fitted, such as MeanFieldGuide; or a guide of Pyro's, such as AutoNormal, or a function",
+    "guide": "posterior that is fitted, such as MeanFieldGuide; or one of Pyro's, such as AutoNormal, or a function",
 }
 
 
@@ -60,7 +60,7 @@ def parser() -> Parser:
         type=int,
         default=0,
         metavar="N",
-        help="also write N draws of the speech given the recording, as OUTPUT-draw-1.wav and so on; their interval is in "
+        help="also write N draws of the speech given the recording, OUTPUT-draw-1.wav and so on; their interval is in "
         "the figure of the report (default: %(default)s)",
     )
     parser.add_argument(

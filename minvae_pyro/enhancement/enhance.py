@@ -140,7 +140,7 @@ def enhance(
         noise: the noise model, named, described (``class_path``, ``init_args``) or made; as ``engine``.
         guide: the posterior that is fitted; as ``noise``, or a guide of Pyro's or a function, by name or itself (see
             :func:`minvae_pyro.inference.pyro_parts.make_guide`).
-        draws: how many draws to make of the speech given the recording; they take so many times the memory of the sound.
+        draws: how many draws to make of the speech given the recording, each as large as the sound.
         seed: decides everything random.
         device: where to compute.
         progress: called with how far the work is.

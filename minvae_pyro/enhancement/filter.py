@@ -49,7 +49,7 @@ def infer_spectra(
 
 
 def as_utterances(stft: STFT, spectrum: Tensor, mouth: MouthTrack | None) -> Utterances:
-    """A spectrum (N, F) at unit level, with a picture for each of its frames, as a batch of one on the STFT's device."""
+    """A spectrum (N, F) at unit level, with a picture for each frame, as a batch of one on the STFT's device."""
     device = stft.window.device
     shown, seen = (None, None) if mouth is None else (mouth.crops.to(device), mouth.found.to(device))
     observed = observed_cells(spectrum.abs().square(), stft.cell_power)

@@ -66,8 +66,8 @@ class Utterances(utterances.Utterances):
     ) -> Self:
         """What the model gets of a recording when it is enhanced: one utterance, whatever its length.
 
-        The mean of the channels at the rate of the model, at unit level, as STFT; a picture of the mouth for each of its
-        frames; cells that say nothing left out.
+        The mean of the channels at the rate of the model, at unit level, as STFT; a picture of the mouth for each
+        frame; cells that say nothing left out.
 
         Args:
             source: a sound or video file, or (samples,) or (channels, samples) floating-point samples.
@@ -106,8 +106,8 @@ class Utterances(utterances.Utterances):
 
         Args:
             seed: decides everything random.
-            **settings: instead of the checkpoint's, see :class:`minvae_pyro.inference.Settings`; the guide may be one of
-                Pyro's (:class:`minvae_pyro.guides.PyroGuide`).
+            **settings: instead of the checkpoint's, see :class:`minvae_pyro.inference.Settings`; the guide may be one
+                of Pyro's (:class:`minvae_pyro.guides.PyroGuide`).
 
         Raises:
             UserError: these utterances are from no recording, or there is no such setting.

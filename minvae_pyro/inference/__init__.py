@@ -1,12 +1,12 @@
 """Inference at test time: engines, and the one call that runs them."""
 
+from minvae_pyro.inference.begin import Beginning as Beginning, begin as begin
 from minvae_pyro.inference.engine import (
     InferenceEngine as InferenceEngine,
     posterior_gain as posterior_gain,
     update_noise as update_noise,
 )
 from minvae_pyro.inference.fast import FastVariational as FastVariational
-from minvae_pyro.inference.begin import Beginning as Beginning, begin as begin
 from minvae_pyro.inference.infer import Inference as Inference, infer as infer
 from minvae_pyro.inference.langevin import LangevinEM as LangevinEM
 from minvae_pyro.inference.metropolis import MetropolisHastingsEM as MetropolisHastingsEM

@@ -199,9 +199,9 @@ class CompiledBound:
 class FastVariational(StochasticVariational):
     """The bound of ``svi``, climbed without tracing; what has no such form goes through ``svi`` itself.
 
-    So does what is given another bound or optimiser. Each step moves q(z) by Adam along one draw, at a rate that falls along a cosine. The M-step moves noise and gain
-    together, from the variances of the last step; unlike that of ``svi``, which recomputes them for each factor, it may
-    lower the bound.
+    So does what is given another bound or optimiser. Each step moves q(z) by Adam along one draw, at a rate that falls
+    along a cosine. The M-step moves noise and gain together, from the variances of the last step; unlike that of
+    ``svi``, which recomputes them for each factor, it may lower the bound.
 
     Attributes:
         iterations: EM iterations.

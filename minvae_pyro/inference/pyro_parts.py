@@ -71,8 +71,8 @@ def make_guide(described: Description | UtteranceGuide | type | Callable[..., An
     """The posterior that is described.
 
     Args:
-        described: a guide of this package, made or described; a subclass of ``pyro.infer.autoguide.AutoGuide``, by name,
-            by description with its arguments, or itself; or a function, by import path or itself (see
+        described: a guide of this package, made or described; a subclass of ``pyro.infer.autoguide.AutoGuide``, by
+            name, by description with its arguments, or itself; or a function, by import path or itself (see
             :class:`minvae_pyro.guides.PyroGuide`).
 
     Raises:

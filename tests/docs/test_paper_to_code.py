@@ -52,5 +52,10 @@ def test_a_line_that_is_gone_or_a_definition_that_has_moved_is_noticed() -> None
 
 
 def test_what_the_design_states_of_the_model_is_on_the_page() -> None:
-    for statement in ("Bernoulli}(\\pi)", "logit} \\pi + L^a_n - L^v_n", "g \\, \\sigma^2_f(z_n) + b_{fn}", "r_n L^a_n"):
+    for statement in (
+        "Bernoulli}(\\pi)",
+        "logit} \\pi + L^a_n - L^v_n",
+        "g \\, \\sigma^2_f(z_n) + b_{fn}",
+        "r_n L^a_n",
+    ):
         assert statement in PAGE, statement
