@@ -192,6 +192,7 @@ class PyroGuide(UtteranceGuide):
             known, (mean, scale) = earlier.draw(DRAWS)["z"].mean(0)[..., dropped:, :], self._begin
             mean[..., : known.shape[-2], :] = known
             self._begin_at((mean, scale))
+            self._check()
 
 
 class _OwnParameters(Messenger):
