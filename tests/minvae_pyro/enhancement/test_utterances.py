@@ -10,6 +10,7 @@ from pyro.optim import Adam
 import minvae_pyro
 from minvae_pyro import Sound, UserError, Utterances, load_checkpoint, write_sound
 from minvae_pyro.inference import StochasticVariational, infer, update_noise
+from minvae_pyro.inference.imputation import imputed
 from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.synthetic.talker import speak
 
@@ -114,7 +115,8 @@ def test_the_start_is_that_of_the_settings(noisy: torch.Tensor, checkpoint: minv
     assert type(guide).__name__ == "PointGuide"
     assert float(guide.mean.detach().abs().max()) == 0.0
     audio = utterances.start(start="audio")[1]
-    torch.testing.assert_close(audio.mean.detach(), checkpoint.guide.encode_audio(utterances)[0].detach())
+    heard = imputed(checkpoint.prior, checkpoint.guide, utterances)  # the encoder reads no empty cells
+    torch.testing.assert_close(audio.mean.detach(), checkpoint.guide.encode_audio(heard)[0].detach())
     assert type(utterances.start(guide="AutoNormal")[1]).__name__ == "PyroGuide"
 
 
