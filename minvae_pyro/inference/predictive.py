@@ -32,9 +32,9 @@ def draw_speech(found: Inference, draws: int, seed: int = 0) -> Iterator[tuple[T
         tuple: the Wiener gain at a draw of z and alpha, (B, N, F); and the deviation of the speech from ``gain * x``,
             complex (B, N, F), at the level of the utterances; nothing deviates in cells that say nothing.
     """
-    mixture, utterances = found.mixture, found.utterances
-    on_gpu = [utterances.power.device] if utterances.power.is_cuda else []
     for number in range(draws):
+        mixture, utterances = found.mixture, found.utterances
+        on_gpu = [utterances.power.device] if utterances.power.is_cuda else []
         with torch.random.fork_rng(on_gpu):
             torch.manual_seed(seed + number)
             latent = latent_at(mixture.speech, utterances, **_draw(found.guide))
