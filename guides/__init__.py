@@ -18,6 +18,7 @@ from minvae_pyro.guides.responsibility import (
     TableResponsibility as TableResponsibility,
 )
 from minvae_pyro.guides.test_time.amortised import AmortisedGuide as AmortisedGuide
+from minvae_pyro.guides.test_time.automatic import PyroGuide as PyroGuide
 from minvae_pyro.guides.test_time.base import UtteranceGuide as UtteranceGuide
 from minvae_pyro.guides.test_time.mean_field import (
     MeanFieldGuide as MeanFieldGuide,

@@ -8,8 +8,8 @@ from .checkpoints.checkpoint import (
 )
 from .enhancement.enhance import Enhancement as Enhancement, enhance as enhance
 from .enhancement.streaming import SpeechStream as SpeechStream, enhance_stream as enhance_stream
+from .enhancement.utterances import Utterances as Utterances
 from .errors import UserError as UserError
 from .inference.infer import Inference as Inference, infer as infer
 from .training.run import train as train
-from .utterances import Utterances as Utterances
 from .version import __version__ as __version__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ _REPORT = ("figure.png", "contact-sheet.png")
 _PARTS = {
     "engine": "fast (default), svi, vem, map, mcem, langevin, or any inference engine",
     "noise": "noise model, such as NMFNoise or BayesianNMFNoise",
-    "guide": "posterior that is fitted, such as MeanFieldGuide",
+    "guide": "posterior that is fitted, such as MeanFieldGuide; or one of Pyro's, such as AutoNormal, or a function",
 }
 
 
@@ -61,6 +62,14 @@ def parser() -> Parser:
     parser.add_trust()
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="decides everything random (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--draws",
+        type=int,
+        default=0,
+        metavar="N",
+        help="also write N draws of the speech given the recording, OUTPUT-draw-1.wav and so on; their interval is in "
+        "the figure of the report (default: %(default)s)",
     )
     parser.add_argument(
         "--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default: %(default)s)"
@@ -104,6 +113,10 @@ def main(arguments: Sequence[str]) -> int:
         return _explain(asked[0], described[asked[0]])
     given = parser().read(arguments)
     output = _output(given.input, given.output, given.overwrite)
+    if given.draws < 0:
+        raise UserError(f"there cannot be {given.draws} draws of the speech: give --draws 0 or more.")
+    for number in range(1, given.draws + 1):
+        check_file(_draw_file(output, number), overwrite=given.overwrite)
     if given.report is not None:
         check_folder(given.report, _REPORT, overwrite=given.overwrite)
 
@@ -126,11 +139,14 @@ def main(arguments: Sequence[str]) -> int:
             trust=given.trust,
             start=given.start,
             **parts,
+            draws=given.draws,
             seed=given.seed,
             device=given.device,
             progress=progress,
         )
     write_sound(output, Sound(result.speech, result.sample_rate), overwrite=given.overwrite)
+    for number, one in enumerate([] if result.draws is None else result.draws, 1):
+        write_sound(_draw_file(output, number), Sound(one, result.sample_rate), overwrite=given.overwrite)
     if given.report is not None:
         from minvae_pyro.enhancement.report import write_report
 
@@ -144,13 +160,20 @@ def main(arguments: Sequence[str]) -> int:
 
 def _explain(key: str, name: Any) -> int:
     """Show the arguments of a class, and leave."""
+    from pyro.infer.autoguide import AutoGuide
+
+    from minvae_pyro.inference.pyro_parts import guide_named
     from minvae_pyro.inference.settings import PARTS
     from minvae_pyro.registry.names import find
 
     base, short = PARTS[key]
-    found = find(name["class_path"] if isinstance(name, dict) else name, (base,), key, short)
+    name = name["class_path"] if isinstance(name, dict) else name
+    found = guide_named(name) if key == "guide" else find(name, (base,), key, short)
+    if not inspect.isclass(found):
+        print(f"{name}: {inspect.getdoc(found) or 'a function'}")
+        return 0
     explained = Parser(prog="minvae enhance")
-    explained.add_class(base, key, key)
+    explained.add_class(base if issubclass(found, base) else AutoGuide, key, key)
     explained.parse_args([f"--{key}.help={found.__module__}.{found.__qualname__}"])
     return 0
 
@@ -162,6 +185,7 @@ def _parts(described: dict[str, Any], checkpoint: str, trust: Sequence[str]) -> 
         UserError: no such class, or arguments that it does not take.
     """
     from minvae_pyro.checkpoints.checkpoint import describe
+    from minvae_pyro.inference.pyro_parts import make_guide
     from minvae_pyro.inference.settings import PARTS, Settings
     from minvae_pyro.registry.build import make
 
@@ -172,7 +196,7 @@ def _parts(described: dict[str, Any], checkpoint: str, trust: Sequence[str]) -> 
             usual = getattr(Settings.of_checkpoint(describe(checkpoint, trust)["enhancement"], trust), key)
             usual = {"class_path": usual} if isinstance(usual, str) else usual
             part = {**usual, "init_args": {**(usual.get("init_args") or {}), **part["init_args"]}}
-        make(base, part, key, short)
+        make_guide(part) if key == "guide" else make(base, part, key, short)
         found[key] = part
     return found
 
@@ -193,6 +217,10 @@ def _output(recording: Path, asked: Path | None, overwrite: bool) -> Path:
     if output.exists() and output.samefile(recording):
         raise UserError(f"{output} is the recording itself: choose another --output.")
     return check_file(output, overwrite=overwrite)
+
+
+def _draw_file(output: Path, number: int) -> Path:
+    return output.with_name(f"{output.stem}-draw-{number}{output.suffix}")
 
 
 def _summary(result: Enhancement, output: Path) -> dict[str, Any]:

@@ -7,7 +7,9 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -17,6 +19,7 @@ from minvae_pyro.audio.level import SILENCE, level
 from minvae_pyro.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from minvae_pyro.enhancement.recording import Source, Video, read_recording
 from minvae_pyro.enhancement.separation import Separation, separate
+from minvae_pyro.errors import UserError
 from minvae_pyro.guides.test_time.base import UtteranceGuide
 from minvae_pyro.guides.test_time.starts import Start
 from minvae_pyro.inference import InferenceEngine, Settings
@@ -56,6 +59,7 @@ class Enhancement:
         guide: the posterior that was fitted.
         checkpoint: name or file of the model; "" for one that was given loaded.
         notes: plain sentences on what was out of the ordinary.
+        draws: (draws, channels, samples) of the speech given the recording, where they were asked for.
     """
 
     speech: Tensor
@@ -71,6 +75,21 @@ class Enhancement:
     guide: str
     checkpoint: str
     notes: list[str]
+    draws: Tensor | None = None
+
+    def interval(self, mass: float = 0.9) -> Tensor:
+        """Lower and upper end of the pointwise interval of the speech, (2, channels, samples), from the draws.
+
+        Args:
+            mass: probability of the interval of each sample, 0 to 1.
+
+        Raises:
+            UserError: there are no draws.
+        """
+        if self.draws is None:
+            raise UserError("an interval needs draws: enhance(..., draws=20).")
+        ends = np.quantile(self.draws.numpy(), [(1 - mass) / 2, (1 + mass) / 2], axis=0)
+        return torch.from_numpy(ends).to(self.draws.dtype)
 
     @property
     def seconds(self) -> float:
@@ -102,7 +121,8 @@ def enhance(
     engine: Description | InferenceEngine | None = None,
     start: str | Start | None = None,
     noise: Description | NoiseModel | None = None,
-    guide: Description | UtteranceGuide | None = None,
+    guide: Description | UtteranceGuide | type | Callable[..., Any] | None = None,
+    draws: int = 0,
     seed: int = 0,
     device: str | torch.device = "cpu",
     progress: Progress | None = None,
@@ -130,7 +150,9 @@ def enhance(
         engine: how to infer, see :func:`minvae_pyro.inference.infer`; the checkpoint says it when omitted.
         start: where the posterior starts, see there; as ``engine``.
         noise: the noise model, named, described (``class_path``, ``init_args``) or made; as ``engine``.
-        guide: the posterior that is fitted; as ``noise``.
+        guide: the posterior that is fitted; as ``noise``, or a guide of Pyro's or a function, by name or itself (see
+            :func:`minvae_pyro.inference.pyro_parts.make_guide`).
+        draws: how many draws to make of the speech given the recording, each as large as the sound.
         seed: decides everything random.
         device: where to compute.
         progress: called with how far the work is.
@@ -141,6 +163,8 @@ def enhance(
     Raises:
         UserError: recording, video, checkpoint, engine, start, noise, guide or device cannot be used.
     """
+    if draws < 0:
+        raise UserError(f"there cannot be {draws} draws of the speech: give 0 or more.")
     began = time.perf_counter()
     report: Progress = progress or (lambda what, done, total: None)
     loaded = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint, trust)
@@ -178,14 +202,19 @@ def enhance(
             notes.append(f"nothing above {limit:g} kHz is kept: the model hears no higher")
         result = separate(
             loaded,
-            _resampled(sound, loaded.stft.sample_rate, samples),
+            resampled(sound, loaded.stft.sample_rate, samples),
             mouth,
             progress=lambda done, total: report("enhancing", done, total),
+            predictive=draws,
             seed=seed,
             **given,
         )
         speech = Sound(result.speech, loaded.stft.sample_rate)
-        result = replace(result, speech=_resampled(speech, sound.sample_rate, sound.waveform.shape[-1]))
+        whole = sound.waveform.shape[-1]
+        result = replace(result, speech=resampled(speech, sound.sample_rate, whole))
+        if result.draws is not None:
+            each = [resampled(Sound(one, loaded.stft.sample_rate), sound.sample_rate, whole) for one in result.draws]
+            result = replace(result, draws=torch.stack(each))
     remainder = sound.waveform - result.speech
     if result.objective:
         share = level(remainder) / max(level(result.speech), SILENCE)
@@ -206,6 +235,7 @@ def enhance(
         guide=name_of(settings.guide),
         checkpoint="" if isinstance(checkpoint, Checkpoint) else str(checkpoint),
         notes=notes,
+        draws=result.draws,
     )
 
 
@@ -220,7 +250,7 @@ def percent(share: float) -> str:
     return "under 1%" if share > 0 and whole == 0 else f"{whole}%"
 
 
-def _resampled(sound: Sound, sample_rate: int, samples: int) -> Tensor:
+def resampled(sound: Sound, sample_rate: int, samples: int) -> Tensor:
     """The waveform at another rate, (channels, samples): resampling may be off by one at the end."""
     waveform = sound.resample(sample_rate).waveform[:, :samples]
     missing = samples - waveform.shape[-1]

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from minvae_pyro.audio.level import SILENCE, level
+from minvae_pyro.audio.level import SILENCE, level, sounding_level
 from minvae_pyro.audio.overlap_add import split
 from minvae_pyro.checkpoints.checkpoint import Checkpoint
-from minvae_pyro.enhancement.filter import apply_gain, infer_waveforms
+from minvae_pyro.enhancement.filter import apply_draw, apply_gain, infer_waveforms
+from minvae_pyro.inference import draw_speech
 from minvae_pyro.video.track import MouthTrack
 
 WINDOW_SECONDS = 24.0
@@ -32,6 +33,7 @@ class Separation:
         speech: (channels, samples).
         audio_responsibility: (N,); 1/2 where a whole window is silent. None for a prior without ``alpha``, and where
             all is silent.
+        draws: (draws, channels, samples) of the speech; None where none were asked for, and where all is silent.
         objective: after each iteration, nats per frame, the mean over windows; one that stopped earlier than others
             counts as it stood at its end. Empty where all is silent.
     """
@@ -39,6 +41,7 @@ class Separation:
     speech: Tensor
     audio_responsibility: Tensor | None
     objective: list[float]
+    draws: Tensor | None = None
 
 
 def separate(
@@ -47,6 +50,8 @@ def separate(
     mouth: MouthTrack | None,
     *,
     progress: Callable[[int, int], None],
+    predictive: int = 0,
+    seed: int = 0,
     **inference: Any,
 ) -> Separation:
     """Find the gain of each time and frequency on the mean of the channels, and apply it to all of them.
@@ -58,12 +63,14 @@ def separate(
         channels: (channels, samples) at the rate of ``checkpoint.stft``.
         mouth: one crop for each of its N frames; None without video.
         progress: called with how many steps are done, of how many.
-        **inference: engine, seed and settings, see :func:`minvae_pyro.inference.infer`.
+        predictive: how many draws of the speech to make, each for all windows.
+        seed: decides everything random.
+        **inference: engine and settings, see :func:`minvae_pyro.inference.infer`.
     """
     stft, hop, samples = checkpoint.stft, checkpoint.stft.hop, channels.shape[-1]
     hops = stft.frames(samples) - 1
     windows = split(hops, *(round(s * stft.sample_rate / hop) for s in (WINDOW_SECONDS, _OVERLAP_SECONDS)))
-    mono = _mix_down(channels)
+    mono = mix_down(channels)
     speech = channels.new_zeros(len(channels), hops * hop)
 
     def part(signal: Tensor, window: int) -> Tensor:
@@ -71,6 +78,7 @@ def separate(
         piece = windows.of(signal, window, hop)
         return pad(piece, (0, windows.length * hop - piece.shape[-1]))
 
+    draws = torch.zeros(predictive, *speech.shape)
     trust = torch.zeros(hops + 1)  # of the loud windows so far, in the sound
     weights = torch.zeros(hops + 1)
     objectives: list[list[float]] = []
@@ -83,12 +91,18 @@ def separate(
         pieces = [part(mono, w) for w in group]
         frames = [slice(windows.starts[w], windows.starts[w] + windows.length + 1) for w in group]
         mouths = [mouth and mouth.select(where) for where in frames]
-        inferred = infer_waveforms(checkpoint, pieces, mouths, callback=count, **inference)
+        inferred = infer_waveforms(checkpoint, pieces, mouths, callback=count, seed=seed, **inference)
         count.finish()
         objectives += [inferred.objective] * len(group)
         responsibility = inferred.audio_responsibility
         for row, w in enumerate(group):
             windows.add(speech, w, apply_gain(stft, inferred.gain[row], part(channels, w)), hop)
+        for number, (gain, deviation) in enumerate(draw_speech(inferred, predictive, seed + 1 + group[0])):
+            for row, w in enumerate(group):
+                drawn = gain[row], deviation[row]
+                piece = apply_draw(stft, drawn, part(channels, w), sounding_level(pieces[row]))
+                windows.add(draws[number], w, piece, hop)
+        for row, w in enumerate(group):
             if responsibility is not None:
                 windows.add(trust, w, responsibility[row].cpu())
                 windows.add(weights, w, torch.ones(windows.length + 1))
@@ -96,10 +110,11 @@ def separate(
         speech[:, :samples],
         None if responsibility is None else trust + 0.5 * (1 - weights),
         _mean(objectives),
+        draws[..., :samples] if predictive and loud else None,
     )
 
 
-def _mix_down(channels: Tensor) -> Tensor:
+def mix_down(channels: Tensor) -> Tensor:
     """Mean of the channels, (samples,); the loudest one where the mean cancels."""
     if len(channels) == 1:
         return channels[0]

@@ -19,8 +19,8 @@ from minvae_pyro.enhancement.filter import infer_spectra
 from minvae_pyro.enhancement.recording import as_tensor
 from minvae_pyro.enhancement.stream_window import StreamPictures, StreamWindow
 from minvae_pyro.errors import UserError
-from minvae_pyro.guides import UtteranceGuide
 from minvae_pyro.inference import FastVariational, Inference, InferenceEngine, Settings
+from minvae_pyro.inference.pyro_parts import make_guide
 from minvae_pyro.inference.settings import ENGINES
 from minvae_pyro.models import NoiseModel
 from minvae_pyro.probability.settled import settled
@@ -87,7 +87,7 @@ class SpeechStream:
         self._first_engine = replace(few, iterations=12) if engine is None else self._engine
         chosen = Settings.of_checkpoint(self._checkpoint.enhancement, self._checkpoint.trust, settings)
         noise = make(NoiseModel, chosen.noise, "noise model")  # type: ignore[type-abstract]
-        guide = make(UtteranceGuide, chosen.guide, "guide")  # type: ignore[type-abstract]
+        guide = make_guide(chosen.guide)
         self._settings = {**settings, "noise": noise, "guide": guide}
         stft = self._stft = self._checkpoint.stft
         lengths = (_GROUP_SECONDS, _LOOKAHEAD_SECONDS, _BEGINNING_SECONDS, CONTEXT_SECONDS)

@@ -21,9 +21,9 @@ from minvae_pyro.errors import UserError
 from minvae_pyro.evaluation.descriptions import parse, read_yaml
 from minvae_pyro.evaluation.mixtures import Mixture
 from minvae_pyro.evaluation.videos import make_video
-from minvae_pyro.guides import UtteranceGuide
 from minvae_pyro.guides.test_time.starts import STARTS
 from minvae_pyro.inference import InferenceEngine, Settings
+from minvae_pyro.inference.pyro_parts import make_guide
 from minvae_pyro.inference.settings import ENGINES
 from minvae_pyro.models import NoiseModel
 from minvae_pyro.registry.build import make
@@ -167,7 +167,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "engine": lambda value: make(InferenceEngine, _described(value), "engine", ENGINES),  # type: ignore[type-abstract]
     "start": lambda value: resolve(value, STARTS, callable, "start"),
     "noise": lambda value: make(NoiseModel, _described(value), "noise model"),  # type: ignore[type-abstract]
-    "guide": lambda value: make(UtteranceGuide, _described(value), "guide"),  # type: ignore[type-abstract]
+    "guide": lambda value: make_guide(_described(value)),
     "settings": Settings.choose,
 }
 

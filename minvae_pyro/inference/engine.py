@@ -104,17 +104,35 @@ class InferenceEngine(ABC):
         return objective
 
     def gain(self, mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterances, samples: int) -> Tensor:
-        """Posterior mean of the Wiener gain, (B, N, F), over draws of z and alpha: equation :eq:`wiener-filter`."""
-        (draws, alpha), weight = draw_latents(mixture.speech, guide, utterances, samples)
-        total = torch.zeros_like(utterances.power)
-        for number, z in enumerate(draws):  # one after the other, for memory's sake
-            gain = mixture.wiener_gain(Latent(z, alpha), utterances)
-            if weight is None:
-                total += gain
-            else:
-                for value, share in zip(gain, weight[number], strict=True):
-                    total += share[..., None] * value
-        return total / len(draws) if weight is None else total
+        """Posterior mean of the Wiener gain, (B, N, F), over draws of z and alpha, see :func:`posterior_gain`."""
+        return posterior_gain(mixture, guide, utterances, samples)
+
+
+def posterior_gain(mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterances, samples: int) -> Tensor:
+    """Posterior mean of the Wiener gain, (B, N, F), over draws of z and alpha: equation :eq:`wiener-filter`."""
+    (draws, alpha), weight = draw_latents(mixture.speech, guide, utterances, samples)
+    total = torch.zeros_like(utterances.power)
+    for number, z in enumerate(draws):  # one after the other, for memory's sake
+        gain = mixture.wiener_gain(Latent(z, alpha), utterances)
+        if weight is None:
+            total += gain
+        else:
+            for value, share in zip(gain, weight[number], strict=True):
+                total += share[..., None] * value
+    return total / len(draws) if weight is None else total
+
+
+def update_noise(mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterances, samples: int = 1) -> None:
+    """M-step of noise and gain over draws of the posterior: equation :eq:`noise-update`.
+
+    Args:
+        mixture: changes in place.
+        guide: the posterior.
+        utterances: the noisy batch.
+        samples: draws of z.
+    """
+    latent, weight = draw_latents(mixture.speech, guide, utterances, samples)
+    mixture.m_step(latent, utterances, weight)
 
 
 def update_alpha(

@@ -16,6 +16,7 @@ from minvae_pyro.guides import MeanFieldGuide, UtteranceGuide
 from minvae_pyro.guides.alpha_posterior import both_alphas, latent_trace
 from minvae_pyro.inference.adam import Adam
 from minvae_pyro.inference.engine import update_alpha
+from minvae_pyro.inference.pyro_parts import ELBO_USED, OPTIMISER_USED
 from minvae_pyro.inference.svi import StochasticVariational
 from minvae_pyro.models import NoisyMixture
 from minvae_pyro.models.speech_prior import Latent
@@ -199,9 +200,9 @@ class CompiledBound:
 class FastVariational(StochasticVariational):
     """The bound of ``svi``, climbed without tracing; what has no such form goes through ``svi`` itself.
 
-    Each step moves q(z) by Adam along one draw, at a rate that falls along a cosine. The M-step moves noise and gain
-    together, from the variances of the last step; unlike that of ``svi``, which recomputes them for each factor, it may
-    lower the bound.
+    So does what is given another bound or optimiser. Each step moves q(z) by Adam along one draw, at a rate that falls
+    along a cosine. The M-step moves noise and gain together, from the variances of the last step; unlike that of
+    ``svi``, which recomputes them for each factor, it may lower the bound.
 
     Attributes:
         iterations: EM iterations.
@@ -218,7 +219,8 @@ class FastVariational(StochasticVariational):
 
     def run(self, mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterances) -> Iterator[float]:
         """Climb the bound where it has a closed form, else run ``svi``; see :class:`InferenceEngine`."""
-        parts = compiled(mixture, guide, utterances)
+        usual = (self.elbo, self.optimiser) == (ELBO_USED, OPTIMISER_USED)
+        parts = compiled(mixture, guide, utterances) if usual else None
         if parts is None:
             yield from super().run(mixture, guide, utterances)
             return

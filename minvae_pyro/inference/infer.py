@@ -5,21 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import pyro.distributions as dist
 import torch
 from torch import Tensor
 
 from minvae_pyro.checkpoints.checkpoint import Checkpoint
 from minvae_pyro.guides import UtteranceGuide
-from minvae_pyro.guides.base import TrainingGuide
-from minvae_pyro.guides.test_time.starts import Start
+from minvae_pyro.inference.admission import admit
+from minvae_pyro.inference.begin import Beginning, begin
 from minvae_pyro.inference.engine import Callback, InferenceEngine
-from minvae_pyro.inference.imputation import imputed
-from minvae_pyro.inference.settings import ENGINES, Settings, start_named
-from minvae_pyro.models import NoiseModel, NoisyMixture, reweigh, sharpen
-from minvae_pyro.models.alpha_priors import audio_where_unseen
-from minvae_pyro.nn.cached import CachedUtterances
-from minvae_pyro.probability.handlers import in_force
+from minvae_pyro.inference.settings import ENGINES, Settings
+from minvae_pyro.models import NoisyMixture
 from minvae_pyro.probability.settled import differentiable, settled
 from minvae_pyro.registry.build import make
 from minvae_pyro.registry.names import Description
@@ -36,6 +31,9 @@ class Inference:
         objective: per iteration, nats per frame; higher is better.
         mixture: the fitted model.
         guide: the fitted posterior.
+        utterances: the recordings, with expected values in cells that say nothing.
+        unexplained: share of the power of the voice that the prior does not explain
+            (:func:`minvae_pyro.inference.admission.admit`).
     """
 
     gain: Tensor
@@ -43,6 +41,8 @@ class Inference:
     objective: list[float]
     mixture: NoisyMixture
     guide: UtteranceGuide
+    utterances: Utterances
+    unexplained: float = 0.0
 
 
 def infer(
@@ -102,32 +102,11 @@ def _infer(
 ) -> Inference:
     chosen = Settings.of_checkpoint(checkpoint.enhancement, checkpoint.trust, settings)
     fit = make(InferenceEngine, chosen.engine, "engine", ENGINES)  # type: ignore[type-abstract]
-    start: Start = start_named(chosen.start) if isinstance(chosen.start, str) else chosen.start
-    noise = make(NoiseModel, chosen.noise, "noise model")  # type: ignore[type-abstract]
-    guide = make(UtteranceGuide, chosen.guide, "guide")  # type: ignore[type-abstract]
-    encoders: TrainingGuide = checkpoint.guide
     with torch.random.fork_rng([utterances.power.device] if utterances.power.is_cuda else []):
         torch.manual_seed(seed)
-        with torch.no_grad():
-            utterances = CachedUtterances.of(imputed(checkpoint.prior, encoders, utterances))
-            if chosen.independent < 1:
-                share = utterances.noisy_power.new_full((len(utterances), 1), chosen.independent)
-                utterances = utterances.replace(independent=share)
-            weighed = reweigh(checkpoint.prior, chosen.mixing_weight)
-            gate = _gate_logits(checkpoint, weighed, utterances)
-            logits = audio_where_unseen(
-                torch.zeros_like(utterances.power[..., 0]) if gate is None else gate, utterances
-            )
-            logits = in_force(dist.Bernoulli(logits=logits)).logits
-            prior = sharpen(weighed, chosen.temperature).condition_on(utterances)
-            begin = start(prior, encoders, utterances, 1 - logits.sigmoid(), seed)
-        if earlier is None:
-            started = noise.start(utterances, torch.Generator().manual_seed(seed))
-        else:
-            started = earlier.mixture.noise.moved(utterances, dropped)
-        mixture = NoisyMixture(prior, started, _loudness(utterances, chosen.gain, earlier, dropped))
-        fitted = guide.start(prior, utterances, begin, encoders, None if gate is None else logits)
-        fitted.update_alpha(mixture, utterances, 0.0)
+        known = None if earlier is None else Beginning(earlier.mixture, earlier.guide, earlier.utterances)
+        begun = begin(checkpoint, utterances, chosen, seed, known, dropped)
+        mixture, fitted, utterances = begun.mixture, begun.guide, begun.utterances
         fitted = fit.posterior(fitted)
         if earlier is not None:
             fitted.warm_start(earlier.guide, dropped)
@@ -135,70 +114,5 @@ def _infer(
         objective = fit(mixture, fitted, utterances, callback=callback)
         responsibility = fitted.responsibility
         gain = admit(fit.gain(mixture, fitted, utterances, chosen.draws), utterances, chosen.unexplained)
-    return Inference(gain, None if responsibility is None else responsibility.detach(), objective, mixture, fitted)
-
-
-@torch.no_grad()
-def admit(gain: Tensor, utterances: Utterances, unexplained: float) -> Tensor:
-    """Let as much of the recording through as the prior may be wrong about. Equation :eq:`admitted-gain`.
-
-    Estimate and recording both differ from the speech: the one by what the prior cannot explain of a voice, the other
-    by the noise. Weighed by their precisions they make the best of both: of a noisy recording the estimate, and where
-    there is less noise than error the recording as it came.
-
-    Args:
-        gain: (B, N, F), of the prior as it is.
-        utterances: the noisy batch.
-        unexplained: power of the error, as a share of the speech's.
-    """
-    if unexplained == 0:
-        return gain
-    power = utterances.power * utterances.mask[..., None]
-    error = unexplained * (gain.square() * power).sum((1, 2), keepdim=True)
-    noise = ((1 - gain).square() * power).sum((1, 2), keepdim=True)
-    share = error / (error + noise).clamp_min(torch.finfo(power.dtype).tiny)
-    return gain + share * (1 - gain)
-
-
-def _gate_logits(checkpoint: Checkpoint, weighed: Any, utterances: Utterances) -> Tensor | None:
-    """Log-odds of alpha = 1 that the trained gate gives, moved by the change of the prior's pi; None without a gate."""
-    gate = checkpoint.guide.gate_logits(utterances)
-    if gate is None:
-        return None
-    trained: Any = checkpoint.prior
-    return familiar(gate + weighed.alpha_prior(utterances).logits - trained.alpha_prior(utterances).logits, utterances)
-
-
-FAMILIAR = 0.3
-"""Mean trust in the mouth of a recording from which on its frames are taken at their word."""
-
-
-def familiar(logits: Tensor, utterances: Utterances) -> Tensor:
-    """Trust single frames less where the recording as a whole earns little trust. Equation :eq:`familiar-mouth`.
-
-    A gate is surer of some frames of a stranger than their mouth is worth: of a face that it takes for foreign it is
-    right nowhere.
-
-    Args:
-        logits: log-odds of alpha = 1 by the gate, (B, N).
-        utterances: the noisy batch.
-    """
-    trust = (-logits).sigmoid()
-    seen = (utterances.mouth_seen & utterances.mask).to(trust.dtype)
-    mean = (trust * seen).sum(-1, keepdim=True) / seen.sum(-1, keepdim=True).clamp_min(1)
-    share = (mean / FAMILIAR).clamp(max=1)
-    # where all is trusted the log-odds stay as they are, to the bit
-    lowered = -torch.logit((trust * share).clamp(min=torch.finfo(trust.dtype).tiny))
-    return torch.where(share < 1, lowered, logits)
-
-
-def _loudness(utterances: Utterances, per: str, earlier: Inference | None, dropped: int) -> Tensor:
-    """The gain of the speech before the first step, (B, 1, 1), or (B, N, 1) per frame."""
-    fresh = torch.ones_like(utterances.noisy_power[:, :1, :1] if per == "clip" else utterances.noisy_power[..., :1])
-    if earlier is None:
-        return fresh
-    # half way back to one: what a pause has taken to nothing, multiplicative updates would not bring back
-    known = earlier.mixture.gain.sqrt()
-    if per == "frame":
-        known = known[:, dropped:]
-    return torch.cat([known, fresh[:, known.shape[1] :]], 1)
+    trust = None if responsibility is None else responsibility.detach()
+    return Inference(gain, trust, objective, mixture, fitted, utterances, chosen.unexplained)

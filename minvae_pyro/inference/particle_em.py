@@ -10,7 +10,7 @@ from torch import Tensor
 
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides import ParticleGuide, UtteranceGuide
-from minvae_pyro.inference.engine import InferenceEngine, draw_latents, update_alpha
+from minvae_pyro.inference.engine import InferenceEngine, update_alpha, update_noise
 from minvae_pyro.models import NoisyMixture
 from minvae_pyro.utterances import Utterances
 
@@ -66,6 +66,5 @@ class ParticleEM(InferenceEngine):
         for iteration, (particles, value) in zip(range(1, self.iterations + 1), e_steps, strict=False):
             guide.set_particles(particles)
             update_alpha(mixture, guide, mixture, utterances, iteration / self.iterations)
-            latent, weight = draw_latents(mixture.speech, guide, utterances, self.chains)
-            mixture.m_step(latent, utterances, weight)
+            update_noise(mixture, guide, utterances, self.chains)
             yield value.mean(0).sum().item()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
@@ -55,13 +55,14 @@ class Settings:
         engine: how to infer: a name of :data:`ENGINES`, or as noise and guide.
         start: where q(z) starts: a name of :data:`minvae_pyro.guides.test_time.starts.STARTS`, or an import path.
         noise: the noise model.
-        guide: the posterior that is fitted.
+        guide: the posterior that is fitted; also a guide of Pyro's or a function, see
+            :func:`minvae_pyro.inference.pyro_parts.make_guide`.
         temperature: sharpening of the visual component of the prior; 1 leaves it as trained.
         mixing_weight: initial pi = P(alpha = 1); None leaves it as trained. Near one, the mouth needs more evidence:
             the gate's log-odds, learnt at the pi of training, are moved by the change.
         draws: draws of z over which the Wiener gain is averaged.
         unexplained: power of a voice that the prior does not explain, as a share of the voice's
-            (:func:`minvae_pyro.inference.infer.admit`); 0 claims that it explains all.
+            (:func:`minvae_pyro.inference.admission.admit`); 0 claims that it explains all.
         independent: share of the cells of a spectrogram that count as independent evidence: frames overlap, and what
             two of them say alike is said once. Equation :eq:`independent-cells`.
         gain: whether speech has one loudness for the ``clip`` or one for each ``frame``, fitted either way.
@@ -70,7 +71,7 @@ class Settings:
     engine: Description | InferenceEngine = DEFAULT_ENGINE
     start: str | Start = "both"
     noise: Description | NoiseModel = "NMFNoise"
-    guide: Description | UtteranceGuide = "MeanFieldGuide"
+    guide: Description | UtteranceGuide | type | Callable[..., Any] = "MeanFieldGuide"
     temperature: float = 1.0
     mixing_weight: float | None = None
     draws: int = 8
@@ -126,6 +127,7 @@ _NUMBERS: dict[str, Any] = {
     "mixing_weight": float | None,
     "draws": Annotated[int, Range(1, 1000)],
     "unexplained": float,
+    "independent": float,
 }
 """Settings that are numbers, and the ranges within which they mean something."""
 

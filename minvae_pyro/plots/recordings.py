@@ -9,12 +9,16 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 from torch import Tensor
 
 from minvae_pyro.plots.responsibilities import draw_responsibility, draw_strip
 from minvae_pyro.plots.spectrograms import draw_spectrograms, share_time
-from minvae_pyro.plots.style import VERMILLION
+from minvae_pyro.plots.style import BLUE, VERMILLION
 from minvae_pyro.video.track import MouthTrack
+
+_BLOCK_SECONDS = 0.032
+_RANGE = 60.0  # dB below the loudest that are shown
 
 
 def enhancement_figure(
@@ -27,6 +31,7 @@ def enhancement_figure(
     frame_times: Tensor | None = None,
     mouth: MouthTrack | None = None,
     objective: Sequence[float] | Tensor | None = None,
+    draws: Tensor | None = None,
     title: str | None = None,
 ) -> Figure:
     """Draw what enhancement did to a recording, from top to bottom on one time axis.
@@ -44,10 +49,13 @@ def enhancement_figure(
         frame_times: (N,) centres of those frames in seconds; evenly spread over the sound by default.
         mouth: Crops on the same clock, of the video or aligned to the frames.
         objective: One value an iteration, in nats.
+        draws: (draws, samples) of the speech: the level of the estimate is drawn with the interval that holds 90 % of
+            those of the draws. The estimate, their mean, lies below them where little is known.
         title: Above all.
     """
     sounds = {"noisy": noisy, "enhanced": enhanced} | ({} if clean is None else {"clean": clean})
-    heights = [2.0] * len(sounds) + [1.1] * (audio_responsibility is not None)
+    heights = [2.0] * len(sounds) + [1.1] * (draws is not None)
+    heights += [1.1] * (audio_responsibility is not None)
     heights += [0.55] * (mouth is not None) + [1.3] * (objective is not None)
     figure = Figure(figsize=(10, 1.2 * sum(heights)), layout="constrained")
     figure.suptitle(title or "")
@@ -57,6 +65,9 @@ def enhancement_figure(
     duration = max(map(len, sounds.values())) / sample_rate
     timed: list[Axes] = [figure.add_subplot(grid[next(rows), 0]) for _ in sounds]
     draw_spectrograms(timed, sounds, sample_rate, figure.add_subplot(grid[: len(sounds), 1]))
+    if draws is not None:
+        timed.append(figure.add_subplot(grid[next(rows), 0]))
+        _draw_interval(timed[-1], enhanced, draws, sample_rate)
     if audio_responsibility is not None:
         timed.append(figure.add_subplot(grid[next(rows), 0]))
         if frame_times is None:
@@ -79,3 +90,23 @@ def enhancement_figure(
         axes.grid(alpha=0.3)
     figure.align_ylabels()
     return figure
+
+
+def _draw_interval(axes: Axes, enhanced: Tensor, draws: Tensor, sample_rate: int) -> None:
+    """The level of the estimate over time, within the pointwise interval of the draws."""
+    block = max(1, round(_BLOCK_SECONDS * sample_rate))
+    levels = [_levels(sound, block) for sound in (enhanced, *draws)]
+    lower, upper = np.quantile(levels[1:], [0.05, 0.95], axis=0)
+    times = (np.arange(len(lower)) + 0.5) * block / sample_rate
+    axes.fill_between(times, lower, upper, color=BLUE, alpha=0.3, linewidth=0, label="90 % of the draws")
+    axes.plot(times, levels[0], color=BLUE, linewidth=1, label="estimate")
+    loudest = float(np.max(levels))
+    axes.set(ylabel="level (dB)", ylim=(loudest - _RANGE, loudest + 3))
+    axes.legend(loc="upper right", fontsize="small")
+    axes.grid(alpha=0.3)
+
+
+def _levels(sound: Tensor, block: int) -> NDArray[np.floating]:
+    """Level of each block in decibels."""
+    blocks = sound.detach().cpu()[: max(1, len(sound) // block) * block].reshape(-1, min(block, len(sound)))
+    return (10 * blocks.square().mean(1).clamp_min(1e-16).log10()).numpy()

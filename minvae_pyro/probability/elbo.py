@@ -75,7 +75,7 @@ def _require_enumeration(guide_trace: Trace) -> None:
 
 
 def _is_reparameterised(model_site: Any, guide_site: Any) -> bool:
-    # a point has no divergence of its own: its score is all there is
+    # a point has no divergence; its own density, of a change of variables, counts as usual
     return guide_site["fn"].has_rsample and not isinstance(guide_site["fn"], Delta)
 
 

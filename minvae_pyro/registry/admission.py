@@ -133,6 +133,8 @@ def _atoms(hint: Any) -> Iterator[Any]:
 
 
 def _admit(value: Any, place: Place, trust: tuple[str, ...], short: Mapping[str, type], depth: int) -> Any:
+    if place.hint == Description:
+        _check_short(value, place, trust)
     asked = _Asked.by(place.hint)
     if isinstance(value, list):
         return [_admit(one, place, trust, short, depth) for one in value]
@@ -151,6 +153,14 @@ def _admit(value: Any, place: Place, trust: tuple[str, ...], short: Mapping[str,
     if value is not None and not isinstance(value, int | float):
         raise UserError(f"{place.key} cannot be {shown(value)}: a file holds text, numbers, lists and mappings.")
     return value
+
+
+def _check_short(value: Any, place: Place, trust: tuple[str, ...]) -> None:
+    """Refuse an import path where a class makes a part of its own from its description, unless it is trusted."""
+    name = value.get("class_path") if isinstance(value, Mapping) else value
+    module = name.rpartition(".")[0] if isinstance(name, str) else ""
+    if module and not _is_trusted(module, trust):
+        raise UserError(_foreign(str(name), place.key, module))
 
 
 def _named(name: str, place: Place, asked: _Asked, trust: tuple[str, ...], short: Mapping[str, type]) -> Any:
@@ -175,6 +185,8 @@ def _described(
         raise UserError(f"{place.key}: a class is described by class_path and init_args, and by nothing else.")
     if depth == 0:
         raise UserError(f"{place.key}: descriptions lie within each other more than {_DEEPEST} times.")
+    if place.hint == Description:
+        return {"class_path": name, "init_args": {key: _plain(one, place) for key, one in arguments.items()}}
     if not asked.classes:
         raise UserError(f"{place.key} is no place for a class, and {shown(name)} is not run.")
     found = find_admitted(name, asked.classes, place.key, trust, short)
@@ -185,6 +197,12 @@ def _described(
         for key, one in arguments.items()
     }
     return {"class_path": f"{found.__module__}.{found.__qualname__}", "init_args": made}
+
+
+def _plain(value: Any, place: Place) -> Any:
+    if value is not None and not isinstance(value, str | int | float):
+        raise UserError(f"{place.key} takes text and numbers, not {shown(value)}.")
+    return value
 
 
 def find_admitted(

@@ -189,7 +189,7 @@ def look_here_too() -> None:
 
 
 def name_of(described: Any) -> str:
-    """The name of a part: a short name or import path as it was given, or that of its class.
+    """The name of a part: a short name or import path as it was given, that of a function, or that of its class.
 
     Example:
         >>> name_of("my_package.MyPrior"), name_of({"class_path": "NMFNoise"}), name_of(3.0)
@@ -197,7 +197,10 @@ def name_of(described: Any) -> str:
     """
     if isinstance(described, Mapping):
         described = described["class_path"]
-    return described.rpartition(".")[2] if isinstance(described, str) else type(described).__name__
+    if isinstance(described, str):
+        return described.rpartition(".")[2]
+    named = inspect.isclass(described) or inspect.isfunction(described)
+    return described.__name__ if named else type(described).__name__
 
 
 def shortened(described: Any) -> Any:

@@ -13,7 +13,7 @@ from minvae_pyro.cli.main import main
 
 REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / "docs"
-PAGES = [DOCS / f"{name}.md" for name in ("start", "enhance", "train", "evaluation", "add-your-own-prior")]
+PAGES = [DOCS / f"{name}.md" for name in ("start", "enhance", "train", "evaluation", "add-your-own-prior", "pyro")]
 EVERY_PAGE = [
     *REPOSITORY.glob("*.md"),
     *DOCS.glob("*.md"),

@@ -106,3 +106,58 @@ def test_the_loudest_recording_does_not_clip(tmp_path: Path, tiny_checkpoint: Pa
     # band-limited, a square wave overshoots by 9 %: it is scaled, not cut
     assert float(speech.abs().max()) <= 1
     assert int((speech.abs() > 0.9999).sum()) < 5
+
+
+def test_draws_are_written_beside_the_speech(talk: Path, tiny_checkpoint: Path, capsys: Capture) -> None:
+    words = ["enhance", str(talk), "--checkpoint", str(tiny_checkpoint), "--engine.iterations", "2", "--draws", "2"]
+    assert main([*words, "--report", str(talk.parent / "report")]) == 0, capsys.readouterr().err
+    files = [talk.with_name(f"talk-enhanced{name}.wav") for name in ("", "-draw-1", "-draw-2")]
+    speech, *draws = (read_sound(file).waveform for file in files)
+    assert [one.shape for one in draws] == [speech.shape] * 2
+    assert not torch.allclose(draws[0], draws[1])
+    assert (talk.parent / "report" / "figure.png").is_file()
+    files[0].unlink()
+    assert main(words) == 2
+    assert "talk-enhanced-draw-1.wav" in capsys.readouterr().err
+    assert not files[0].exists()
+    assert main([*words, "--draws", "-1"]) == 2
+    assert "give --draws 0 or more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--guide", "pyro.infer.autoguide.AutoNormal", "--guide.init_scale", "0.2"],
+        ["--guide", "AutoDelta"],
+        ["--engine", "svi", "--engine.elbo", "RenyiELBO", "--engine.elbo.num_particles", "3"],
+        ["--engine", "svi", "--engine.optimiser", "ClippedAdam", "--engine.optimiser.clip_norm", "5"],
+        ["--engine", "svi", "--engine.optimiser.lr", "1e-3"],
+    ],
+)
+def test_parts_of_pyro_are_named(talk: Path, tiny_checkpoint: Path, capsys: Capture, words: list[str]) -> None:
+    few = ["--checkpoint", str(tiny_checkpoint), "--json"]
+    words = [*words, "--engine.iterations", "2"]
+    assert main(["enhance", str(talk), *few, *words]) == 0, capsys.readouterr().err
+    said = json.loads(capsys.readouterr().out)
+    assert words[1].rpartition(".")[2] in (said["guide"], said["engine"])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--guide", "AutoNormal", "--guide.rank", "3"], "AutoNormal has no argument 'rank'"),
+        (["--engine", "svi", "--engine.elbo", "NoELBO"], "there is no bound 'NoELBO'"),
+        (["--engine", "svi", "--engine.optimiser.width", "3"], "Adam has no argument 'width'"),
+    ],
+)
+def test_parts_of_pyro_that_cannot_be_made(talk: Path, capsys: Capture, words: list[str], said: str) -> None:
+    assert main(["enhance", str(talk), *words]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_a_guide_of_pyro_is_explained(capsys: Capture) -> None:
+    with pytest.raises(SystemExit):
+        main(["enhance", "--guide.help", "AutoNormal"])
+    assert "--guide.init_scale" in capsys.readouterr().out

@@ -160,3 +160,37 @@ def test_enhancing_loads_nothing_that_only_training_and_evaluation_need() -> Non
     )
     written = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert written.stdout.strip() == "[]"
+
+
+SHORT = {"class_path": "svi", "init_args": {"iterations": 3, "steps": 1}}
+
+
+def test_draws_are_speech_around_the_estimate(tiny_checkpoint: Path, utterance: SyntheticUtterance) -> None:
+    noisy = 0.3 * (utterance.waveform + 0.05 * torch.randn(utterance.waveform.shape))
+    sound = torch.stack([noisy, 0.5 * noisy])
+    given: Any = {"sample_rate": 16000, "checkpoint": tiny_checkpoint, "engine": SHORT}
+    plain, drawn = enhance(sound, **given), enhance(sound, draws=12, **given)
+    assert plain.draws is None
+    torch.testing.assert_close(drawn.speech, plain.speech)  # the estimate is the same
+    assert drawn.draws is not None
+    assert drawn.draws.shape == (12, *sound.shape)
+    # their mean goes to the estimate, and each deviates from it
+    deviation = (drawn.draws - drawn.speech).square().mean((1, 2)).sqrt()
+    assert float(deviation.min()) > 0
+    mean = (drawn.draws.mean(0) - drawn.speech).square().mean().sqrt()
+    assert float(mean) < 0.6 * float(deviation.mean())
+    # what is added to a channel is as loud as it is
+    torch.testing.assert_close(drawn.draws[:, 1], 0.5 * drawn.draws[:, 0], rtol=0, atol=1e-5)
+    lower, upper = drawn.interval(0.8)
+    inside = (drawn.draws >= lower) & (drawn.draws <= upper)
+    assert float(inside.float().mean()) == pytest.approx(8 / 12)  # the ends lie between draws
+    assert torch.equal(enhance(sound, draws=2, **given).draws[1], drawn.draws[1])  # type: ignore[index]
+
+
+def test_draws_that_cannot_be_had(tiny_checkpoint: Path) -> None:
+    silent = enhance(torch.zeros(800), sample_rate=16000, checkpoint=tiny_checkpoint, draws=3)
+    assert silent.draws is None
+    with pytest.raises(UserError, match="an interval needs draws"):
+        silent.interval()
+    with pytest.raises(UserError, match="there cannot be -1 draws"):
+        enhance(torch.zeros(800), sample_rate=16000, checkpoint=tiny_checkpoint, draws=-1)

@@ -9,8 +9,8 @@ import torch
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides.test_time.log_joint import latent_joint, log_joint
 from minvae_pyro.inference import infer
+from minvae_pyro.inference.begin import FAMILIAR, familiar
 from minvae_pyro.inference.fast import CompiledBound, compiled
-from minvae_pyro.inference.infer import FAMILIAR, familiar
 from minvae_pyro.inference.settings import ENGINES, Settings
 from minvae_pyro.models import Latent
 from minvae_pyro.utterances import Utterances

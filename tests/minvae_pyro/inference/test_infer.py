@@ -22,7 +22,7 @@ from minvae_pyro.inference import (
     VariationalEM,
     infer,
 )
-from minvae_pyro.inference.infer import admit
+from minvae_pyro.inference.admission import admit
 from minvae_pyro.inference.settings import DEFAULT_ENGINE, ENGINES, Settings
 from minvae_pyro.models import FrozenNoise, MinVAE, NMFNoise
 from minvae_pyro.nn.cached import Precomputed

@@ -140,3 +140,17 @@ def test_tiny_and_silent_sounds_are_drawn(samples: int, tmp_path: Path) -> None:
     silence = torch.zeros(samples)
     figure = enhancement_figure(silence, silence, sample_rate=RATE, audio_responsibility=torch.ones(1))
     assert save_figure(figure, tmp_path / "tiny.png").is_file()
+
+
+def test_the_level_of_the_estimate_lies_in_the_interval_of_the_draws() -> None:
+    sound = torch.sin(torch.arange(8000) / 8)
+    draws = sound * torch.linspace(0.5, 1.5, 21)[:, None]
+    figure = enhancement_figure(sound, sound, sample_rate=8000, draws=draws)
+    (axes,) = [axes for axes in figure.axes if axes.get_ylabel() == "level (dB)"]
+    (line,) = axes.get_lines()
+    (band,) = axes.collections
+    lower, upper = band.get_paths()[0].get_extents().y0, band.get_paths()[0].get_extents().y1
+    middle = 10 * math.log10(0.5)
+    assert np.allclose(line.get_ydata(), middle, atol=0.2)
+    assert lower == pytest.approx(middle + 20 * math.log10(0.55), abs=0.4)
+    assert upper == pytest.approx(middle + 20 * math.log10(1.45), abs=0.4)
