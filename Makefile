@@ -7,7 +7,7 @@ INSTALLED := .venv/.installed
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check-gpu mutate lint format typecheck docs clean
+.PHONY: help install demo test check-gpu mutate fuzz lint format typecheck docs clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -35,6 +35,12 @@ check-gpu: $(INSTALLED)  ## on a machine with a GPU: does it do what the CPU doe
 
 mutate: $(INSTALLED)  ## put 300 faults into the mathematical heart and count those that the tests notice
 	OMP_NUM_THREADS=1 $(BIN)/python tests/mutation/run.py $(MUTATE)
+
+# every part runs, whatever another one found
+fuzz: $(INSTALLED)  ## damage checkpoints, folders, media, tables; kill commands; fill disks: minutes, seeds fixed
+	@failed=0; for part in 'checkpoints 0 200' 'folders 0 100' 'media 0 510' 'interruptions 0 4'; do \
+	  OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.$$part || failed=1; done; \
+	  OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.tables --seed 0 --count 300 || failed=1; exit $$failed
 
 lint: $(INSTALLED)  ## check style, format and types
 	$(BIN)/ruff check .

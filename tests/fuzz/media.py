@@ -1,8 +1,12 @@
-"""Damaged media by seed: small files of many formats, and every one of them broken in some way."""
+"""Damaged media by seed: small files of many formats, and every one of them broken in some way.
+
+python -m tests.fuzz.media SEED NUMBER
+"""
 
 from __future__ import annotations
 
 import functools
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -10,6 +14,11 @@ from pathlib import Path
 
 import av
 import numpy as np
+
+from minvae_pyro.audio.files import read_sound
+from minvae_pyro.errors import UserError
+from minvae_pyro.video.frames import read_frames
+from tests.fuzz.outcome import count
 
 FORMATS: dict[str, tuple[str, str, int]] = {
     # suffix: codecs of pictures ("" for none) and sound, and its rate
@@ -136,3 +145,29 @@ def damaged_media(seeds: range, folder: Path) -> Iterator[tuple[str, Path]]:
         file.write_bytes(content)
         yield name, file
         file.unlink()
+
+
+def use(path: Path) -> None:
+    """Read the sound, then the pictures; the file is refused where both are."""
+    refused = []
+    for read in (read_sound, lambda file: sum(1 for _ in read_frames(file))):
+        try:
+            read(path)
+        except UserError as error:
+            refused.append(error)
+    if len(refused) == 2:
+        raise refused[0]
+
+
+def run(seed: int, number: int) -> int:
+    """Print what becomes of so many damaged files, and return the number of faults."""
+    with tempfile.TemporaryDirectory() as folder:
+        counts, faults = count(damaged_media(range(seed, seed + number), Path(folder)), use, 20.0)
+    for name, text in faults:
+        print(f"{name}\n    {text}")
+    print(f"media, seeds from {seed}: {number} damaged, {dict(counts)}")
+    return len(faults)
+
+
+if __name__ == "__main__":
+    sys.exit(min(1, run(int(sys.argv[1]), int(sys.argv[2]))))
