@@ -86,7 +86,7 @@ def draw_strip(axes: Axes, mouth: MouthTrack, duration: float) -> None:
         nearest = int((times - middle).abs().argmin())
         extent = (middle - 0.46 * width, middle + 0.46 * width, 0.0, 1.0)
         if mouth.found[nearest] and abs(float(times[nearest]) - middle) <= width:
-            crop = mouth.crops[nearest].cpu().numpy()
+            crop = mouth.select(slice(nearest, nearest + 1)).crops[0].cpu().numpy()
             axes.imshow(crop, cmap="gray", vmin=0, vmax=255, extent=extent, aspect="auto")
         else:
             axes.fill_between(extent[:2], 0, 1, color=GREY, alpha=0.35, linewidth=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -32,11 +34,74 @@ def align_mouth(track: MouthTrack, frame_times: Tensor) -> tuple[Tensor, Tensor]
         >>> mouth[:, 0, 0], found
         (tensor([ 0, 25, 50,  0], dtype=torch.uint8), tensor([ True,  True,  True, False]))
     """
+    blend = _blend(track, frame_times)
+    return blend.pictures(slice(None)), blend.found
+
+
+def on_frames(track: MouthTrack, frame_times: Tensor, seconds: float) -> MouthOnFrames:
+    """A mouth for each frame of a sound of so many seconds, see :func:`align_mouth`."""
+    # the last frame may be centred beyond the end of the sound, where no video needs to be
+    return MouthOnFrames(_blend(track, frame_times.clamp(max=seconds)), frame_times)
+
+
+class MouthOnFrames(MouthTrack):
+    """A mouth for each frame of a sound, blended when it is asked for: an hour of them would take a gigabyte.
+
+    Args:
+        blend: of which pictures each is made.
+        times: (N,) seconds.
+    """
+
+    def __init__(self, blend: Blend, times: Tensor) -> None:
+        for name, value in (("_blend", blend), ("times", times), ("found", blend.found)):
+            object.__setattr__(self, name, value)
+
+    @property
+    def crops(self) -> Tensor:  # type: ignore[override]
+        """(N, 67, 67) uint8, all of them."""
+        pictures: Tensor = self._blend.pictures(slice(None))  # type: ignore[attr-defined]
+        return pictures
+
+    def select(self, frames: slice | Tensor) -> MouthTrack:
+        """Some of the frames, whose pictures are made."""
+        pictures = self._blend.pictures(frames)  # type: ignore[attr-defined]
+        return MouthTrack(pictures, self.times[frames], self.found[frames])
+
+
+@dataclass(frozen=True)
+class Blend:
+    """Of which two pictures of a track each of N frames is made.
+
+    Attributes:
+        track: the pictures.
+        left: (N,) number of the one, where one is found.
+        right: (N,) of the other.
+        share: (N,) of the other.
+        found: (N,) bool.
+    """
+
+    track: MouthTrack
+    left: Tensor
+    right: Tensor
+    share: Tensor
+    found: Tensor
+
+    def pictures(self, frames: slice | Tensor) -> Tensor:
+        """The pictures of some frames, (n, 67, 67) uint8, zeros where there is none."""
+        left, right, share, found = (part[frames] for part in (self.left, self.right, self.share, self.found))
+        mouth = torch.zeros(len(found), MOUTH_SIDE, MOUTH_SIDE, dtype=torch.uint8)
+        for block in found.nonzero().squeeze(1).split(_BLOCK):
+            before, after = self.track.crops[left[block]].float(), self.track.crops[right[block]].float()
+            mouth[block] = before.lerp(after, share[block, None, None]).round().to(torch.uint8)
+        return mouth
+
+
+def _blend(track: MouthTrack, frame_times: Tensor) -> Blend:
     count = len(frame_times)
-    mouth = torch.zeros(count, MOUTH_SIDE, MOUTH_SIDE, dtype=torch.uint8)
     times = track.times[track.found]
     if len(times) == 0 or count == 0:
-        return mouth, torch.zeros(count, dtype=torch.bool)
+        nothing = torch.zeros(count, dtype=torch.long)
+        return Blend(track, nothing, nothing, torch.zeros(count), torch.zeros(count, dtype=torch.bool))
     rows = track.found.nonzero().squeeze(1)
     all_times = track.times.double()
     period = torch.from_numpy(local_period(all_times.numpy()))
@@ -58,15 +123,4 @@ def align_mouth(track: MouthTrack, frame_times: Tensor) -> tuple[Tensor, Tensor]
     # Times strictly increase, so since + wait is positive wherever both are finite.
     share = torch.where(left_ok & right_ok, since / (since + wait), right_ok.to(times)).to(torch.float32)
     found = left_ok | right_ok
-    left, right = rows[left.clamp(min=0)], rows[right.clamp(max=last)]
-    for block in found.nonzero().squeeze(1).split(_BLOCK):
-        before, after = track.crops[left[block]].float(), track.crops[right[block]].float()
-        mouth[block] = before.lerp(after, share[block, None, None]).round().to(torch.uint8)
-    return mouth, found
-
-
-def on_frames(track: MouthTrack, frame_times: Tensor, seconds: float) -> MouthTrack:
-    """A mouth for each frame of a sound of so many seconds, see :func:`align_mouth`."""
-    # the last frame may be centred beyond the end of the sound, where no video needs to be
-    crops, found = align_mouth(track, frame_times.clamp(max=seconds))
-    return MouthTrack(crops, frame_times, found)
+    return Blend(track, rows[left.clamp(min=0)], rows[right.clamp(max=last)], share, found)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -27,7 +28,8 @@ def contact_sheet(mouth: MouthTrack, path: str | PathLike[str], *, tiles: int = 
         UserError: the file exists already, or cannot be written.
     """
     frames = np.linspace(0, len(mouth.times) - 1, min(tiles, len(mouth.times))).round().astype(int)
-    page = _draw(mouth.crops[frames], mouth.times[frames], mouth.found[frames])
+    shown = mouth.select(torch.from_numpy(frames))
+    page = _draw(shown.crops, shown.times, shown.found)
     return write_atomic(path, cv2.imencode(".png", page)[1].tobytes(), overwrite=overwrite)
 
 

@@ -39,5 +39,5 @@ class MouthTrack:
         return self if clock is None else replace(self, times=torch.from_numpy(clock.to_sound(self.times.numpy())))
 
     def select(self, frames: slice | Tensor) -> MouthTrack:
-        """Some of the frames: a slice, or (T,) bool."""
+        """Some of the frames: a slice, (T,) bool, or numbers."""
         return MouthTrack(self.crops[frames], self.times[frames], self.found[frames])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, strategies as st
 
-from minvae_pyro.video.align import align_mouth
+from minvae_pyro.video.align import align_mouth, on_frames
 from minvae_pyro.video.mouth import read_mouth
 from minvae_pyro.video.track import MouthTrack
 
@@ -144,3 +144,19 @@ def test_pictures_keep_their_detail():
     torch.testing.assert_close(mouth[[0, 1, 3]], crops[[0, 1, 3]], atol=1, rtol=0)
     middle = (crops[1].double() + crops[2].double()) / 2
     assert (mouth[2].double() - middle).abs().max() <= 0.5 + 1e-6
+
+
+def test_pictures_made_when_asked_for_are_those_made_at_once() -> None:
+    generator = torch.Generator().manual_seed(0)
+    crops = (255 * torch.rand(20, 67, 67, generator=generator)).to(torch.uint8)
+    track = MouthTrack(crops, torch.arange(20) / 25, torch.rand(20, generator=generator) > 0.2)
+    times = torch.arange(60) / 62.5
+    every, found = align_mouth(track, times.clamp(max=0.9))
+    lazily = on_frames(track, times, 0.9)
+    assert lazily.found.equal(found)
+    assert lazily.crops.equal(every)
+    for frames in (slice(7, 31), torch.tensor([3, 40, 59]), found):
+        some = lazily.select(frames)
+        assert some.crops.equal(every[frames])
+        assert some.times.equal(times[frames])
+        assert some.found.equal(found[frames])
