@@ -65,7 +65,10 @@ napoleon_use_rtype = False
 nitpick_ignore_regex = [
     (r"py:.*", r"(torch|pyro|numpy|np|pandas|pd|matplotlib|lightning|scipy|av|cv2|jsonargparse|rich|jinja2)(\..*)?"),
     (r"py:.*", r"(collections|typing|pathlib|argparse|dataclasses|abc|fractions|inspect|random|subprocess|os)(\..*)?"),
-    (r"py:.*", r"(Tensor|Generator|Path|Message|Dataset|Sampler|_T_co|_collate_fn_t|_worker_init_fn_t)"),
+    (
+        r"py:.*",
+        r"(TypeAliasForwardRef|Tensor|Generator|Path|Message|Dataset|Sampler|_T_co|_collate_fn_t|_worker_init_fn_t)",
+    ),
     # type variables and private bases
     (r"py:.*", r"minvae_pyro\..*\.(T|Module|_\w+)"),
 ]

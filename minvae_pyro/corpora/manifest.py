@@ -121,12 +121,12 @@ def _entry(row: Mapping[Any, Any], where: str) -> Entry:
     given = {}
     for field in fields(Entry):
         text, kind = row.get(field.name), _KINDS[field.name]
+        if text is None:
+            raise UserError(f"{where} lacks {field.name}.")
         try:
             given[field.name] = _PARSE[kind](text)
         except (KeyError, TypeError, ValueError):
             raise UserError(f"{where}: {field.name} cannot be {shown(text)}.") from None
-        if text is None:
-            raise UserError(f"{where} lacks {field.name}.")
     return entry_from(given, where)
 
 

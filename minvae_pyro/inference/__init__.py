@@ -1,6 +1,6 @@
 """Inference at test time: engines, and the one call that runs them."""
 
-from minvae_pyro.inference.begin import Beginning as Beginning, begin as begin
+from minvae_pyro.inference.beginning import Beginning as Beginning, begin as begin
 from minvae_pyro.inference.engine import (
     InferenceEngine as InferenceEngine,
     posterior_gain as posterior_gain,

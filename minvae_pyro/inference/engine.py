@@ -30,7 +30,7 @@ _RANGES = {
     "iterations": (1, 10_000),
     "steps": (1, 1_000),
     "samples": (1, 1_000),
-    "chains": (1, 1_000),
+    "chains": (1, 100_000),
     "tolerance": (0, math.inf),
 }
 """What numbers of an engine may be: with more it would run on for days."""

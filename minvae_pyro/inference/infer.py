@@ -11,7 +11,7 @@ from torch import Tensor
 from minvae_pyro.checkpoints.checkpoint import Checkpoint
 from minvae_pyro.guides import UtteranceGuide
 from minvae_pyro.inference.admission import admit
-from minvae_pyro.inference.begin import Beginning, begin
+from minvae_pyro.inference.beginning import Beginning, begin
 from minvae_pyro.inference.engine import Callback, InferenceEngine
 from minvae_pyro.inference.settings import ENGINES, Settings
 from minvae_pyro.models import NoisyMixture
@@ -72,8 +72,9 @@ def infer(
         earlier: the result, by the same engine and settings, for an earlier window over the recording: noise, posterior
             and (half way back to one) gain go on from there, and only new frames start.
         dropped: how many frames of that window have left it at its beginning.
-        **settings: instead of the checkpoint's, see :class:`Settings`; None means the checkpoint's. A start may be any
-            callable with the signature of :class:`minvae_pyro.guides.test_time.starts.Start`.
+        **settings: instead of the checkpoint's, see :class:`minvae_pyro.inference.Settings`; None means the
+            checkpoint's. A start may be any callable with the signature of
+            :class:`minvae_pyro.guides.test_time.starts.Start`.
 
     Raises:
         UserError: no engine, start, noise model, guide or setting of that name; the message lists those there are.

@@ -84,15 +84,16 @@ def make_guide(described: Description | UtteranceGuide | type | Callable[..., An
         >>> type(make_guide("MeanFieldGuide")).__name__
         'MeanFieldGuide'
     """
+    given: Any = described
     if isinstance(described, str) or (isinstance(described, Mapping) and isinstance(described.get("class_path"), str)):
         name, arguments = _split(described)
         found = guide_named(name)
     elif inspect.isfunction(described) or _automatic(described):
         found, arguments = described, {}
     else:
-        return make(UtteranceGuide, described, "guide")  # type: ignore[type-abstract]
+        return make(UtteranceGuide, given, "guide")  # type: ignore[type-abstract]
     if inspect.isclass(found) and issubclass(found, UtteranceGuide):
-        return make(UtteranceGuide, described, "guide")  # type: ignore[type-abstract]
+        return make(UtteranceGuide, given, "guide")  # type: ignore[type-abstract]
     if not inspect.isclass(found):
         if arguments:
             raise UserError(f"the guide {found.__name__} is a function, which takes no {', '.join(arguments)}.")

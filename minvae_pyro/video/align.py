@@ -57,7 +57,7 @@ class MouthOnFrames(MouthTrack):
             object.__setattr__(self, name, value)
 
     @property
-    def crops(self) -> Tensor:  # type: ignore[override]
+    def crops(self) -> Tensor:
         """(N, 67, 67) uint8, all of them."""
         pictures: Tensor = self._blend.pictures(slice(None))  # type: ignore[attr-defined]
         return pictures

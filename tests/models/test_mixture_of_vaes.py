@@ -69,7 +69,8 @@ def utterances(size: int = 2, frames: int = 4, complex_values: bool = False) -> 
 
 def sites_of(prior: SpeechPrior, batch: Utterances, **values: Tensor) -> dict[str, dict]:
     trace = poutine.trace(poutine.condition(prior, data=values)).get_trace(batch)
-    trace.compute_log_prob()
+    # p(alpha) of a chain has no terms of single frames that could be enumerated
+    trace.compute_log_prob(lambda name, site: name != "alpha" or site["value"].shape == batch.mask.shape)
     return trace.nodes
 
 

@@ -372,12 +372,12 @@ def test_real_noise_needs_fewer_components_than_it_is_given(real_data: Path, kin
 
 @pytest.mark.parametrize("arguments", [{"rank": 0}, {"shape": 2.0}, {"spectra_shape": 0.9}, {"activations_shape": 0.5}])
 def test_priors_without_a_bounded_density_are_refused(arguments: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="noise needs a rank of at least 1, a shape above 2"):
+    with pytest.raises(ValueError, match="noise needs a rank of at least 1 and at most 512, a shape above 2"):
         BayesianNMFNoise(**arguments)
 
 
 def test_plain_noise_without_components_is_refused() -> None:
-    with pytest.raises(ValueError, match="rank of at least 1, not 0"):
+    with pytest.raises(ValueError, match="rank of at least 1 and at most 512, not 0"):
         NMFNoise(0)
 
 

@@ -313,7 +313,7 @@ def test_a_corpus_of_ones_own_needs_no_base_class(here: Path) -> None:
 def test_a_prior_of_ones_own_needs_no_annotations(here: Path) -> None:
     own = ["--prior", "swap_own.LooseVAE", "--prior.width", "6", "--guide", "AudioGuide"]
     assert main(["train", *own, *data()]) == 0
-    assert describe(here / "run" / "weights.safetensors")["prior"] == {
+    assert describe(here / "run" / "weights.safetensors", trust="swap_own")["prior"] == {
         "class_path": "swap_own.LooseVAE",
         "init_args": {"width": 6},
     }

@@ -24,7 +24,7 @@ def options(tmp_path):
     for row in range(20):
         file = f"features/{row}.safetensors"
         save_file({"power": torch.rand(20, 513), "band": torch.ones(513, dtype=torch.bool)}, folder / file)
-        entries.append(Entry(str(row), file, 20, 1.0, False, 0.0, "x", "y"))
+        entries.append(Entry(str(row), file, 20, 19 * 533 / 16000, False, 0.0, "x", "y"))
     write_manifest(folder, entries)
     given = {"train": f'["{folder}"]', "validation": f'["{folder}"]', "crop_frames": 1, "batch_size": 5}
     return [

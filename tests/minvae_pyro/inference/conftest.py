@@ -103,7 +103,7 @@ class Noisy:
             SharedGuide(prior, CleanAudioEncoder(encoder), rule) if mixture else AudioGuide(NoisyAudioEncoder(encoder))
         )
         scatter(guide, self.generator)
-        return SimpleNamespace(prior=prior, guide=guide.double(), enhancement=enhancement)
+        return SimpleNamespace(prior=prior, guide=guide.double(), enhancement=enhancement, trust=None)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import torch
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides.test_time.log_joint import latent_joint, log_joint
 from minvae_pyro.inference import infer
-from minvae_pyro.inference.begin import FAMILIAR, familiar
+from minvae_pyro.inference.beginning import FAMILIAR, familiar
 from minvae_pyro.inference.fast import CompiledBound, compiled
 from minvae_pyro.inference.settings import ENGINES, Settings
 from minvae_pyro.models import Latent
@@ -89,7 +89,7 @@ def test_noise_and_gain_are_fitted_alike_where_z_says_nothing(name: str, few: An
 
 @pytest.mark.parametrize("share", [0.0, -1.0, 1.5, float("nan")])
 def test_a_share_is_one(share: float) -> None:
-    with pytest.raises(UserError, match="share independent"):
+    with pytest.raises(UserError, match="independent"):
         Settings(independent=share)
 
 

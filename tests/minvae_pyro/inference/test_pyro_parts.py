@@ -61,12 +61,36 @@ def test_a_guide_that_cannot_be_made_is_refused(described: Any, said: str, own: 
 
 
 def test_a_checkpoint_may_name_a_class_and_no_function(own: str) -> None:
-    for kept in ("AutoNormal", {"class_path": "pyro.infer.autoguide.AutoDelta"}, "MeanFieldGuide"):
-        Settings.choose({"guide": kept}, {})
-    with pytest.raises(UserError, match="is no guide of a checkpoint"):
-        Settings.choose({"guide": f"{own}.mine"}, {})
-    assert Settings.choose({"guide": f"{own}.mine"}, {"guide": "AutoNormal"}).guide == "AutoNormal"
-    assert Settings.choose({}, {"guide": f"{own}.mine"}).guide == f"{own}.mine"
+    Settings.of_checkpoint({"guide": "MeanFieldGuide"}, ())
+    for kept in (
+        "pyro.infer.autoguide.AutoDelta",
+        f"{own}.mine",
+        {"class_path": "PyroGuide", "init_args": {"guide": f"{own}.mine"}},
+    ):
+        with pytest.raises(UserError, match=r"nothing of it was run.*--trust"):
+            Settings.of_checkpoint({"guide": kept}, ())
+    assert Settings.of_checkpoint({"guide": f"{own}.mine"}, (), {"guide": "AutoNormal"}).guide == "AutoNormal"
+    assert Settings.of_checkpoint({}, (), {"guide": f"{own}.mine"}).guide == f"{own}.mine"
+
+
+@pytest.mark.parametrize("part", ["elbo", "optimiser"])
+def test_a_checkpoint_may_name_parts_of_svi_by_their_short_names_alone(part: str, own: str) -> None:
+    short = {"elbo": "RenyiELBO", "optimiser": "ClippedAdam"}[part]
+
+    def kept(described: Any) -> dict[str, Any]:
+        return {"engine": {"class_path": "svi", "init_args": {part: described}}}
+
+    for allowed in (short, {"class_path": short, "init_args": {}}):
+        Settings.of_checkpoint(kept(allowed), ())
+    for refused in (
+        f"{own}.mine",
+        {"class_path": f"{own}.mine"},
+        {"class_path": "os.system", "init_args": {"command": "x"}},
+    ):
+        with pytest.raises(UserError, match=r"nothing of it was run.*--trust"):
+            Settings.of_checkpoint(kept(refused), ())
+    with pytest.raises(UserError, match="takes text and numbers"):
+        Settings.of_checkpoint(kept({"class_path": short, "init_args": {"lr": {"class_path": "os.system"}}}), ())
 
 
 def test_bounds_and_optimisers_by_name() -> None:

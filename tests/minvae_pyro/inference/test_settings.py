@@ -62,6 +62,6 @@ def test_a_checkpoint_names_no_function_to_run_unless_the_caller_does() -> None:
 
 
 def test_settings_at_their_limits_are_settings() -> None:
-    limits = Settings(draws=1, temperature=1e-9, mixing_weight=1e-9, unexplained=0.0, gain="frame")
+    limits = Settings(draws=1, temperature=1e-6, mixing_weight=1e-9, unexplained=0.0, gain="frame")
     assert Settings.choose(vars(limits)) == limits
     assert Settings(mixing_weight=1 - 1e-9, unexplained=1 - 1e-9).draws > 1

@@ -118,7 +118,7 @@ def checkpoint(prior: SpeechPrior, gate: bool = False) -> Any:
     torch.manual_seed(3)
     heard, seen = NoisyAudioEncoder(SpectrumEncoder(FREQUENCIES, 3, LATENT)), MouthEncoder(looking())
     guide = MixtureGuide(prior, heard, seen, GatedResponsibility(Level())) if gate else AudioGuide(heard)
-    return SimpleNamespace(prior=prior.double(), guide=guide.double(), enhancement={})
+    return SimpleNamespace(prior=prior.double(), guide=guide.double(), enhancement={}, trust=None)
 
 
 def inferred(trained: Any, utterances: Utterances, engine: str = "svi", **settings: Any) -> Any:

@@ -30,6 +30,8 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 tensors["mouth_seen"] = torch.ones(frames, dtype=torch.bool)
             file = f"features/{row}.safetensors"
             save_file(tensors, folder / file)
-            entries.append(Entry(str(row), file, frames, 1.0, row % 3 < 2, 1.0, "talker", "clip"))
+            entries.append(
+                Entry(str(row), file, frames, (frames - 1) * 533 / 16000, row % 3 < 2, 1.0, "talker", "clip")
+            )
         write_manifest(folder, entries)
     return top

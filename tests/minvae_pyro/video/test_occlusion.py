@@ -49,7 +49,7 @@ def checkpoint() -> Any:
     sound = NoisyAudioEncoder(SpectrumEncoder(FREQUENCIES, 3, LATENT))
     visible = MouthEncoder(MouthPerceptron((3, 3), LATENT))
     guide = MixtureGuide(prior, sound, visible, GatedResponsibility(Level()))
-    return SimpleNamespace(prior=prior.double(), guide=guide.double(), enhancement={})
+    return SimpleNamespace(prior=prior.double(), guide=guide.double(), enhancement={}, trust=None)
 
 
 def inferred(trained: Any, utterances: Utterances, engine: str = "svi") -> Any:
