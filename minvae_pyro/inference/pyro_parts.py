@@ -91,9 +91,9 @@ def make_guide(described: Description | UtteranceGuide | type | Callable[..., An
     elif inspect.isfunction(described) or _automatic(described):
         found, arguments = described, {}
     else:
-        return make(UtteranceGuide, given, "guide")  # type: ignore[type-abstract]
+        return make(UtteranceGuide, given, "guide")
     if inspect.isclass(found) and issubclass(found, UtteranceGuide):
-        return make(UtteranceGuide, given, "guide")  # type: ignore[type-abstract]
+        return make(UtteranceGuide, given, "guide")
     if not inspect.isclass(found):
         if arguments:
             raise UserError(f"the guide {found.__name__} is a function, which takes no {', '.join(arguments)}.")
