@@ -28,6 +28,8 @@ _MOST_HELD_BACK = 10
 _EPOCHS, _STEPS = 10, 40  # of training, and in each, whatever the number of clips
 _BATCH = 8
 
+_ODDS = 0.5  # even: a face that was learnt need not earn what a stranger's has to
+
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how many steps of it are done, and how many there are."""
 
@@ -64,7 +66,7 @@ def adapt(
     """Teach the visual component of a mixture the mouth and voice of one talker.
 
     Decoder, audio encoder and gate stay as they are: the voice prior has heard hundreds of talkers, and a gate that has
-    met few videos forgets to distrust the wrong ones. One clip in five is held back, and mixed with synthetic noise to
+    met few videos forgets to distrust the wrong ones. Sound and mouth begin at even odds, whatever they were. One clip in five is held back, and mixed with synthetic noise to
     measure what was gained, with the right and with a wrong video. A folder beside ``output``, ``NAME-adaptation``,
     keeps features, run and report; the same call continues what was interrupted.
 
@@ -112,7 +114,7 @@ def adapt(
         base.guide,
         base.metadata,
         base.stft,
-        enhancement=base.enhancement,
+        enhancement=base.enhancement | {"mixing_weight": _ODDS},
         training={"adapted": Path(checkpoint).name, "clips": len(usable["train"]), "seed": seed},
         credits=f"{base.metadata.get('credits', '')} Adapted to {len(usable['train'])} clips of one talker.".strip(),
         overwrite=overwrite,

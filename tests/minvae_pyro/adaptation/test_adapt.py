@@ -35,7 +35,7 @@ def test_the_visual_component_alone_has_changed(adapted: Adapted, tiny_checkpoin
     changed = {name for name, value in states[0].items() if not value.equal(states[1][name])}
     assert changed
     assert {name.split(".")[0] for name in changed} == {"visual_component"}
-    assert after.enhancement == before.enhancement
+    assert after.enhancement == {**before.enhancement, "mixing_weight": 0.5}
     assert after.metadata["training"] == {"adapted": tiny_checkpoint.name, "clips": 5, "seed": 0}
 
 
