@@ -65,10 +65,11 @@ def adapt(
 ) -> Adapted:
     """Teach the visual component of a mixture the mouth and voice of one talker.
 
-    Decoder, audio encoder and gate stay as they are: the voice prior has heard hundreds of talkers, and a gate that has
-    met few videos forgets to distrust the wrong ones. Sound and mouth begin at even odds, whatever they were. One clip in five is held back, and mixed with synthetic noise to
-    measure what was gained, with the right and with a wrong video. A folder beside ``output``, ``NAME-adaptation``,
-    keeps features, run and report; the same call continues what was interrupted.
+    Decoder, audio encoder and gate stay as they are: the voice prior has heard hundreds of talkers, and a gate that
+    has met few videos forgets to distrust the wrong ones. Sound and mouth begin at even odds, whatever they were. One
+    clip in five is held back, and mixed with synthetic noise to measure what was gained, with the right and with a
+    wrong video. A folder beside ``output``, ``NAME-adaptation``, keeps features, run and report; the same call
+    continues what was interrupted.
 
     Args:
         clips: clean videos of one talker, or folders of them; three at least.
