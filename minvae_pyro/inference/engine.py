@@ -27,7 +27,7 @@ Callback = Callable[[int, int, float], None]
 
 _LARGEST = 1e6
 _RANGES = {
-    "iterations": (1, 10_000),
+    "iterations": (0, 10_000),
     "steps": (1, 1_000),
     "samples": (1, 1_000),
     "chains": (1, 100_000),

@@ -44,5 +44,5 @@ def test_a_window_that_moves_on_keeps_the_gains_of_its_frames_half_way_to_one(no
 
 
 def test_another_gain_is_refused(noisy: Any) -> None:
-    with pytest.raises(UserError, match="a gain per clip or frame, not second"):
+    with pytest.raises(UserError, match="a gain per clip or frame, not 'second'"):
         infer(noisy.checkpoint(), noisy.batch(1, 1), gain="second")

@@ -276,11 +276,11 @@ def test_noise_that_is_held(noisy: Any) -> None:
             "minvae_pyro.models.MinVAE",
             "is no noise model: it does not derive from NoiseModel. ",
         ),
-        ("guide", "AudioGuide", "there is no guide 'AudioGuide'. Choose AmortisedGuide, "),
+        ("guide", "AudioGuide", "there is no guide 'AudioGuide'. Choose AutoDelta, "),
         (
             "guide",
             "minvae_pyro.guides.UtteranceGuide",
-            "is a base class, which leaves initialise, z_posterior open. Choose Amor",
+            "is a base class, which leaves initialise, z_posterior open. Choose Auto",
         ),
     ],
 )
@@ -321,14 +321,14 @@ def test_engines_and_starts_of_ones_own(noisy: Any) -> None:
         (
             {"ranks": 3},
             "there is no setting ranks of enhancement. "
-            "There are engine, start, noise, guide, temperature, mixing_weight, draws, unexplained, gain.",
+            "There are engine, start, noise, guide, temperature, mixing_weight, draws, unexplained, independent, gain.",
         ),
         ({"noise": {"class_path": "NMFNoise", "init_args": {"rank": 0}}}, "rank of at least 1"),
         ({"noise": {"class_path": "NMFNoise", "init_args": {"ranks": 3}}}, "Its arguments: rank."),
         ({"guide": {"class_path": "PointGuide", "init_args": {"width": 3}}}, "Its arguments: none."),
-        ({"draws": 0}, "at least 1 of draws"),
-        ({"temperature": 0.0}, "a temperature above 0"),
-        ({"temperature": float("nan")}, "a temperature above 0"),
+        ({"draws": 0}, "needs draws to be at least 1"),
+        ({"temperature": 0.0}, "temperature to be at least 1e-06"),
+        ({"temperature": float("nan")}, "temperature to be a finite number"),
         ({"mixing_weight": 0.0}, "a mixing_weight between 0 and 1"),
         ({"mixing_weight": 1.0}, "a mixing_weight between 0 and 1"),
     ],
