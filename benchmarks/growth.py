@@ -41,7 +41,7 @@ def measure(demonstration: Demonstration, weights: Path, lengths: Sequence[float
         peak of ``memory`` and where it stood ``before`` (NaN where the system does not tell).
     """
     rows = []
-    usual = {"engine": Settings.choose(describe(weights)["enhancement"]).engine}
+    usual = {"engine": Settings.of_checkpoint(describe(weights)["enhancement"], ()).engine}
     for seconds in lengths:
         key = fingerprint(demonstration.files[1], weights)
         file = output / "growth" / f"{seconds:g}-{usual['engine']}-{settings(usual)}-{key}.csv"

@@ -25,6 +25,7 @@ from minvae_pyro.inference import Settings, begin, posterior_gain
 from minvae_pyro.inference.admission import admit
 from minvae_pyro.models import NoisyMixture
 from minvae_pyro.probability.parameters import local_parameters
+from minvae_pyro.registry.admission import Trust
 from minvae_pyro.video.align import on_frames
 
 
@@ -62,6 +63,7 @@ class Utterances(utterances.Utterances):
         sample_rate: int | None = None,
         video: Video | None = None,
         video_frame_rate: float | None = None,
+        trust: Trust = (),
         device: str | torch.device = "cpu",
     ) -> Self:
         """What the model gets of a recording when it is enhanced: one utterance, whatever its length.
@@ -75,12 +77,13 @@ class Utterances(utterances.Utterances):
             sample_rate: Hz, of samples; files know theirs.
             video: of the mouth, if not in ``source``: a video or lip file, crops (T, 67, 67), or a mouth track.
             video_frame_rate: pictures a second of crops and lip files.
+            trust: modules whose classes the checkpoint may name, see :func:`minvae_pyro.load_checkpoint`.
             device: where the tensors are.
 
         Raises:
             UserError: recording, video, checkpoint or device cannot be used, or the recording is silent.
         """
-        loaded = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint)
+        loaded = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint, trust)
         stft = loaded.to(device).stft
         recording = read_recording(source, sample_rate=sample_rate, video=video, video_frame_rate=video_frame_rate)
         sound = recording.sound
@@ -110,10 +113,11 @@ class Utterances(utterances.Utterances):
                 of Pyro's (:class:`minvae_pyro.guides.PyroGuide`).
 
         Raises:
-            UserError: these utterances are from no recording, or there is no such setting.
+            UserError: these utterances are from no recording, there is no such setting, or the checkpoint names a part
+                that is not trusted.
         """
         kept = self._origin.checkpoint
-        chosen = Settings.choose(kept.enhancement, settings)
+        chosen = Settings.of_checkpoint(kept.enhancement, kept.trust, settings)
         own = Checkpoint(copy.deepcopy(kept.prior).requires_grad_(False), kept.guide, kept.stft, {}, {})
         with torch.random.fork_rng([self.power.device] if self.power.is_cuda else []):
             torch.manual_seed(seed)
@@ -130,7 +134,8 @@ class Utterances(utterances.Utterances):
             guide: fitted.
             **settings: ``draws`` and ``unexplained`` instead of the checkpoint's.
         """
-        chosen = Settings.choose(self._origin.checkpoint.enhancement, settings)
+        kept = self._origin.checkpoint
+        chosen = Settings.of_checkpoint(kept.enhancement, kept.trust, settings)
         with pyro.validation_enabled(False):
             found = posterior_gain(mixture, guide, self, chosen.draws)
         return admit(found, self, chosen.unexplained)

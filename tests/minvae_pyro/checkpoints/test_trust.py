@@ -18,6 +18,7 @@ import minvae_pyro
 from minvae_pyro.ablation.design import read_ablation
 from minvae_pyro.checkpoints.checkpoint import Checkpoint, checkpoint_file, describe, load_checkpoint, restored
 from minvae_pyro.cli.main import main
+from minvae_pyro.enhancement.utterances import Utterances
 from minvae_pyro.errors import UserError
 from minvae_pyro.evaluation.systems import System
 
@@ -232,6 +233,25 @@ def test_a_refusal_says_how_to_trust(here: Path) -> None:
     with pytest.raises(UserError, match="--trust trust_own"):
         describe(path)
     assert "trust_own" not in sys.modules
+
+
+@pytest.mark.parametrize("part", ["noise", "guide", "engine", "start"])
+def test_the_door_to_pyro_runs_no_part_either(part: str, here: Path) -> None:
+    name = "helper.start" if part == "start" else "helper.Payload"
+    path = checkpoint(here / "evil.safetensors", enhancement={part: name})
+    utterances = Utterances.from_recording(0.1 * torch.randn(4800), path, sample_rate=16000)
+    with pytest.raises(UserError, match="--trust helper"):
+        utterances.start()
+    with pytest.raises(UserError, match="--trust helper"):
+        utterances.gain(None, None)  # type: ignore[arg-type]
+    assert "helper" not in sys.modules
+
+
+def test_the_door_to_pyro_trusts_what_it_is_told(here: Path) -> None:
+    path = checkpoint(here / "own.safetensors", enhancement={"noise": "trust_own.OwnNoise"})
+    recording = 0.1 * torch.randn(4800)
+    mixture, _ = Utterances.from_recording(recording, path, sample_rate=16000, trust=["trust_own"]).start()
+    assert type(mixture.noise).__name__ == "OwnNoise"
 
 
 def test_a_trusted_module_is_used(here: Path) -> None:
