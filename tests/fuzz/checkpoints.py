@@ -17,7 +17,7 @@ import minvae_pyro
 from minvae_pyro.checkpoints.checkpoint import checkpoint_file, describe
 from minvae_pyro.video.track import MouthTrack
 from tests.fuzz.damage import DEEP, bytes_mutated, mutated
-from tests.fuzz.outcome import count
+from tests.fuzz.outcome import report
 
 KEY = "minvae_pyro"
 BASES = ("min-vae", "a-vae-s1", "min-vae-v2", "a-dkf", "av-cvae", "sw-vae", "min-vae-s1")
@@ -138,11 +138,7 @@ def use(path: Path) -> None:
 def run(seed: int, number: int) -> int:
     """Print what becomes of so many damaged checkpoints, and return the number of faults."""
     with tempfile.TemporaryDirectory() as folder:
-        counts, faults = count(damaged(seed, Path(folder), number), use, SECONDS)
-    for name, text in faults:
-        print(f"{name}\n    {text}")
-    print(f"checkpoints, seed {seed}: {number} damaged, {dict(counts)}")
-    return len(faults)
+        return report(f"checkpoints, seed {seed}", damaged(seed, Path(folder), number), use, SECONDS)
 
 
 if __name__ == "__main__":

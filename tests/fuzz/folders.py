@@ -21,7 +21,7 @@ from minvae_pyro.corpora.prepare import prepare
 from minvae_pyro.registry.build import build
 from minvae_pyro.training.plan import TrainingPlan
 from tests.fuzz.damage import TEXTS, bytes_mutated, mutated
-from tests.fuzz.outcome import count
+from tests.fuzz.outcome import report
 
 SECONDS = 60.0
 _CLIPS = 3
@@ -151,11 +151,7 @@ def use(path: Path) -> None:
 def run(seed: int, number: int) -> int:
     """Print what becomes of so many damaged folders, and return the number of faults."""
     with tempfile.TemporaryDirectory() as folder:
-        counts, faults = count(damaged(seed, Path(folder), number), use, SECONDS)
-    for name, text in faults:
-        print(f"{name}\n    {text}")
-    print(f"prepared folders, seed {seed}: {number} damaged, {dict(counts)}")
-    return len(faults)
+        return report(f"prepared folders, seed {seed}", damaged(seed, Path(folder), number), use, SECONDS)
 
 
 if __name__ == "__main__":

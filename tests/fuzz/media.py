@@ -18,7 +18,7 @@ import numpy as np
 from minvae_pyro.audio.files import read_sound
 from minvae_pyro.errors import UserError
 from minvae_pyro.video.frames import read_frames
-from tests.fuzz.outcome import count
+from tests.fuzz.outcome import report
 
 FORMATS: dict[str, tuple[str, str, int]] = {
     # suffix: codecs of pictures ("" for none) and sound, and its rate
@@ -162,11 +162,7 @@ def use(path: Path) -> None:
 def run(seed: int, number: int) -> int:
     """Print what becomes of so many damaged files, and return the number of faults."""
     with tempfile.TemporaryDirectory() as folder:
-        counts, faults = count(damaged_media(range(seed, seed + number), Path(folder)), use, 20.0)
-    for name, text in faults:
-        print(f"{name}\n    {text}")
-    print(f"media, seeds from {seed}: {number} damaged, {dict(counts)}")
-    return len(faults)
+        return report(f"media, seeds from {seed}", damaged_media(range(seed, seed + number), Path(folder)), use, 20.0)
 
 
 if __name__ == "__main__":

@@ -94,6 +94,15 @@ def _read(reading: int, seconds: float) -> bytes | None:
             content += block
 
 
+def report(what: str, cases: Iterable[tuple[str, Path]], use: Callable[[Path], Any], seconds: float) -> int:
+    """Print the faults and how many inputs ended in what, after a few words on them; returns the number of faults."""
+    counts, faults = count(cases, use, seconds)
+    for name, text in faults:
+        print(f"{name}\n    {text}")
+    print(f"{what}: {counts.total()} damaged, {dict(counts)}")
+    return len(faults)
+
+
 def count(
     cases: Iterable[tuple[str, Path]], use: Callable[[Path], Any], seconds: float
 ) -> tuple[Counter[str], list[tuple[str, str]]]:

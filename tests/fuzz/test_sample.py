@@ -6,24 +6,16 @@ import pytest
 
 from minvae_pyro.errors import UserError
 from tests.fuzz import checkpoints, folders
-from tests.fuzz.outcome import FAULT, OK, REFUSED, judge
+from tests.fuzz.outcome import FAULT, OK, REFUSED, count, judge
 
 
 def test_a_sample_of_damaged_checkpoints_is_borne(tmp_path: Path) -> None:
-    faults = [
-        (name, outcome.text)
-        for name, path in checkpoints.damaged(12, tmp_path, 12)
-        if (outcome := judge(checkpoints.use, path, 60.0)).kind == FAULT
-    ]
+    _, faults = count(checkpoints.damaged(12, tmp_path, 12), checkpoints.use, 60.0)
     assert faults == []
 
 
 def test_a_sample_of_damaged_folders_is_borne(tmp_path: Path) -> None:
-    faults = [
-        (name, outcome.text)
-        for name, path in folders.damaged(12, tmp_path, 12)
-        if (outcome := judge(folders.use, path, 60.0)).kind == FAULT
-    ]
+    _, faults = count(folders.damaged(12, tmp_path, 12), folders.use, 60.0)
     assert faults == []
 
 
