@@ -181,7 +181,7 @@ def enhance(
         video_track=video_track,
     )
     sound, notes = recording.sound, list(recording.notes)
-    samples = max(1, round(sound.seconds * loaded.stft.sample_rate))
+    samples = samples_at(sound, loaded.stft.sample_rate)
     frame_times = loaded.stft.frame_times(loaded.stft.frames(samples)).cpu()
     mouth = None
     if recording.mouth is not None:
@@ -248,6 +248,11 @@ def percent(share: float) -> str:
     """
     whole = math.floor(100 * share + 1e-9)
     return "under 1%" if share > 0 and whole == 0 else f"{whole}%"
+
+
+def samples_at(sound: Sound, sample_rate: int) -> int:
+    """How many samples the sound has at a rate, one at least."""
+    return max(1, round(sound.seconds * sample_rate))
 
 
 def resampled(sound: Sound, sample_rate: int, samples: int) -> Tensor:

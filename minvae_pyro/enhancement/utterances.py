@@ -15,7 +15,7 @@ from minvae_pyro import utterances
 from minvae_pyro.audio.files import Sound
 from minvae_pyro.audio.level import SILENCE, sounding_level
 from minvae_pyro.checkpoints.checkpoint import Checkpoint, load_checkpoint
-from minvae_pyro.enhancement.enhance import DEFAULT_CHECKPOINT, resampled
+from minvae_pyro.enhancement.enhance import DEFAULT_CHECKPOINT, resampled, samples_at
 from minvae_pyro.enhancement.filter import apply_gain, as_utterances, whole_hops
 from minvae_pyro.enhancement.recording import Source, Video, read_recording
 from minvae_pyro.enhancement.separation import mix_down
@@ -87,7 +87,7 @@ class Utterances(utterances.Utterances):
         stft = loaded.to(device).stft
         recording = read_recording(source, sample_rate=sample_rate, video=video, video_frame_rate=video_frame_rate)
         sound = recording.sound
-        samples = max(1, round(sound.seconds * stft.sample_rate))
+        samples = samples_at(sound, stft.sample_rate)
         mono = whole_hops(stft, mix_down(resampled(sound, stft.sample_rate, samples)))
         level = sounding_level(mono)
         if level <= SILENCE:
@@ -156,8 +156,7 @@ class Utterances(utterances.Utterances):
                 f"the gain of this recording is {tuple(self.spectrum.shape[1:])}, frames by frequencies, not "
                 f"{tuple(gain.shape)}."
             )
-        samples = max(1, round(sound.seconds * stft.sample_rate))
-        channels = resampled(sound, stft.sample_rate, samples)
+        channels = resampled(sound, stft.sample_rate, samples_at(sound, stft.sample_rate))
         filtered = Sound(apply_gain(stft, gain.to(stft.window.device), channels), stft.sample_rate)
         return resampled(filtered, sound.sample_rate, sound.waveform.shape[-1])
 

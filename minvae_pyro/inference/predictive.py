@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 from minvae_pyro.guides import UtteranceGuide
-from minvae_pyro.guides.alpha_posterior import latent_at
+from minvae_pyro.guides.alpha_posterior import by_alpha, latent_at
 from minvae_pyro.inference.admission import admit
 from minvae_pyro.inference.infer import Inference
-from minvae_pyro.models.noise import FLOOR
 
 
 @torch.no_grad()
@@ -38,10 +37,8 @@ def draw_speech(found: Inference, draws: int, seed: int = 0) -> Iterator[tuple[T
         with torch.random.fork_rng(on_gpu):
             torch.manual_seed(seed + number)
             latent = latent_at(mixture.speech, utterances, **_draw(found.guide))
-            noise = mixture.noise(utterances)
-            speech = mixture.speech_variance(latent, utterances)
-            gain = speech / (speech + noise).clamp_min(FLOOR)
-            spread = (gain * noise).sqrt() * utterances.evident
+            gain = mixture.wiener_gain(latent, utterances)
+            spread = (gain * mixture.noise(utterances)).sqrt() * utterances.evident
             deviation = spread * torch.randn(spread.shape, dtype=spread.dtype.to_complex(), device=spread.device)
         yield admit(gain, utterances, found.unexplained), deviation
 
@@ -57,8 +54,5 @@ def _draw(guide: UtteranceGuide) -> dict[str, Tensor]:
     assert each is not None
     own = each.dim() == 3  # each particle has a q(alpha) of its own
     alpha = torch.bernoulli(each[number].detach()) if own else guide.alpha.sample()
-    picked = {
-        name: torch.where(alpha[..., None] == 1, value[1], value[0]) if value.dim() == 4 else value
-        for name, value in sites.items()
-    }
+    picked = {name: by_alpha(alpha, value) if value.dim() == 4 else value for name, value in sites.items()}
     return {**picked, "alpha": alpha}
