@@ -22,6 +22,11 @@ from minvae_pyro.utterances import Plates, Utterances
 class Story(Protocol):
     """A speech prior, or a noisy mixture."""
 
+    @property
+    def reach(self) -> int:
+        """On how many frames to either side of its own the likelihood of a frame depends, through their z."""
+        ...
+
     def latent(self, utterances: Utterances, plates: Plates) -> Latent:
         """Sample the latent sites."""
         ...

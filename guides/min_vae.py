@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import pyro
 import pyro.distributions as dist
@@ -16,7 +16,7 @@ from minvae_pyro.guides.base import TrainingGuide
 from minvae_pyro.guides.encoders import CleanAudioEncoder, MouthEncoder, NoisyAudioEncoder, ZPosterior
 from minvae_pyro.guides.responsibility import CollapsedResponsibility, Evidence, Responsibility
 from minvae_pyro.models.min_vae import MinVAE
-from minvae_pyro.models.speech_prior import SpeechPrior
+from minvae_pyro.models.speech_prior import SpeechPrior, require_own_frames
 from minvae_pyro.probability.handlers import plates_around
 from minvae_pyro.probability.normals import Gaussian, PresampledNormal
 from minvae_pyro.utterances import Utterances
@@ -37,7 +37,13 @@ class MixtureGuide(TrainingGuide):
         audio: maps utterances to mean and scale under alpha = 1.
         visual: maps utterances to mean and scale under alpha = 0.
         responsibility: the rule for r; collapsed when omitted.
+
+    Raises:
+        UserError: frames of the prior depend on z of their neighbours, and the guide has a z for each alpha.
     """
+
+    z_by_alpha: ClassVar[bool] = True
+    """Whether z is drawn for each alpha by itself."""
 
     def __init__(
         self,
@@ -47,6 +53,8 @@ class MixtureGuide(TrainingGuide):
         responsibility: Responsibility | None = None,
     ) -> None:
         super().__init__()
+        if self.z_by_alpha:
+            require_own_frames(prior, self)
         self._prior = [prior]
         self.audio = NoisyAudioEncoder() if audio is None else audio
         self.visual = MouthEncoder() if visual is None else visual
@@ -141,6 +149,8 @@ class SharedGuide(MixtureGuide):
         posterior: maps utterances to mean and scale; the audio encoder on clean speech when omitted.
         responsibility: the rule for r; collapsed when omitted.
     """
+
+    z_by_alpha = False
 
     def __init__(
         self, prior: MinVAE, posterior: ZPosterior | None = None, responsibility: Responsibility | None = None

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from minvae_pyro.models.alpha_priors import AlphaPrior, LearntAlphaPrior
-from minvae_pyro.models.speech_prior import Latent, SpeechPrior
+from minvae_pyro.models.speech_prior import Latent, SpeechPrior, within
 from minvae_pyro.models.z_priors import ConditionalComponent, ConstantComponent, StandardComponent, ZPrior
 from minvae_pyro.nn.audio import SpectrumDecoder
 from minvae_pyro.nn.audio_visual import ConcatenatingDecoder
@@ -76,7 +76,7 @@ class MinVAE(SpeechPrior):
 
     def speech_variance(self, latent: Latent, utterances: Utterances) -> Tensor:
         """Variance of speech (..., B, N, F) from z (..., B, N, L)."""
-        return self.decoder(latent.z)
+        return self.decoder(within(latent.z, utterances))
 
 
 class ConditionalMinVAE(MinVAE):

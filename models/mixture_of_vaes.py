@@ -10,7 +10,7 @@ from torch import Tensor
 from minvae_pyro.errors import UserError
 from minvae_pyro.models.alpha_priors import AlphaPrior, LearntAlphaPrior, LearntMarkovAlphaPrior
 from minvae_pyro.models.audio_visual import ConditionalVAE
-from minvae_pyro.models.speech_prior import Latent, SpeechPrior
+from minvae_pyro.models.speech_prior import Latent, SpeechPrior, require_own_frames
 from minvae_pyro.models.vae import AudioVAE
 from minvae_pyro.utterances import Plates, Utterances
 
@@ -33,7 +33,7 @@ class MixtureOfVAEs(SpeechPrior):
         alpha_prior: p(alpha); one learnt pi when omitted.
 
     Raises:
-        UserError: the two differ in ``latent_dim``.
+        UserError: the two differ in ``latent_dim``, or frames of one depend on z of their neighbours.
     """
 
     def __init__(
@@ -50,6 +50,8 @@ class MixtureOfVAEs(SpeechPrior):
             raise UserError(
                 f"audio and visual need z of one size, not {self.audio.latent_dim} and {self.visual.latent_dim}."
             )
+        for vae in (self.audio, self.visual):
+            require_own_frames(vae, self)
         self.latent_dim = self.audio.latent_dim
 
     def z_prior(self, alpha: Tensor, utterances: Utterances) -> dist.Distribution:

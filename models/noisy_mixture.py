@@ -51,6 +51,11 @@ class NoisyMixture(PyroModule):
         """The prior of clean speech."""
         return self._speech[0]
 
+    @property
+    def reach(self) -> int:
+        """That of the speech prior."""
+        return self.speech.reach
+
     def latent(self, utterances: Utterances, plates: Plates) -> Latent:
         """Sample the latent sites of the speech prior."""
         return self.speech.latent(utterances, plates)

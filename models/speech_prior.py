@@ -11,6 +11,7 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
+from minvae_pyro.errors import UserError
 from minvae_pyro.nn.cached import CachedUtterances
 from minvae_pyro.probability.likelihoods import ComplexNormal, PowerExponential, Tempered
 from minvae_pyro.probability.parameters import AbstractPyroModule
@@ -48,6 +49,11 @@ class SpeechPrior(AbstractPyroModule):
     """
 
     latent_dim: int
+
+    @property
+    def reach(self) -> int:
+        """On how many frames to either side of its own the variance of a frame depends, through their z."""
+        return int(getattr(getattr(self, "decoder", None), "reach", 0))
 
     @abstractmethod
     def latent(self, utterances: Utterances, plates: Plates) -> Latent:
@@ -87,6 +93,27 @@ class SpeechPrior(AbstractPyroModule):
         alpha_prior = getattr(self, "alpha_prior", None)
         if alpha_prior is not None:
             alpha_prior.m_step(alpha, utterances)
+
+
+def within(z: Tensor, utterances: Utterances) -> Tensor:
+    """Latent z, (..., B, N, L), zero in padding, so that a frame beside it is the same however long the others are."""
+    return z * utterances.mask[..., None]
+
+
+def require_own_frames(prior: SpeechPrior, needed_by: object) -> None:
+    """Refuse a prior whose frames depend on the z of others, for what holds a z for each alpha.
+
+    There alpha of a frame would have to be summed out together with those of its neighbours.
+
+    Raises:
+        UserError: ``prior.reach`` is above 0.
+    """
+    if prior.reach:
+        raise UserError(
+            f"{type(needed_by).__name__} holds a z for each alpha, frame by frame, and every frame of this "
+            f"{type(prior).__name__} depends on z of {prior.reach} to either side: choose one z for both, as "
+            "SharedGuide and MeanFieldGuide have it, or a decoder of single frames, such as SpectrumDecoder."
+        )
 
 
 Module = TypeVar("Module", bound=nn.Module)

@@ -7,7 +7,7 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
-from minvae_pyro.models.speech_prior import Latent, SpeechPrior
+from minvae_pyro.models.speech_prior import Latent, SpeechPrior, within
 from minvae_pyro.nn.audio import SpectrumDecoder
 from minvae_pyro.nn.base import Decoder
 from minvae_pyro.utterances import Plates, Utterances
@@ -44,7 +44,7 @@ class AudioVAE(SpeechPrior):
 
     def speech_variance(self, latent: Latent, utterances: Utterances) -> Tensor:
         """Variance of speech (..., B, N, F) from z (..., B, N, L)."""
-        return self.decoder(latent.z)
+        return self.decoder(within(latent.z, utterances))
 
 
 class VisualVAE(AudioVAE):

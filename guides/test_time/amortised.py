@@ -35,6 +35,8 @@ class AmortisedGuide(UtteranceGuide):
         rate: how far a weight moves for one unit of what the engine's optimiser moves.
     """
 
+    z_by_alpha = True
+
     def __init__(self, rate: float = 0.06) -> None:
         super().__init__()
         if not rate > 0:

@@ -29,7 +29,7 @@ from minvae_pyro.guides.alpha_posterior import Story, alpha_posterior, both_alph
 from minvae_pyro.guides.base import TrainingGuide
 from minvae_pyro.guides.test_time.base import UtteranceGuide
 from minvae_pyro.guides.test_time.log_joint import latent_joint
-from minvae_pyro.models.speech_prior import SpeechPrior
+from minvae_pyro.models.speech_prior import SpeechPrior, require_own_frames
 from minvae_pyro.probability.handlers import hidden_block
 from minvae_pyro.probability.normals import Gaussian
 from minvae_pyro.probability.parameters import local_parameters
@@ -126,6 +126,9 @@ class PyroGuide(UtteranceGuide):
         if lacks:
             raise UserError(f"{name} does not sample {', '.join(lacks)}, which the prior samples: let it do so.")
         self._samples_alpha = not automatic and "alpha" in found
+        if self._samples_alpha:
+            # its z may depend on alpha
+            require_own_frames(self._prior[0], self)
         if found["z"]["value"].shape[-3:] != self._begin[0].shape:
             shapes = tuple(found["z"]["value"].shape), tuple(self._begin[0].shape)
             raise UserError(f"{name} samples z of shape {shapes[0]}, and the prior needs {shapes[1]}.")

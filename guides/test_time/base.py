@@ -13,7 +13,7 @@ from torch import Tensor
 
 from minvae_pyro.guides.alpha_posterior import Story, alpha_posterior, both_alphas, branches, by_alpha, latent_trace
 from minvae_pyro.guides.base import TrainingGuide
-from minvae_pyro.models.speech_prior import SpeechPrior
+from minvae_pyro.models.speech_prior import SpeechPrior, require_own_frames
 from minvae_pyro.probability.handlers import in_force
 from minvae_pyro.probability.normals import CommonRandomNormal, Gaussian
 from minvae_pyro.probability.parameters import AbstractPyroModule
@@ -30,11 +30,13 @@ class UtteranceGuide(AbstractPyroModule):
 
     Attributes:
         framewise: names of the parameters that are (..., B, N, L), one value for each frame.
+        z_by_alpha: whether z of a prior with alpha is one for each alpha.
         alpha: q(alpha), batch shape (B, N); None for a prior without it.
         patience: share of an engine's run, 0 to 1, before which q(alpha) stays as it starts.
     """
 
     framewise: ClassVar[tuple[str, ...]] = ("mean", "scale")
+    z_by_alpha: ClassVar[bool] = False
     patience: float = 0.0
     alpha: dist.Distribution | None = None
     _given = False
@@ -58,12 +60,17 @@ class UtteranceGuide(AbstractPyroModule):
             begin: mean and scale of q(z) before the first step, each (B, N, L).
             encoders: the trained guide.
             log_odds: of alpha = 1, (B, N), by a learnt gate, which fixes q(alpha); else see :meth:`update_alpha`.
+
+        Raises:
+            UserError: frames of the prior depend on z of their neighbours, and the guide has a z for each alpha.
         """
         twin = copy.deepcopy(self)
         with torch.no_grad():
             alpha = latent_trace(prior, utterances, alpha=both_alphas(begin[0]), z=begin[0]).nodes.get("alpha")
         twin.initialise(utterances, begin, encoders, alpha is not None)
         if alpha is not None:
+            if twin.z_by_alpha:
+                require_own_frames(prior, twin)
             twin._given = log_odds is not None
             twin.alpha = in_force(alpha["fn"] if log_odds is None else dist.Bernoulli(logits=log_odds))
         return twin

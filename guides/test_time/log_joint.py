@@ -31,6 +31,7 @@ class Joint:
         latent: what sets the variance, z (S, 1, B, N, L), with alpha at both values where the variance depends on it.
         variance: of z under p(z[n] | z[n - 1], alpha[n]), (S, A, B, N, L).
         follows: whether each z follows from the one before.
+        reach: on how many frames to either side of its own the likelihood of a frame depends, through their z.
         utterances: the batch.
     """
 
@@ -39,7 +40,13 @@ class Joint:
     latent: Latent
     variance: Tensor
     follows: bool
+    reach: int
     utterances: Utterances
+
+    @property
+    def touched(self) -> tuple[int, int]:
+        """How many frames before and after a frame have terms that change with its z."""
+        return self.reach, max(self.reach, int(self.follows))
 
     @property
     def chained(self) -> bool:
@@ -109,7 +116,8 @@ def latent_joint(story: Story, z: Tensor, utterances: Utterances) -> Joint:
     prior = sites["alpha"]["fn"] if "alpha" in sites else None
     terms = terms.expand(-1, 1 if prior is None else 2, -1, -1)
     variance = factors.variance.expand(*terms.shape, -1)
-    return Joint(prior, terms, sites["_RETURN"]["value"], variance, factors is not sites["z"]["fn"], utterances)
+    follows = factors is not sites["z"]["fn"]
+    return Joint(prior, terms, sites["_RETURN"]["value"], variance, follows, story.reach, utterances)
 
 
 def log_joint(story: Story, z: Tensor, utterances: Utterances) -> Joint:

@@ -61,6 +61,8 @@ class MixtureUtteranceGuide(MeanFieldGuide):
     with different latent spaces (arXiv 1911.03930) can each be right. For a prior without alpha it is the mean field.
     """
 
+    z_by_alpha = True
+
     def initialise(self, utterances: Utterances, begin: Gaussian, encoders: TrainingGuide | None, mixed: bool) -> None:
         """Start from the mouth under alpha = 0, from the sound under alpha = 1; from ``begin`` without encoders."""
         if mixed:

@@ -47,15 +47,19 @@ def _ahead(batches: Any) -> Iterator[Utterances]:
 
 @dataclass(eq=False)
 class BatchDataset(Dataset[Utterances]):
-    """Loads batches of a corpus and applies transforms in their order."""
+    """Loads batches of a corpus and applies transforms in their order; ``independent`` as of :class:`CorpusData`."""
 
     corpus: Corpus
     transforms: Sequence[Transform] = ()
+    independent: float | None = None
 
     def __getitem__(self, batch: Batch) -> Utterances:
         """Load one batch, padded to its longest piece."""
         utterances = _join([self.corpus.load(p.row, p.start, p.stop) for p in batch.pieces])
         generator = torch.Generator().manual_seed(batch.seed)
+        if self.independent is not None:
+            share = utterances.noisy_power.new_full(utterances.mask.shape, self.independent)
+            utterances = utterances.replace(independent=share)
         for transform in self.transforms:
             utterances = transform(utterances, generator, self.corpus)
         return utterances
@@ -82,6 +86,8 @@ class CorpusData:
             validation.
         augmentation: changes the mouth, in training only.
         mouth: read mouths from prepared folders.
+        independent: share of overlapping cells that count in the likelihood, 0 to 1; all when omitted. Equation
+            :eq:`independent-cells`.
         workers: processes that load; 0 loads in a thread beside the training, a few batches ahead. Batches do not
             depend on it.
         seed: decides order and random numbers.
@@ -99,6 +105,7 @@ class CorpusData:
         noise: Transform | None = None,
         augmentation: Transform | None = None,
         mouth: bool = True,
+        independent: float | None = None,
         workers: int = 0,
         seed: int = 0,
     ) -> None:
@@ -108,6 +115,9 @@ class CorpusData:
         common_stft({"training data": self.train.stft, "validation data": self.validation.stft})
         if batch_size < 1 or (crop_frames is not None and crop_frames < 1):
             raise UserError("batch_size and crop_frames must be at least 1.")
+        if independent is not None and not 0 < independent <= 1:
+            raise UserError(f"independent is a share of the cells, above 0 and at most 1, not {independent}.")
+        self.independent = independent
         self.batch_size = batch_size
         self.crop_frames = crop_frames
         self.noise = noise
@@ -130,7 +140,7 @@ class CorpusData:
         order = BatchOrder(corpus.lengths, self.batch_size, crop, shuffle, self.seed if shuffle else 0)
         order.set_epoch(epoch)
         return LoadingAhead(
-            BatchDataset(corpus, [transform for transform in transforms if transform is not None]),
+            BatchDataset(corpus, [transform for transform in transforms if transform is not None], self.independent),
             batch_size=None,
             sampler=order,
             num_workers=self.workers,

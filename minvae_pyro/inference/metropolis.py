@@ -29,7 +29,8 @@ class MetropolisHastingsEM(ParticleEM):
 
     alpha is summed out where frames are independent given z, and redrawn exactly before every move where it is a chain.
     Where z follows from the frame before, even and odd frames move in turn: the ratio of a frame has the terms of
-    itself and of the next while its neighbours stand still, so that each move is exact.
+    itself and of the next while its neighbours stand still, so that each move is exact. Likewise, with more turns,
+    where the variance of a frame depends on z of its neighbours.
 
     Attributes:
         iterations: EM iterations.
@@ -56,11 +57,12 @@ class MetropolisHastingsEM(ParticleEM):
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Walk; see :class:`ParticleEM`."""
         z = guide.heads
-        even = torch.arange(utterances.frames, device=z.device) % 2 == 0
+        numbers = torch.arange(utterances.frames, device=z.device)
         while True:
             # the M-step has changed what z is worth
             joint = log_joint(mixture, z, utterances)
-            turns = [even, ~even] if joint.follows else [torch.ones_like(even)]
+            apart = sum(joint.touched) + 1
+            turns = [numbers % apart == turn for turn in range(apart)]
             kept = []
             for step in range(self.steps):
                 alpha = None
@@ -87,11 +89,14 @@ class MetropolisHastingsEM(ParticleEM):
         proposal = torch.where(movable[..., None], z + walk, z)
         proposed = log_joint(mixture, proposal, joint.utterances)
         old, new = (one.frames(guide.held) if alpha is None else one.at(alpha) for one in (joint, proposed))
-        ratio = new - old
-        if joint.follows:
-            ratio = ratio + pad(ratio[..., 1:], (0, 1))
+        before, after = joint.touched
+        ratio = _moved(new - old, range(-before, after + 1))
         accepted = movable & (uniform(ratio.shape, ratio).log() < ratio)
-        changed = accepted
-        if joint.follows:
-            changed = accepted | pad(accepted[..., :-1], (1, 0))
+        changed = _moved(accepted.to(ratio.dtype), range(-after, before + 1)) > 0
         return torch.where(accepted[..., None], proposal, z), joint.where(changed, proposed)
+
+
+def _moved(values: Tensor, by: range) -> Tensor:
+    """The sum, (..., N), over k in ``by`` of values[..., n + k], zero outside; ``by`` has 0 in it."""
+    padded, frames = pad(values, (-by[0], by[-1])), values.shape[-1]
+    return sum((padded[..., start : start + frames] for start in range(1, len(by))), padded[..., :frames])

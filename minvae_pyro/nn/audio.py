@@ -78,6 +78,51 @@ class SpectrumEncoder(AudioEncoder):
         return self.head(torch.tanh(self.hidden(self.transform(power))))
 
 
+class ContextEncoder(AudioEncoder):
+    """Audio encoder that sees the frames around each, beside the frame itself: F -> tanh units -> N(mean, scale) of z.
+
+    A frame without any power, as in padding, is not seen by its neighbours.
+
+    Args:
+        frequencies: F.
+        hidden: units of the layer that sees one frame.
+        latent_dim: L.
+        reach: frames to either side that are seen.
+        narrow: what is told of each frame to its neighbours, numbers.
+        context: units of the layer that sees them all.
+        transform: what the first layer reads, see :class:`SpectrumEncoder`.
+    """
+
+    def __init__(
+        self,
+        frequencies: int = FREQUENCIES,
+        hidden: int = 128,
+        latent_dim: int = 32,
+        reach: int = 2,
+        narrow: int = 64,
+        context: int = 256,
+        transform: PowerTransform = "log_power",
+    ) -> None:
+        super().__init__()
+        self.transform = POWER_TRANSFORMS[transform]
+        self.hidden = nn.Linear(frequencies, hidden)
+        self.narrow = nn.Linear(hidden, narrow)
+        self.context = nn.Conv1d(narrow, context, 2 * reach + 1, padding=reach)
+        self.head = GaussianHead(hidden + context, latent_dim)
+
+    def forward(self, power: Tensor) -> Gaussian:
+        """Map power (..., N, F) to mean and standard deviation of z, each (..., N, L)."""
+        hidden = torch.tanh(self.hidden(self.transform(power)))
+        told = self.narrow(hidden) * (power > 0).any(-1, keepdim=True)
+        return self.head(torch.cat([hidden, torch.tanh(along_frames(self.context, told))], -1))
+
+
+def along_frames(convolution: nn.Conv1d, frames: Tensor) -> Tensor:
+    """A convolution over the frames of (..., N, C), (..., N, C')."""
+    flat = convolution(frames.reshape(-1, *frames.shape[-2:]).mT).mT
+    return flat.reshape(*frames.shape[:-1], flat.shape[-1])
+
+
 class SpectrumDecoder(Decoder):
     """Frame-wise decoder: z -> hidden tanh units -> variance of every bin.
 
@@ -101,3 +146,31 @@ class SpectrumDecoder(Decoder):
         log_variance = precise(self.log_variance(torch.tanh(self.hidden(latent))))
         # a clamp whose gradient is one pass over memory
         return nn.functional.hardtanh(log_variance, -25.0, 25.0).exp()
+
+
+class ContextDecoder(SpectrumDecoder):
+    """Decoder whose frames also depend on z of their neighbours: overlapping frames sound much alike.
+
+    ``z[n] + sum over k of W[k] z[n + k]`` takes the place of ``z[n]`` in :class:`SpectrumDecoder`; before training it
+    is near to it. Guides that hold a z for each alpha need frames that do not depend on each other's:
+    :func:`minvae_pyro.models.speech_prior.require_own_frames`.
+
+    Args:
+        latent_dim: L.
+        hidden: units of the hidden layer.
+        frequencies: F.
+        reach: frames to either side.
+
+    Example:
+        >>> ContextDecoder(latent_dim=8)(torch.zeros(2, 5, 8)).shape
+        torch.Size([2, 5, 513])
+    """
+
+    def __init__(self, latent_dim: int = 32, hidden: int = 128, frequencies: int = FREQUENCIES, reach: int = 1) -> None:
+        super().__init__(latent_dim, hidden, frequencies)
+        self.reach = reach
+        self.context = nn.Conv1d(latent_dim, latent_dim, 2 * reach + 1, padding=reach)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """Map z (..., N, L), zero where there is no frame, to variance (..., N, F) > 0."""
+        return super().forward(latent + along_frames(self.context, latent))

@@ -45,7 +45,13 @@ class SequenceEncoder(AbstractModule):
 
 
 class Decoder(AbstractModule):
-    """z -> variance of every frequency bin."""
+    """z -> variance of every frequency bin.
+
+    Attributes:
+        reach: on how many frames to either side of its own the variance of a frame depends, through their z.
+    """
+
+    reach: int = 0
 
     @abstractmethod
     def forward(self, latent: Tensor) -> Tensor:
