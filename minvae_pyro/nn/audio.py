@@ -78,19 +78,18 @@ class SpectrumEncoder(AudioEncoder):
         return self.head(torch.tanh(self.hidden(self.transform(power))))
 
 
-class ContextEncoder(AudioEncoder):
-    """Audio encoder that sees the frames around each, beside the frame itself: F -> tanh units -> N(mean, scale) of z.
+class ContextEncoder(SpectrumEncoder):
+    """Audio encoder that sees the frames around each, through what their own units say.
 
-    A frame without any power, as in padding, is not seen by its neighbours.
+    It begins as a :class:`SpectrumEncoder`. A frame without any power, as in padding, is not seen by its neighbours.
 
     Args:
         frequencies: F.
-        hidden: units of the layer that sees one frame.
+        hidden: units of the hidden layer.
         latent_dim: L.
-        reach: frames to either side that are seen.
-        narrow: what is told of each frame to its neighbours, numbers.
-        context: units of the layer that sees them all.
         transform: what the first layer reads, see :class:`SpectrumEncoder`.
+        reach: frames to either side that are seen.
+        told: how many numbers a frame tells its neighbours.
     """
 
     def __init__(
@@ -98,29 +97,31 @@ class ContextEncoder(AudioEncoder):
         frequencies: int = FREQUENCIES,
         hidden: int = 128,
         latent_dim: int = 32,
-        reach: int = 2,
-        narrow: int = 64,
-        context: int = 256,
         transform: PowerTransform = "log_power",
+        reach: int = 2,
+        told: int = 64,
     ) -> None:
-        super().__init__()
-        self.transform = POWER_TRANSFORMS[transform]
-        self.hidden = nn.Linear(frequencies, hidden)
-        self.narrow = nn.Linear(hidden, narrow)
-        self.context = nn.Conv1d(narrow, context, 2 * reach + 1, padding=reach)
-        self.head = GaussianHead(hidden + context, latent_dim)
+        super().__init__(frequencies, hidden, latent_dim, transform)
+        self.tell = nn.Linear(hidden, told)
+        self.context = silent(nn.Conv1d(told, hidden, 2 * reach + 1, padding=reach, bias=False))
 
     def forward(self, power: Tensor) -> Gaussian:
         """Map power (..., N, F) to mean and standard deviation of z, each (..., N, L)."""
-        hidden = torch.tanh(self.hidden(self.transform(power)))
-        told = self.narrow(hidden) * (power > 0).any(-1, keepdim=True)
-        return self.head(torch.cat([hidden, torch.tanh(along_frames(self.context, told))], -1))
+        heard = self.hidden(self.transform(power))
+        told = self.tell(torch.tanh(heard)) * (power > 0).any(-1, keepdim=True)
+        return self.head(torch.tanh(heard + along_frames(self.context, told)))
 
 
 def along_frames(convolution: nn.Conv1d, frames: Tensor) -> Tensor:
     """A convolution over the frames of (..., N, C), (..., N, C')."""
     flat = convolution(frames.reshape(-1, *frames.shape[-2:]).mT).mT
     return flat.reshape(*frames.shape[:-1], flat.shape[-1])
+
+
+def silent(convolution: nn.Conv1d) -> nn.Conv1d:
+    """The same with weights of zero: it says nothing before it is trained."""
+    nn.init.zeros_(convolution.weight)
+    return convolution
 
 
 class SpectrumDecoder(Decoder):
@@ -151,8 +152,8 @@ class SpectrumDecoder(Decoder):
 class ContextDecoder(SpectrumDecoder):
     """Decoder whose frames also depend on z of their neighbours: overlapping frames sound much alike.
 
-    ``z[n] + sum over k of W[k] z[n + k]`` takes the place of ``z[n]`` in :class:`SpectrumDecoder`; before training it
-    is near to it. Guides that hold a z for each alpha need frames that do not depend on each other's:
+    ``z[n] + sum over k of W[k] z[n + k]`` takes the place of ``z[n]`` in a :class:`SpectrumDecoder`, as which it begins.
+    Guides that hold a z for each alpha need frames that do not depend on each other's:
     :func:`minvae_pyro.models.speech_prior.require_own_frames`.
 
     Args:
@@ -169,7 +170,7 @@ class ContextDecoder(SpectrumDecoder):
     def __init__(self, latent_dim: int = 32, hidden: int = 128, frequencies: int = FREQUENCIES, reach: int = 1) -> None:
         super().__init__(latent_dim, hidden, frequencies)
         self.reach = reach
-        self.context = nn.Conv1d(latent_dim, latent_dim, 2 * reach + 1, padding=reach)
+        self.context = silent(nn.Conv1d(latent_dim, latent_dim, 2 * reach + 1, padding=reach, bias=False))
 
     def forward(self, latent: Tensor) -> Tensor:
         """Map z (..., N, L), zero where there is no frame, to variance (..., N, F) > 0."""

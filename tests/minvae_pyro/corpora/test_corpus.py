@@ -100,6 +100,17 @@ def memory(count=6, frames=4):
     return MemoryCorpus(utterances, STFT())
 
 
+def test_batches_say_what_share_of_overlapping_cells_counts():
+    assert all(batch.independent is None for batch in CorpusData(memory(), memory()).train_dataloader())
+    data = CorpusData(memory(), memory(2), batch_size=4, independent=0.25)
+    batches = [*data.train_dataloader(), *data.val_dataloader()]
+    assert [len(batch) for batch in batches] == [4, 2, 2]
+    for batch in batches:
+        assert torch.equal(batch.independent, torch.full(batch.mask.shape, 0.25))
+    with pytest.raises(UserError, match=r"above 0 and at most 1, not 1\.5"):
+        CorpusData(memory(), memory(), independent=1.5)
+
+
 def test_batches_do_not_depend_on_workers():
     def noisy_power(workers):
         data = CorpusData(memory(), memory(2), batch_size=2, noise=UniformNoise(), workers=workers, seed=3)

@@ -78,6 +78,54 @@ def test_frames_that_hang_together_are_drawn_from_the_joint_normal(small: Any, e
     torch.testing.assert_close(kept[:, :count].T.cov(), covariance, rtol=0, atol=0.01)
 
 
+class Heard(SpeechPrior):
+    """z[n] ~ N(0.5, 0.8^2) by itself; what is heard in a frame depends on the two beside it, or on the one before."""
+
+    latent_dim = 1
+    reach = 1  # type: ignore[assignment]
+
+    def latent(self, utterances: Utterances, plates: Plates) -> Latent:
+        with plates.every_frame():
+            return Latent(pyro.sample("z", dist.Normal(torch.full((1,), 0.5).double(), 0.8).to_event(1)))
+
+    def speech_variance(self, latent: Latent, utterances: Utterances) -> Tensor:
+        raise AssertionError("its likelihood is a normal")
+
+
+class WideSensor(NoisyMixture):
+    """x[n] = c (z[n] + 0.9 z[n - 1] - 0.4 z[n + 1]) + noise."""
+
+    def likelihood(self, latent: Latent, utterances: Utterances) -> dist.Distribution:
+        z = latent.z
+        none = torch.zeros_like(z[..., :1, :])
+        beside = 0.9 * torch.cat([none, z[..., :-1, :]], -2) - 0.4 * torch.cat([z[..., 1:, :], none], -2)
+        return dist.Normal((z + beside) * torch.tensor([1.0, -0.5]).double(), 0.7).to_event(1)
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [
+        MetropolisHastingsEM(steps=200, burn_in=160, chains=4000, proposal_variance=0.6),
+        LangevinEM(steps=300, burn_in=260, chains=4000, step_size=0.05),
+    ],
+)
+def test_frames_heard_through_their_neighbours_are_drawn_from_the_joint_normal(small: Any, engine: ParticleEM) -> None:
+    frames = 5
+    batch = Utterances.from_spectrum(torch.randn(1, frames, 2, dtype=torch.float64))
+    mixture = WideSensor(Heard(), NMFNoise(1), torch.ones(1, 1, 1).double())
+    guide = small.particles(mixture, batch, engine.chains, 1)
+    kept = small.one_e_step(engine, mixture, guide, batch)[:, 0, :, 0]
+    # by hand: x = (M z) c^T + noise
+    blur = torch.eye(frames) + 0.9 * torch.eye(frames).roll(1, 0).tril(-1) - 0.4 * torch.eye(frames).roll(-1, 0).triu(1)
+    blur, sensor = blur.double(), torch.tensor([1.0, -0.5]).double()
+    covariance = (torch.eye(frames).double() / 0.64 + blur.T @ blur * sensor.square().sum() / 0.49).inverse()
+    mean = covariance @ (0.5 / 0.64 + blur.T @ (batch.spectrum[0] @ sensor) / 0.49)
+    correlation = covariance / covariance.diag().outer(covariance.diag()).sqrt()
+    assert correlation.triu(1).abs().max() > 0.25  # frames do hang together
+    torch.testing.assert_close(kept.mean(0), mean, rtol=0, atol=0.03)
+    torch.testing.assert_close(kept.T.cov(), covariance, rtol=0, atol=0.02)
+
+
 @pytest.mark.parametrize("scale", [1e-3, 0.1])
 def test_langevin_steps_fit_into_what_room_the_prior_leaves(small: Any, scale: float) -> None:
     """Steps that would fly apart at the scale of one do not, and a start far off is no harm."""

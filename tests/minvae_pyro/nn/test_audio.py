@@ -3,8 +3,17 @@ import torch
 from hypothesis import given, settings, strategies as st
 from torch import Tensor, nn
 
-from minvae_pyro.nn.audio import GaussianHead, SpectrumDecoder, SpectrumEncoder, log_power
+from minvae_pyro.models import AudioVAE, Latent
+from minvae_pyro.nn.audio import (
+    ContextDecoder,
+    ContextEncoder,
+    GaussianHead,
+    SpectrumDecoder,
+    SpectrumEncoder,
+    log_power,
+)
 from minvae_pyro.nn.visual import MouthConvolution, MouthPerceptron, normalise_clip, shrink
+from minvae_pyro.utterances import Utterances, concatenate
 
 SHAPES = [(1, 1), (1, 2), (2, 1), (2, 2), (3, 20)]
 
@@ -34,6 +43,50 @@ def test_shapes(shape: tuple[int, int]) -> None:
         mean, scale = network(*crops(*shape))
         assert mean.shape == scale.shape == (*shape, 2)
         assert (scale > 0).all()
+
+
+@pytest.mark.parametrize("reach", [1, 2])
+def test_networks_that_see_the_frames_around_by_hand(reach: int) -> None:
+    width = 2 * reach + 1
+    z = torch.randn(2, 3, 7, 4)
+    decoder, plain = ContextDecoder(4, 5, 6, reach), SpectrumDecoder(4, 5, 6)
+    assert plain.load_state_dict(decoder.state_dict(), strict=False).missing_keys == []
+    assert torch.equal(decoder(z), plain(z))  # as which it begins
+    nn.init.normal_(decoder.context.weight)
+    assert decoder.reach == reach
+    assert SpectrumDecoder().reach == 0
+    around = nn.functional.pad(z, (0, 0, reach, reach)).unfold(-2, width, 1)  # (..., N, L, K)
+    mixed = z + torch.einsum("...lk,olk->...o", around, decoder.context.weight)
+    hidden = affine(mixed, decoder.hidden).tanh()
+    torch.testing.assert_close(decoder(z).log(), affine(hidden, decoder.log_variance))
+
+    encoder = ContextEncoder(6, 5, 4, reach=reach, told=3)
+    power = torch.rand(2, 7, 6)
+    power[:, 4] = 0
+    alone = SpectrumEncoder(6, 5, 4)
+    assert alone.load_state_dict(encoder.state_dict(), strict=False).missing_keys == []
+    assert torch.equal(encoder(power)[0], alone(power)[0])
+    nn.init.normal_(encoder.context.weight)
+    heard = affine((power + 1e-10).log(), encoder.hidden)
+    told = affine(heard.tanh(), encoder.tell)
+    told[:, 4] = 0
+    around = nn.functional.pad(told, (0, 0, reach, reach)).unfold(-2, width, 1)
+    features = (heard + torch.einsum("...lk,olk->...o", around, encoder.context.weight)).tanh()
+    mean, scale = encoder(power)
+    torch.testing.assert_close(mean, affine(features, encoder.head.mean))
+    torch.testing.assert_close(scale.square().log(), affine(features, encoder.head.log_variance))
+
+
+def test_padding_changes_no_frame() -> None:
+    encoder, prior = ContextEncoder(latent_dim=4), AudioVAE(4, ContextDecoder(4))
+    short, long = (Utterances.from_spectrum(torch.rand(frames, 513)) for frames in (3, 6))
+    both = concatenate([short, long])
+    for context in (encoder.context, prior.decoder.context):
+        nn.init.normal_(context.weight)
+    torch.testing.assert_close(encoder(both.power)[0][:1, :3], encoder(short.power)[0])
+    z = torch.randn(2, 6, 4)
+    padded, alone = prior.speech_variance(Latent(z), both), prior.speech_variance(Latent(z[:1, :3]), short)
+    torch.testing.assert_close(padded[:1, :3], alone)
 
 
 def test_published_networks_by_hand() -> None:
