@@ -21,6 +21,7 @@ from pyro.infer.autoguide import AutoDelta, AutoNormal
 from torch import Tensor
 
 from minvae_pyro.checkpoints.checkpoint import load_checkpoint
+from minvae_pyro.errors import UserError
 from minvae_pyro.guides import (
     CollapsedResponsibility,
     FixedResponsibility,
@@ -175,8 +176,12 @@ def test_a_loss_in_training_is_the_same_in_every_program(name: str, elbo: Any) -
 
 @pytest.mark.usefixtures("alike")
 @pytest.mark.parametrize("kind", TEST_TIME)
-@pytest.mark.parametrize("name", ["a-vae", "min-vae", "vae-mm", "sw-vae", "av-dkf"])
+@pytest.mark.parametrize("name", ["a-vae", "min-vae", "min-vae-s1", "vae-mm", "sw-vae", "av-dkf"])
 def test_a_loss_on_a_noisy_recording_is_the_same_in_every_program(name: str, kind: str) -> None:
+    if pair(name)[0].reach and subclasses(UtteranceGuide)[kind].z_by_alpha:
+        with pytest.raises(UserError, match="holds a z for each alpha"):
+            started(name, kind, recordings())
+        return
     mixture, guide, batch = started(name, kind, recordings())
     for elbo in ELBOS if name != "sw-vae" else ELBOS[1:]:
         reference = loss(elbo, mixture, guide, batch)
@@ -340,7 +345,8 @@ def test_alpha_that_is_drawn_gives_on_average_what_enumeration_gives(name: str, 
 def test_particles_are_drawn_by_themselves_and_z_where_alpha_says(name: str) -> None:
     prior, guide = pair(name)
     batch = recordings(frames=2, gaps=False)
-    programs = [guide, *(started(name, kind, batch)[1] for kind in ("MixtureUtteranceGuide", "SmoothedGuide"))]
+    kinds = ["SmoothedGuide"] if prior.reach else ["MixtureUtteranceGuide", "SmoothedGuide"]
+    programs = [guide, *(started(name, kind, batch)[1] for kind in kinds)]
     for program in programs:
         pyro.clear_param_store()
         with pyro.plate("particles", 40, dim=-4):

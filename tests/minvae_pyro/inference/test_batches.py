@@ -32,9 +32,9 @@ def recordings(frequencies: int) -> list[Utterances]:
         *((name, "fast", {}) for name in ("a-vae", "min-vae-v2", "vae-mm", "sw-vae", "av-cvae", "av-dkf")),
         ("av-dkf", "mcem", {}),
         ("sw-vae", "mcem", {}),
-        ("min-vae", "fast", {"guide": "MixtureUtteranceGuide", "noise": "BayesianNMFNoise", "start": "random"}),
+        ("min-vae-s1", "fast", {"guide": "MixtureUtteranceGuide", "noise": "BayesianNMFNoise", "start": "random"}),
         ("min-vae", "fast", {"guide": "SmoothedGuide", "noise": "StationaryNoise", "start": "visual"}),
-        ("min-vae", "fast", {"guide": "AmortisedGuide"}),
+        ("min-vae-s1", "fast", {"guide": "AmortisedGuide"}),
     ],
 )
 def test_a_padded_batch_is_its_recordings_one_by_one(name: str, engine: str, settings: dict[str, Any]) -> None:
