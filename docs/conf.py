@@ -35,7 +35,10 @@ nitpicky = True
 html_theme = "furo"
 html_title = f"minvae_pyro {version}"
 # MathJax in one file, its letters within: browsers refuse fonts of other folders where pages are opened as files.
-html_static_path = ["_static", str(files("sphinx-mathjax-offline") / "static" / "mathjax" / "tex-svg.js")]
+html_static_path = [
+    "_static",
+    str(files("sphinx-mathjax-offline") / "static" / "mathjax" / "tex-svg.js"),
+]
 mathjax_path = "tex-svg.js"
 html_css_files = ["mathematics.css"]
 html_show_sphinx = False
@@ -63,8 +66,14 @@ napoleon_use_rtype = False
 
 # Libraries that are not linked to, since nothing is fetched, and what annotations call them.
 nitpick_ignore_regex = [
-    (r"py:.*", r"(torch|pyro|numpy|np|pandas|pd|matplotlib|lightning|scipy|av|cv2|jsonargparse|rich|jinja2)(\..*)?"),
-    (r"py:.*", r"(collections|typing|pathlib|argparse|dataclasses|abc|fractions|inspect|random|subprocess|os)(\..*)?"),
+    (
+        r"py:.*",
+        r"(torch|pyro|numpy|np|pandas|pd|matplotlib|lightning|scipy|av|cv2|jsonargparse|rich|jinja2)(\..*)?",
+    ),
+    (
+        r"py:.*",
+        r"(collections|typing|pathlib|argparse|dataclasses|abc|fractions|inspect|random|subprocess|os)(\..*)?",
+    ),
     (
         r"py:.*",
         r"(TypeAliasForwardRef|Tensor|Generator|Path|Message|Dataset|Sampler|_T_co|_collate_fn_t|_worker_init_fn_t)",
