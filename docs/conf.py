@@ -24,8 +24,10 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
+    "sphinxcontrib.bibtex",
     "command_help",
     "every_module",
+    "paper_links",
     "repository_links",
 ]
 exclude_patterns = ["_extensions", "_static", "lessons/GALLERY_HEADER.*"]
@@ -40,7 +42,7 @@ html_static_path = [
     str(files("sphinx-mathjax-offline") / "static" / "mathjax" / "tex-svg.js"),
 ]
 mathjax_path = "tex-svg.js"
-html_css_files = ["mathematics.css"]
+html_css_files = ["mathematics.css", "pages.css"]
 html_show_sphinx = False
 html_copy_source = False
 html_show_sourcelink = False
@@ -53,6 +55,9 @@ myst_heading_anchors = 3
 math_number_all = False
 math_eqref_format = "({number})"
 numfig = False
+
+bibtex_bibfiles = ["references.bib"]
+bibtex_default_style = "plain"
 
 autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
