@@ -24,8 +24,10 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
+    "sphinxcontrib.bibtex",
     "command_help",
     "every_module",
+    "paper_links",
     "repository_links",
 ]
 exclude_patterns = ["_extensions", "_static", "lessons/GALLERY_HEADER.*"]
@@ -35,9 +37,12 @@ nitpicky = True
 html_theme = "furo"
 html_title = f"minvae_pyro {version}"
 # MathJax in one file, its letters within: browsers refuse fonts of other folders where pages are opened as files.
-html_static_path = ["_static", str(files("sphinx-mathjax-offline") / "static" / "mathjax" / "tex-svg.js")]
+html_static_path = [
+    "_static",
+    str(files("sphinx-mathjax-offline") / "static" / "mathjax" / "tex-svg.js"),
+]
 mathjax_path = "tex-svg.js"
-html_css_files = ["mathematics.css"]
+html_css_files = ["mathematics.css", "pages.css"]
 html_show_sphinx = False
 html_copy_source = False
 html_show_sourcelink = False
@@ -51,6 +56,9 @@ math_number_all = False
 math_eqref_format = "({number})"
 numfig = False
 
+bibtex_bibfiles = ["references.bib"]
+bibtex_default_style = "plain"
+
 autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
@@ -63,8 +71,14 @@ napoleon_use_rtype = False
 
 # Libraries that are not linked to, since nothing is fetched, and what annotations call them.
 nitpick_ignore_regex = [
-    (r"py:.*", r"(torch|pyro|numpy|np|pandas|pd|matplotlib|lightning|scipy|av|cv2|jsonargparse|rich|jinja2)(\..*)?"),
-    (r"py:.*", r"(collections|typing|pathlib|argparse|dataclasses|abc|fractions|inspect|random|subprocess|os)(\..*)?"),
+    (
+        r"py:.*",
+        r"(torch|pyro|numpy|np|pandas|pd|matplotlib|lightning|scipy|av|cv2|jsonargparse|rich|jinja2)(\..*)?",
+    ),
+    (
+        r"py:.*",
+        r"(collections|typing|pathlib|argparse|dataclasses|abc|fractions|inspect|random|subprocess|os)(\..*)?",
+    ),
     (
         r"py:.*",
         r"(TypeAliasForwardRef|Tensor|Generator|Path|Message|Dataset|Sampler|_T_co|_collate_fn_t|_worker_init_fn_t)",

@@ -28,7 +28,7 @@ class MixtureGuide(TrainingGuide):
     Equation :eq:`mixture-posterior`; the bound that it is trained by is equation :eq:`mixture-bound`::
 
         for n in frames:
-            alpha[n] ~ Bernoulli(r[n])                          # responsibility; enumerated, never sampled
+            alpha[n] ~ Bernoulli(r[n])              # responsibility; enumerated, never sampled
             z[n] | alpha[n] = 1 ~ N(audio encoder(power[n]))
             z[n] | alpha[n] = 0 ~ N(visual encoder(mouth))
 

@@ -18,9 +18,10 @@ class TwoVAEsGuide(MixtureGuide):
     ::
 
         for n in frames:
-            alpha[n] ~ q(alpha[n])                              # responsibility; enumerated, never sampled
+            alpha[n] ~ q(alpha[n])                  # responsibility; enumerated, never sampled
             z[n] | alpha[n] = 1 ~ N(audio encoder(power[n]))
-            z[n] | alpha[n] = 0 ~ N(encoder(power[n], v[n]))    # v: features of the mouth, the visual VAE's
+            # v: features of the mouth, the visual VAE's
+            z[n] | alpha[n] = 0 ~ N(encoder(power[n], v[n]))
 
     Args:
         prior: the prior that is trained; its visual VAE has an audio-visual decoder.

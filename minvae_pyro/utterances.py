@@ -82,8 +82,10 @@ class Utterances:
 
         Example:
             >>> utterances = Utterances.from_spectrum(torch.ones(7, 513))
-            >>> len(utterances), utterances.frames, utterances.mouth.shape, utterances.mouth_seen.any()
-            (1, 7, torch.Size([1, 7, 67, 67]), tensor(False))
+            >>> len(utterances), utterances.frames, utterances.mouth.shape
+            (1, 7, torch.Size([1, 7, 67, 67]))
+            >>> utterances.mouth_seen.any()
+            tensor(False)
         """
         if spectrum.dim() == 2:
             spectrum = spectrum[None]

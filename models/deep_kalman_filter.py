@@ -20,7 +20,8 @@ class DeepKalmanFilter(SpeechPrior):
 
         z[0] = 0
         for n in frames:
-            z[n] ~ N(transition(z[n-1], v[n]))               # z_prior; v, features of the mouth, if it has them
+            # v: features of the mouth, if it has them
+            z[n] ~ N(transition(z[n-1], v[n]))               # z_prior
             s[n] ~ N_c(0, diag variance(z[n], v[n]))         # speech_variance
 
     Args:

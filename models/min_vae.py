@@ -40,8 +40,9 @@ class MinVAE(SpeechPrior):
     Example:
         >>> from pyro import poutine
         >>> prior = MinVAE(latent_dim=4)
-        >>> trace = poutine.trace(prior).get_trace(Utterances.from_spectrum(torch.ones(2, 7, 513)))
-        >>> {name: tuple(site["value"].shape) for name, site in trace.nodes.items() if name in ("alpha", "z", "s")}
+        >>> utterances = Utterances.from_spectrum(torch.ones(2, 7, 513))
+        >>> trace = poutine.trace(prior).get_trace(utterances)
+        >>> {name: tuple(trace.nodes[name]["value"].shape) for name in ("alpha", "z", "s")}
         {'alpha': (2, 7), 'z': (2, 7, 4), 's': (2, 7, 513)}
     """
 
@@ -86,9 +87,10 @@ class ConditionalMinVAE(MinVAE):
     frame, whether the mouth can be trusted. Equation :eq:`conditional-component`::
 
         for n in frames:
-            alpha[n] ~ Bernoulli(pi)                            # 1 audio, 0 visual
+            alpha[n] ~ Bernoulli(pi)                # 1 audio, 0 visual
             z[n] | alpha[n] = 1 ~ N(0, I)
-            z[n] | alpha[n] = 0 ~ N(mu_v(mouth), var_v(mouth))  # AV-CVAE's prior, arXiv 1908.02590
+            # AV-CVAE's prior, arXiv 1908.02590
+            z[n] | alpha[n] = 0 ~ N(mu_v(mouth), var_v(mouth))
             s[n] | z[n] ~ N_c(0, diag variance(z[n]))
 
     Args:

@@ -88,7 +88,8 @@ class SwitchingVAE(MixtureOfVAEs):
     Equations :eq:`two-decoders` and :eq:`markov-chain`::
 
         for n in frames:
-            alpha[n] | alpha[n - 1] ~ Bernoulli(transition[alpha[n - 1]])   # alpha_prior; 1 audio, 0 visual
+            # alpha_prior; 1 audio, 0 visual
+            alpha[n] | alpha[n - 1] ~ Bernoulli(transition[alpha[n - 1]])
             z[n] | alpha[n] = 1 ~ audio.z_prior                 # z_prior
             z[n] | alpha[n] = 0 ~ visual.z_prior
             s[n] | alpha[n] = 1 ~ N_c(0, diag audio variance(z[n]))     # speech_variance

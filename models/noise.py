@@ -107,8 +107,9 @@ class NMFNoise(NoiseModel):
         rank: K, 1 to 512.
 
     Example:
-        >>> noise = NMFNoise(rank=2).start(Utterances.from_spectrum(torch.ones(7, 513)))
-        >>> noise.spectra.shape, noise.activations.shape, noise(Utterances.from_spectrum(torch.ones(7, 513))).shape
+        >>> utterances = Utterances.from_spectrum(torch.ones(7, 513))
+        >>> noise = NMFNoise(rank=2).start(utterances)
+        >>> noise.spectra.shape, noise.activations.shape, noise(utterances).shape
         (torch.Size([1, 513, 2]), torch.Size([1, 2, 7]), torch.Size([1, 7, 513]))
     """
 

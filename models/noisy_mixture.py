@@ -18,9 +18,10 @@ class NoisyMixture(PyroModule):
 
     Equations :eq:`noisy-mixture` and :eq:`wiener-filter`::
 
-        z, alpha ~ speech.latent                                    # alpha where the prior has it
+        z, alpha ~ speech.latent                            # alpha where the prior has it
         x | z, alpha ~ N_c(0, gain * speech variance(z, alpha) + noise variance)
-        E[s | x, z, alpha] = gain * speech variance / (gain * speech variance + noise variance) * x
+        E[s | x, z, alpha] =
+            gain * speech variance / (gain * speech variance + noise variance) * x
 
     Args:
         speech: the prior of clean speech; its parameters stay as they are.
@@ -31,7 +32,8 @@ class NoisyMixture(PyroModule):
     Example:
         >>> from minvae_pyro.models import AudioVAE, Latent, StationaryNoise
         >>> noisy = Utterances.from_spectrum(torch.ones(7, 513, dtype=torch.complex64))
-        >>> mixture = NoisyMixture(AudioVAE(), StationaryNoise().start(noisy), torch.ones(1, 1, 1))
+        >>> noise = StationaryNoise().start(noisy)
+        >>> mixture = NoisyMixture(AudioVAE(), noise, torch.ones(1, 1, 1))
         >>> gain = mixture.wiener_gain(Latent(torch.zeros(1, 7, 32)), noisy)
         >>> gain.shape, bool(((gain > 0) & (gain < 1)).all())
         (torch.Size([1, 7, 513]), True)

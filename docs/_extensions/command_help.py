@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 from typing import Any
 from unittest import mock
 
@@ -17,6 +18,25 @@ from minvae_pyro.cli.main import main
 WIDTH = "90"
 """Columns, whatever the terminal of the build."""
 
+_TOOK_BACK = re.compile(r"[^\n\b]?\x08")
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-Z^-~])")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def as_printed(text: str) -> str:
+    """What a terminal shows of a text: what was struck out by backspaces or painted by escapes, without these.
+
+    Args:
+        text: as a program writes it.
+
+    Returns:
+        str: without control characters but tabulators and ends of lines.
+    """
+    text = _ESCAPE.sub("", text)
+    while "\b" in text:
+        text = _TOOK_BACK.sub("", text, count=1)
+    return _CONTROL.sub("", text)
+
 
 class CommandHelp(SphinxDirective):
     """Shows the help of a command, as it is when the pages are built."""
@@ -25,6 +45,7 @@ class CommandHelp(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Ask the command."""
+        self.env.note_reread()  # the page stays as it is when the command changes
         said = io.StringIO()
         with (
             mock.patch.dict(os.environ, {"COLUMNS": WIDTH}),
@@ -32,7 +53,7 @@ class CommandHelp(SphinxDirective):
             contextlib.suppress(SystemExit),
         ):
             main([self.arguments[0], "--help"])
-        text = f"$ minvae {self.arguments[0]} --help\n{said.getvalue().rstrip()}"
+        text = f"$ minvae {self.arguments[0]} --help\n{as_printed(said.getvalue()).rstrip()}"
         return [nodes.literal_block(text, text, language="text")]
 
 

@@ -22,9 +22,10 @@ class AmortisedGuide(UtteranceGuide):
     ::
 
         for n in frames:
-            alpha[n] ~ q(alpha[n])                                          # enumerated
+            alpha[n] ~ q(alpha[n])                                  # enumerated
             z[n] | alpha[n] = 1 ~ N(audio encoder(power[n]; trained weights + rate * change))
-            z[n] | alpha[n] = 0 ~ N(mean[n], diag scale[n]^2)               # from the visual encoder, fitted freely
+            # from the visual encoder, fitted freely
+            z[n] | alpha[n] = 0 ~ N(mean[n], diag scale[n]^2)
 
     A prior without alpha has the first of the two alone. Frames that sound alike get similar z, so that noise in one
     frame moves its z less than where each frame has free parameters. The mouth network is large and runs once: its

@@ -23,7 +23,8 @@ class Joint:
 
     The sum of the terms over alpha and frames is equation :eq:`log-joint`::
 
-        terms[s, a, b, n] = log p(z[n] | z[n - 1], alpha[n] = a) + log p(x[n] | z[n], alpha[n] = a)
+        terms[s, a, b, n] = log p(z[n] | z[n - 1], alpha[n] = a)
+                            + log p(x[n] | z[n], alpha[n] = a)
 
     Attributes:
         alpha: p(alpha), batch shape (B, N); None for a story without it.

@@ -25,8 +25,8 @@ class ParticleGuide(UtteranceGuide):
     ::
 
         s ~ Uniform(1, ..., S)
-        z[n] = particles[s, n]                          # frames belong together
-        alpha[n] ~ p(alpha[n] | z, x)                   # only for priors that have it; never drawn
+        z[n] = particles[s, n]              # frames belong together
+        alpha[n] ~ p(alpha[n] | z, x)       # only for priors that have it; never drawn
 
     One particle is a point estimate. Gradient engines move one particle at a time, picked at random.
 

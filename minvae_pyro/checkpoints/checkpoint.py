@@ -156,7 +156,8 @@ def load_checkpoint(name_or_path: str | os.PathLike[str], trust: Trust = ()) -> 
 
     Example:
         >>> checkpoint = load_checkpoint("a-vae")
-        >>> type(checkpoint.prior).__name__, checkpoint.prior.latent_dim, checkpoint.stft.sample_rate
+        >>> prior, stft = checkpoint.prior, checkpoint.stft
+        >>> type(prior).__name__, prior.latent_dim, stft.sample_rate
         ('AudioVAE', 32, 16000)
     """
     path = checkpoint_file(name_or_path)

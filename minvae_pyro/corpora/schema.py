@@ -58,7 +58,8 @@ def checked(found: type[T], given: Any, where: str) -> T:
         UserError: it is no mapping, or a field is missing, of another type, or beyond its range.
 
     Example:
-        >>> checked(TransformSettings, {"n_fft": 1024, "hop": 256, "sample_rate": 16000}, "x").hop
+        >>> written = {"n_fft": 1024, "hop": 256, "sample_rate": 16000}
+        >>> checked(TransformSettings, written, "x").hop
         256
     """
     if not isinstance(given, Mapping):

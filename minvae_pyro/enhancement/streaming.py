@@ -51,8 +51,10 @@ class SpeechStream:
 
         for every group of new STFT frames:
             divide by the running level
-            begin where the last window stands; new frames by the encoders, their noise at the mean of the window's
-            a few iterations on the window: posterior, noise spectra and activations, gain of the speech
+            begin where the last window stands; new frames by the encoders,
+                their noise at the mean of the window's
+            a few iterations on the window: posterior, noise spectra and activations,
+                gain of the speech
             Wiener gain of the frames whose lookahead is complete, overlap-add
 
     The sound is cut into groups by the clock, whatever the blocks, so the result does not depend on them. All that is

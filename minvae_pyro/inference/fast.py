@@ -115,8 +115,9 @@ class CompiledBound:
 
     Equation :eq:`noisy-bound`::
 
-        sum over frames of  E_q(alpha)[E_q[log p(x | z, alpha)] - KL(q(z | alpha) || p(z | alpha))]
-                            - KL(q(alpha) || p(alpha))
+        sum over frames of
+            E_q(alpha)[E_q[log p(x | z, alpha)] - KL(q(z | alpha) || p(z | alpha))]
+            - KL(q(alpha) || p(alpha))
 
     Args:
         mixture: any prior plus any noise model.

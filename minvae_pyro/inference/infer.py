@@ -83,7 +83,8 @@ def infer(
         >>> import minvae_pyro
         >>> checkpoint = minvae_pyro.load_checkpoint("a-vae")
         >>> noisy = Utterances.from_spectrum(torch.randn(1, 9, 513, dtype=torch.complex64))
-        >>> found = infer(checkpoint, noisy, engine={"class_path": "FastVariational", "init_args": {"iterations": 3}})
+        >>> engine = {"class_path": "FastVariational", "init_args": {"iterations": 3}}
+        >>> found = infer(checkpoint, noisy, engine=engine)
         >>> found.gain.shape, len(found.objective), found.audio_responsibility
         (torch.Size([1, 9, 513]), 3, None)
     """

@@ -25,7 +25,7 @@ class MetropolisHastingsEM(ParticleEM):
     Equation :eq:`metropolis-step`::
 
         proposal[n] ~ N(z[n], proposal_variance I)
-        accepted with min(1, p(x, proposal) / p(x, z))                  # for each frame by itself
+        accepted with min(1, p(x, proposal) / p(x, z))      # for each frame by itself
 
     alpha is summed out where frames are independent given z, and redrawn exactly before every move where it is a chain.
     Where z follows from the frame before, even and odd frames move in turn: the ratio of a frame has the terms of

@@ -21,7 +21,7 @@ class ParticleEM(InferenceEngine):
 
     ::
 
-        E   particles ~ or -> p(z | x), alpha summed out       # a subclass says how: :meth:`e_steps`
+        E   particles ~ or -> p(z | x), alpha summed out       # a subclass says how: e_steps
         M   q(alpha), pi, noise and gain by the mean over the particles
 
     Attributes:

@@ -20,7 +20,8 @@ def draw_speech(found: Inference, draws: int, seed: int = 0) -> Iterator[tuple[T
     ::
 
         alpha, z ~ q(alpha, z)
-        s        ~ N_c(gain * x, gain * noise variance),  gain = speech variance / (speech variance + noise variance)
+        gain     = speech variance / (speech variance + noise variance)
+        s        ~ N_c(gain * x, gain * noise variance)
 
     Args:
         found: what inference found.

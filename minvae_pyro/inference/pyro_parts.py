@@ -79,7 +79,8 @@ def make_guide(described: Description | UtteranceGuide | type | Callable[..., An
         UserError: no such guide, or arguments that it does not take.
 
     Example:
-        >>> make_guide({"class_path": "AutoNormal", "init_args": {"init_scale": "0.2"}}).arguments
+        >>> described = {"class_path": "AutoNormal", "init_args": {"init_scale": "0.2"}}
+        >>> make_guide(described).arguments
         {'init_scale': 0.2}
         >>> type(make_guide("MeanFieldGuide")).__name__
         'MeanFieldGuide'
@@ -116,7 +117,8 @@ def make_elbo(described: Description | ELBO) -> Any:
         UserError: no such bound, or arguments that it does not take.
 
     Example:
-        >>> make_elbo({"class_path": "RenyiELBO", "init_args": {"num_particles": "4"}}).num_particles
+        >>> described = {"class_path": "RenyiELBO", "init_args": {"num_particles": "4"}}
+        >>> make_elbo(described).num_particles
         4
     """
     if isinstance(described, ELBO):
@@ -135,7 +137,8 @@ def make_optimiser(described: Description | pyro.optim.PyroOptim, learning_rate:
         UserError: no such optimiser, or arguments that it does not take.
 
     Example:
-        >>> make_optimiser({"class_path": "ClippedAdam", "init_args": {"clip_norm": "5.0"}}, 0.1).pt_optim_args
+        >>> described = {"class_path": "ClippedAdam", "init_args": {"clip_norm": "5.0"}}
+        >>> make_optimiser(described, 0.1).pt_optim_args
         {'lr': 0.1, 'clip_norm': 5.0}
     """
     if isinstance(described, pyro.optim.PyroOptim):

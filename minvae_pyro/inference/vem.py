@@ -27,11 +27,13 @@ class VariationalEM(InferenceEngine):
 
     ::
 
-        E-s      q(s) = N_c(mean, variance),  1 / variance = E_q[1 / (gain variance(z))] + 1 / noise,
-                 mean = variance / noise * x
-        E-z      gradient steps on E_q[log p(s | z)] - KL(q(z) || p(z | alpha)), s entering by E_q|s|^2
+        E-s      q(s) = N_c(mean, variance),  mean = variance / noise * x,
+                 1 / variance = E_q[1 / (gain variance(z))] + 1 / noise
+        E-z      gradient steps on E_q[log p(s | z)] - KL(q(z) || p(z | alpha)),
+                 s entering by E_q|s|^2
         E-alpha  r = sigmoid(logit(pi) + E_q[log p(z | 1)] - E_q[log p(z | 0)])
-        M        pi = mean r;  gain = mean of E_q|s|^2 E_q[1 / variance(z)];  noise fitted to E_q|x - s|^2
+        M        pi = mean r;  gain = mean of E_q|s|^2 E_q[1 / variance(z)];
+                 noise fitted to E_q|x - s|^2
 
     The E-z step *is* SVI on the prior's own story of clean speech, with the expected power as the observation: no
     second model is written down. Where nothing is observed s is integrated out. Equations :eq:`vem-speech`,

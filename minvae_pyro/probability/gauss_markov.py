@@ -33,7 +33,9 @@ class MarkovNormal(TorchDistribution):
 
     Example:
         >>> start = torch.zeros(1, 2), torch.ones(1, 2)
-        >>> walk = MarkovNormal(start, lambda before, frames: (before, torch.ones_like(before)), frames=5)
+        >>> def step(before, frames):
+        ...     return before, torch.ones_like(before)
+        >>> walk = MarkovNormal(start, step, frames=5)
         >>> walk.sample().shape, walk.log_prob(torch.zeros(1, 5, 2)).shape
         (torch.Size([1, 5, 2]), torch.Size([1, 5]))
     """

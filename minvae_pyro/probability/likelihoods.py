@@ -95,7 +95,8 @@ class Tempered(TorchDistribution):
         share: of its log-density, broadcasting to its batch shape.
 
     Example:
-        >>> Tempered(ComplexNormal(torch.tensor([1.0, 4.0])), torch.tensor(0.5)).log_prob(torch.tensor([0j, 2 + 0j]))
+        >>> cells = ComplexNormal(torch.tensor([1.0, 4.0]))
+        >>> Tempered(cells, torch.tensor(0.5)).log_prob(torch.tensor([0j, 2 + 0j]))
         tensor([-0.5724, -1.7655])
     """
 

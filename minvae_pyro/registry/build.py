@@ -185,7 +185,8 @@ def make(base: type[T], described: Description | T, what: str, short: Mapping[st
 
     Example:
         >>> from minvae_pyro.models import NMFNoise, NoiseModel
-        >>> make(NoiseModel, {"class_path": "NMFNoise", "init_args": {"rank": 8}}, "noise model").rank
+        >>> described = {"class_path": "NMFNoise", "init_args": {"rank": 8}}
+        >>> make(NoiseModel, described, "noise model").rank
         8
         >>> make(NoiseModel, NMFNoise(3), "noise model").rank
         3

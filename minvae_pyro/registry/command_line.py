@@ -21,7 +21,8 @@ def descriptions(arguments: Sequence[str], keys: Iterable[str]) -> dict[str, Any
         dict: the keys that are given; arguments without a class are ``{"init_args": ...}``.
 
     Example:
-        >>> descriptions(["--noise", "NMFNoise", "--noise.rank=8", "--seed", "3"], ["noise", "guide"])
+        >>> typed = ["--noise", "NMFNoise", "--noise.rank=8", "--seed", "3"]
+        >>> descriptions(typed, ["noise", "guide"])
         {'noise': {'class_path': 'NMFNoise', 'init_args': {'rank': '8'}}}
     """
     found: dict[str, Any] = {}

@@ -207,7 +207,8 @@ def shortened(described: Any) -> Any:
     """A description whose classes of this package have their short names: a file of it outlives moves of modules.
 
     Example:
-        >>> shortened({"class_path": "minvae_pyro.models.min_vae.MinVAE", "init_args": {"latent_dim": 8}})
+        >>> path = "minvae_pyro.models.min_vae.MinVAE"
+        >>> shortened({"class_path": path, "init_args": {"latent_dim": 8}})
         {'class_path': 'MinVAE', 'init_args': {'latent_dim': 8}}
     """
     if isinstance(described, Mapping):

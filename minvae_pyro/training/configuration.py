@@ -63,7 +63,8 @@ def make_parser() -> Parser:
     parser = Parser(
         prog="minvae train",
         usage="minvae train --config NAME_OR_FILE [--KEY VALUE ...]\n"
-        "       minvae train --prior CLASS --guide CLASS --data.train DATA --data.validation DATA [--KEY VALUE ...]",
+        "       minvae train --prior CLASS --guide CLASS --data.train DATA --data.validation DATA\n"
+        "                    [--KEY VALUE ...]",
         description="Train a speech prior with its guide. Every key of a configuration is an option and the other way "
         "round; what comes later wins. The same command continues a run that was interrupted.",
         epilog="`minvae list` shows all classes and configurations.",

@@ -28,7 +28,8 @@ def align_mouth(track: MouthTrack, frame_times: Tensor) -> tuple[Tensor, Tensor]
         mouth: (N, 67, 67) uint8, zeros where there is none. found: (N,) bool.
 
     Example:
-        >>> pictures = torch.tensor([0, 100], dtype=torch.uint8)[:, None, None].expand(2, 67, 67)
+        >>> pictures = torch.zeros(2, 67, 67, dtype=torch.uint8)
+        >>> pictures[1] = 100
         >>> track = MouthTrack(pictures, torch.tensor([0.0, 0.04]), torch.tensor([True, True]))
         >>> mouth, found = align_mouth(track, torch.tensor([0.0, 0.01, 0.02, 0.5]))
         >>> mouth[:, 0, 0], found

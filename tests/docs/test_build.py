@@ -20,6 +20,9 @@ from minvae_pyro.cli.main import COMMANDS
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGES = {"minvae_pyro": "minvae_pyro", "models": "minvae_pyro.models", "guides": "minvae_pyro.guides"}
+COLUMNS = 88
+"""Of code: so much fits beside both side bars."""
+WIDER = {"readme.html", "ARCHITECTURE.html"}
 EQUATION = re.compile(r"^\$\$ \(([a-z-]+)\)$", re.MULTILINE)
 
 
@@ -150,6 +153,32 @@ def test_pages_fetch_nothing(built: Built) -> None:
     for path, page in built.pages.items():
         sources = [tag["src"] for tag in page.find_all(src=True)] + [tag["href"] for tag in page.find_all("link")]
         assert [source for source in sources if re.match(r"(https?:)?//", source)] == [], path.name
+
+
+def test_styles_fetch_nothing(built: Built) -> None:
+    styles = {path: path.read_text() for path in built.folder.rglob("*.css")}
+    styles |= {path: "".join(tag.get_text() for tag in page.find_all("style")) for path, page in built.pages.items()}
+    fetched = re.compile(r"(?:url\(|@import)\s*[\"']?\s*(?:https?:)?//[^)\"';]*")
+    assert {path: found for path, text in styles.items() if (found := fetched.findall(text))} == {}
+    assert len(styles) > 30
+
+
+def test_no_control_characters_are_on_the_pages(built: Built) -> None:
+    files = [*built.pages, built.folder / "searchindex.js"]
+    strange = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+    assert [path.name for path in files if strange.search(path.read_text())] == []
+
+
+def test_code_is_no_wider_than_a_page(built: Built) -> None:
+    lines = [
+        (str(path.relative_to(built.folder)), line)
+        for path, page in built.pages.items()
+        if not path.is_relative_to(built.folder / "lessons")
+        for block in page.find_all("pre")
+        for line in block.get_text().splitlines()
+    ]
+    assert [(page, line) for page, line in lines if len(line) > COLUMNS and page not in WIDER] == []
+    assert len(lines) > 2000
 
 
 def test_no_link_between_pages_is_broken(built: Built) -> None:

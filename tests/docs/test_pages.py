@@ -47,7 +47,7 @@ def test_every_block_of_the_page_runs(page: Path, folder: Path, capsys: pytest.C
         elif language == "python":
             exec(compile(text, str(page), "exec"), names)
         elif language == "console":
-            for line in text.splitlines():
+            for line in text.replace("\\\n", "").splitlines():
                 program, *arguments = shlex.split(line.removeprefix("$ "))
                 assert program == "minvae"
                 assert main(arguments) == 0, capsys.readouterr().err
