@@ -22,7 +22,7 @@ REPOSITORY = Path(__file__).parents[2]
 PACKAGES = {"minvae_pyro": "minvae_pyro", "models": "minvae_pyro.models", "guides": "minvae_pyro.guides"}
 COLUMNS = 88
 """Of code: so much fits beside both side bars."""
-WIDER = {"readme.html", "ARCHITECTURE.html"}
+WIDER = {"ARCHITECTURE.html"}
 EQUATION = re.compile(r"^\$\$ \(([a-z-]+)\)$", re.MULTILINE)
 
 
