@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from minvae_pyro.errors import UserError
 from minvae_pyro.files import reader
+from minvae_pyro.media.survey import survey
 from minvae_pyro.video.crop import cut_square
 from minvae_pyro.video.frames import Frame, read_frames
 from minvae_pyro.video.lips import LIPS_SUFFIXES, load_lips
@@ -58,6 +60,19 @@ def read_mouth(
         if cropped is not None or face.found.any() or not small:
             return _cut_all(read(), face)
     return _whole_picture(read())
+
+
+def video_notes(path: Path, *, track: int | None = None, sound_track: int | None = None) -> tuple[str, ...]:
+    """Plain sentences on what :func:`read_mouth` has found in a file that it can read; a file of lips has none.
+
+    Raises:
+        UserError: it is a file of lips, and a track of it is asked for.
+    """
+    if path.suffix.lower() not in LIPS_SUFFIXES:
+        return survey(path, sound_track, track).video_notes
+    if track is not None:
+        raise UserError(f"{path} has no tracks to choose from: leave video_track out.")
+    return ()
 
 
 def _whole_picture(frames: Iterator[Frame]) -> MouthTrack:
