@@ -16,6 +16,7 @@ from minvae_pyro.media.survey import survey
 from minvae_pyro.video.crop import cut_square
 from minvae_pyro.video.frames import Frame, read_frames
 from minvae_pyro.video.lips import LIPS_SUFFIXES, load_lips
+from minvae_pyro.video.room import Room
 from minvae_pyro.video.track import MOUTH_SIDE, MouthTrack
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ _CROP_SIDE = 0.45  # of the side of the face box, in which lips at rest are 0.24
 # A video without any face whose picture is at most this large, and about square, shows a mouth only.
 _CROPPED_SIDE = 160
 _CROPPED_ASPECT = 1.2
+_OFTEN = 1000  # pictures after which those before are left
 
 
 @reader
@@ -89,7 +91,7 @@ def _whole_picture(frames: Iterator[Frame]) -> MouthTrack:
 
 
 def _cut_all(frames: Iterator[Frame], track: FaceTrack) -> MouthTrack:
-    crops = np.zeros((len(track.times), MOUTH_SIDE, MOUTH_SIDE), dtype=np.uint8)
+    room = Room((len(track.times), MOUTH_SIDE, MOUTH_SIDE))
     # By time, not by count: a damaged file need not decode to the same frames twice.
     rows = {time: row for row, time in enumerate(track.times.tolist()) if track.found[row]}
     found = np.zeros(len(track.times), dtype=np.bool_)
@@ -101,6 +103,9 @@ def _cut_all(frames: Iterator[Frame], track: FaceTrack) -> MouthTrack:
         height, width = frame.picture.shape
         # The mouth of a face that leaves the picture can be beyond its rim.
         if 0 <= x < width and 0 <= y < height:
-            crops[row] = cut_square(frame.picture, x, y, _CROP_SIDE * side)
+            room.pictures[row] = cut_square(frame.picture, x, y, _CROP_SIDE * side)
             found[row] = True
-    return MouthTrack(torch.from_numpy(crops), torch.from_numpy(track.times), torch.from_numpy(found))
+            if row % _OFTEN == 0:
+                room.leave()
+    room.leave()
+    return MouthTrack(torch.from_numpy(room.pictures), torch.from_numpy(track.times), torch.from_numpy(found), room)
