@@ -104,8 +104,8 @@ def prepare(
     kept = len(outcomes)
     missing = [clip for clip in clips if clip.id not in outcomes]
     attempt = functools.partial(_attempt, source=source, destination=destination, stft=stft, tracks=tracks)
-    for clip, outcome in _as_finished(attempt, missing, workers):
-        outcomes[clip.id], notes[clip.id] = outcome.entry, outcome.notes
+    for clip, became in _as_finished(attempt, missing, workers):
+        outcomes[clip.id], notes[clip.id] = became.entry, became.notes
         if progress is not None:
             progress(len(outcomes), len(clips))
     # clips are sorted by id

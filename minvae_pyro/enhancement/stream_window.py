@@ -79,7 +79,8 @@ class StreamPictures:
             UserError: one is not later than the one before it.
         """
         before, after = ((one.crops, one.times, one.found) for one in (self.track, mouth))
-        joined = MouthTrack(*map(torch.cat, zip(before, after, strict=True)))
+        crops, times, found = map(torch.cat, zip(before, after, strict=True))
+        joined = MouthTrack(crops, times, found)
         if not (joined.times.diff() > 0).all():
             raise UserError(
                 "the pictures of a stream come in the order of their times, each later than the one before."

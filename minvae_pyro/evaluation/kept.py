@@ -119,7 +119,7 @@ def _digest(path: Path, content: list[Any], tensors: Iterable[Tensor]) -> str:
     digest = hashlib.sha256(json.dumps([_FORMAT, path.name, content]).encode())
     for tensor in tensors:
         digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

@@ -148,6 +148,7 @@ def _mixture(folder: Path, row: dict[Any, str]) -> Mixture:
     """The mixture of a line; ValueError where an entry is no number."""
     noise, snr_db = row.get("noise", ""), float(row.get("snr_db") or math.nan)
     recorded = "noisy" in row
+    tracks: dict[str, Any] = {column: _track(row.get(column, "")) for column in TRACKS}
     if not recorded and not math.isfinite(snr_db):
         raise ValueError("no ratio")
     return Mixture(
@@ -159,7 +160,7 @@ def _mixture(folder: Path, row: dict[Any, str]) -> Mixture:
         video=folder / row["video"] if row.get("video") else None,
         noise_type=row.get("noise_type", ""),
         noisy=folder / row["noisy"] if recorded else None,
-        **{column: _track(row.get(column, "")) for column in TRACKS},
+        **tracks,
     )
 
 

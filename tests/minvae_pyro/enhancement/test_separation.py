@@ -159,7 +159,7 @@ def test_what_was_found_in_windows_before_is_not_held(short_windows: Known, monk
     def watched(*arguments: Any, **options: Any) -> Any:
         assert all(one() is None for one in found)
         inferred = known(*arguments, **options)
-        found.append(weakref.ref(inferred))
+        found.append(weakref.ref(inferred.gain))
         return inferred
 
     monkeypatch.setattr(minvae_pyro.enhancement.separation, "infer_waveforms", watched)
