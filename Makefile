@@ -37,8 +37,8 @@ mutate: $(INSTALLED)  ## put 300 faults into the mathematical heart and count th
 	OMP_NUM_THREADS=1 $(BIN)/python tests/mutation/run.py $(MUTATE)
 
 # every part runs, whatever another one found
-fuzz: $(INSTALLED)  ## damage checkpoints, folders, media, tables; kill commands; fill disks: minutes, seeds fixed
-	@failed=0; for part in 'checkpoints 0 200' 'folders 0 100' 'media 0 510' 'interruptions 0 4'; do \
+fuzz: $(INSTALLED)  ## damage checkpoints, folders, results, media, tables; kill commands; fill disks: minutes, seeds fixed
+	@failed=0; for part in 'checkpoints 0 200' 'folders 0 100' 'kept 0 100' 'media 0 510' 'interruptions 0 4'; do \
 	  OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.$$part || failed=1; done; \
 	  OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.tables --seed 0 --count 300 || failed=1; exit $$failed
 

@@ -6,13 +6,13 @@ import copy
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from minvae_pyro.adaptation.gains import Gains, measure_gains
 from minvae_pyro.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from minvae_pyro.corpora.prepare import prepare
+from minvae_pyro.corpora.prepare import Tracks, prepare
 from minvae_pyro.corpora.sources import find_clips
 from minvae_pyro.enhancement.enhance import DEFAULT_CHECKPOINT
 from minvae_pyro.errors import UserError
@@ -44,6 +44,7 @@ class Adapted:
         held_back: clips that were measured on.
         left_out: (file, why) of clips that cannot be used.
         gains: on the held-back clips, by system.
+        notes: (clip, plain sentence) of what was odd about clips that were read now.
     """
 
     checkpoint: Path
@@ -51,6 +52,7 @@ class Adapted:
     held_back: int
     left_out: list[tuple[str, str]]
     gains: Gains
+    notes: list[tuple[str, str]] = field(default_factory=list)
 
 
 def adapt(
@@ -60,6 +62,8 @@ def adapt(
     checkpoint: str | os.PathLike[str] = DEFAULT_CHECKPOINT,
     trust: Trust = (),
     seed: int = 0,
+    audio_track: int | None = None,
+    video_track: int | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Adapted:
@@ -77,6 +81,8 @@ def adapt(
         checkpoint: what to start from, a shipped name or a file; its prior needs a visual component.
         trust: modules of your own whose classes the checkpoint may name, see :func:`minvae_pyro.load_checkpoint`.
         seed: decides everything random.
+        audio_track: of the clips, counted from 1, where they have several; by default the default track.
+        video_track: the same of the video.
         overwrite: replace ``output``.
         progress: called with how far the work is.
 
@@ -95,14 +101,22 @@ def adapt(
     work = path.with_name(f"{path.stem}-adaptation")
     held_back = videos[_HELD_BACK - 1 :: _HELD_BACK][:_MOST_HELD_BACK] or videos[-1:]
     parts = {"train": [v for v in videos if v not in held_back], "held-back": held_back}
+    tracks = Tracks(audio_track, video_track)
     left_out: list[tuple[str, str]] = []
+    notes: list[tuple[str, str]] = []
     usable: dict[str, list[Path]] = {}
     for part, files in parts.items():
         folder = _linked(work / "clips" / part, files)
         prepared = prepare(
-            "grid", folder, work / "features" / part, base.stft, progress=lambda d, t: report("reading the clips", d, t)
+            "grid",
+            folder,
+            work / "features" / part,
+            base.stft,
+            tracks=tracks,
+            progress=lambda done, total: report("reading the clips", done, total),
         )
         left_out += prepared.failed
+        notes += prepared.notes
         usable[part] = [(folder / entry.source).resolve() for entry in prepared.entries if entry.has_mouth]
         if not usable[part]:
             raise UserError(f"no mouth was found in the {len(files)} clips to {part.replace('-', ' ')}: see {work}.")
@@ -121,9 +135,9 @@ def adapt(
         overwrite=overwrite,
     )
     compared = {"before": load_checkpoint(checkpoint, trust), "adapted": load_checkpoint(path, trust)}
-    gains = measure_gains(compared, usable["held-back"], seed, report)
+    gains = measure_gains(compared, usable["held-back"], seed, report, tracks)
     write_atomic(work / "report.md", gains.markdown().encode(), overwrite=True)
-    return Adapted(path, len(usable["train"]), len(usable["held-back"]), left_out, gains)
+    return Adapted(path, len(usable["train"]), len(usable["held-back"]), left_out, gains, notes)
 
 
 def _videos(clips: Sequence[str | os.PathLike[str]]) -> list[Path]:

@@ -11,10 +11,12 @@ import pandas as pd
 from minvae_pyro.audio.files import read_sound
 from minvae_pyro.audio.mixing import mix_at_snr
 from minvae_pyro.checkpoints.checkpoint import Checkpoint
+from minvae_pyro.corpora.prepare import Tracks
 from minvae_pyro.enhancement.batch import enhance_batch
 from minvae_pyro.evaluation.scores import scores
 from minvae_pyro.synthetic.noise import synthetic_noise
 from minvae_pyro.video.mouth import read_mouth
+from minvae_pyro.video.track import MouthTrack
 
 _NOISES = ("babble", "pink")
 _RATIOS = (-5.0, 0.0, 5.0)  # dB
@@ -56,6 +58,7 @@ def measure_gains(
     clips: Sequence[Path],
     seed: int,
     progress: Callable[[str, int, int], None],
+    tracks: Tracks | None = None,
 ) -> Gains:
     """Score checkpoints on mixtures of clean clips with synthetic noise, with the right video and with a wrong one.
 
@@ -66,14 +69,16 @@ def measure_gains(
         clips: clean videos.
         seed: of the noise and of inference.
         progress: called with how many clips are done.
+        tracks: which tracks of the clips are used.
     """
-    tracks = [read_mouth(clip).follow(read_sound(clip).clock) for clip in clips]
-    wrong = [*tracks[1:], tracks[0]]
+    chosen = tracks or Tracks()
+    mouths = [_mouth(clip, chosen) for clip in clips]
+    wrong = [*mouths[1:], mouths[0]]
     if len(clips) == 1:
-        wrong = [replace(tracks[0], crops=tracks[0].crops.flip(0), found=tracks[0].found.flip(0))]
+        wrong = [replace(mouths[0], crops=mouths[0].crops.flip(0), found=mouths[0].found.flip(0))]
     rows = []
     for number, clip in enumerate(clips):
-        clean = read_sound(clip).resample(16000).mono()
+        clean = read_sound(clip, chosen.audio_track).resample(16000).mono()
         mixtures = [
             (noise, ratio, *mix_at_snr(clean, synthetic_noise(noise, len(clean), seed + number), ratio))
             for noise in _NOISES
@@ -82,7 +87,7 @@ def measure_gains(
         sounds = [noisy for _, _, noisy, _ in mixtures]
         before = [scores(speech, noisy, 16000) for _, _, noisy, speech in mixtures]
         for system, checkpoint in systems.items():
-            for video, mouth in (("right", tracks[number]), ("wrong", wrong[number])):
+            for video, mouth in (("right", mouths[number]), ("wrong", wrong[number])):
                 estimates = enhance_batch(checkpoint, sounds, [mouth] * len(sounds), seed)
                 for (noise, ratio, _, speech), old, estimate in zip(mixtures, before, estimates, strict=True):
                     new = scores(speech, estimate.speech, 16000)
@@ -91,3 +96,9 @@ def measure_gains(
                     rows.append({**kind, **gain})
         progress("measuring what was gained", number + 1, len(clips))
     return Gains(pd.DataFrame(rows))
+
+
+def _mouth(clip: Path, tracks: Tracks) -> MouthTrack:
+    """The mouth of a clip, on the clock of its sound."""
+    mouth = read_mouth(clip, track=tracks.video_track, sound_track=tracks.audio_track)
+    return mouth.follow(read_sound(clip, tracks.audio_track).clock)

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from minvae_pyro.cli.console import CommandParser, say, tell
+from minvae_pyro.cli.console import CommandParser, add_tracks, few_notes, say, tell
 from minvae_pyro.registry.parser import TRUST_HELP
 
 
@@ -21,6 +21,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", required=True, type=Path, help="the checkpoint to write (.safetensors)")
     parser.add_argument("--checkpoint", default="min-vae", help="what to start from (default: %(default)s)")
     parser.add_argument("--trust", action="append", default=[], metavar="MODULE", help=TRUST_HELP)
+    add_tracks(parser, "the clips")
     parser.add_argument("--seed", type=int, default=0, help="decides everything random (default: %(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="replace a checkpoint that exists")
     return parser
@@ -50,6 +51,8 @@ def main(arguments: Sequence[str]) -> int:
                 checkpoint=given.checkpoint,
                 trust=given.trust,
                 seed=given.seed,
+                audio_track=given.audio_track,
+                video_track=given.video_track,
                 overwrite=given.overwrite,
                 progress=progress,
             )
@@ -57,6 +60,8 @@ def main(arguments: Sequence[str]) -> int:
         raise KeyboardInterrupt("the same command continues where it stopped") from None
     for name, reason in result.left_out:
         tell(f"left out {name}: {reason}")
+    for line in few_notes([f"{name}: {note}" for name, note in result.notes]):
+        tell(line)
     say(result.gains.markdown())
     say(f"{result.checkpoint}: learnt from {result.trained} clips, measured on {result.held_back}")
     return 0

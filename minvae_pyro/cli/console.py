@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
 from minvae_pyro.errors import UserError
+
+_NOTES = 10  # that are told one by one
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -21,6 +24,28 @@ class CommandParser(argparse.ArgumentParser):
             UserError: always.
         """
         raise UserError(f"{message}; see {self.prog} --help.")
+
+
+def add_tracks(parser: argparse._ActionsContainer, files: str) -> None:
+    """Add ``--audio-track`` and ``--video-track`` of ``files``."""
+    for kind, what in (("audio", "sound"), ("video", "video")):
+        parser.add_argument(
+            f"--{kind}-track",
+            type=int,
+            metavar="N",
+            help=f"which {what} track of {files}, if there are several, counted from 1 (default: the file's default)",
+        )
+
+
+def few_notes(notes: Sequence[str]) -> list[str]:
+    """A line for each note, as long as they are few.
+
+    Example:
+        >>> few_notes([f"clip {number}" for number in range(12)])[-2:]
+        ['note: clip 9', 'note: and 2 more']
+    """
+    more = [f"note: and {len(notes) - _NOTES} more"] if len(notes) > _NOTES else []
+    return [*(f"note: {note}" for note in notes[:_NOTES]), *more]
 
 
 def open_streams() -> None:

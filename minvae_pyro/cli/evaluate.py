@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minvae_pyro.cli.console import CommandParser, say, tell
+from minvae_pyro.cli.console import CommandParser, add_tracks, few_notes, say, tell
 from minvae_pyro.errors import UserError
 from minvae_pyro.files import check_folder, make_folder
 from minvae_pyro.registry.parser import TRUST_HELP
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 _RESULTS = ("scores.parquet", "scores.csv", "summary.md", "summary.tex", "report.html")
-_NOTES = 10
-_RECIPE = ("clean", "noise", "snr", "count", "noise_types")
+_ODD = " ms (?:late|early): | tracks number "
+_RECIPE = ("clean", "noise", "snr", "count", "noise_types", "audio_track", "video_track")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -41,13 +41,15 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="CSV",
         help="table with id, clip, noise, noise_offset_samples, snr_db; or of recorded mixtures id, clip (clean), "
-        "noisy and perhaps noise, snr_db; video if the clip does not show the talker",
+        "noisy and perhaps noise, snr_db; video if the clip does not show the talker; audio_track, noisy_track, "
+        "video_track where files have several",
     )
     mixtures.add_argument("--clean", type=Path, metavar="DIR", help="clean clips, sound or video")
     mixtures.add_argument("--noise", type=Path, metavar="DIR", help="noises; files or folders are types")
     mixtures.add_argument("--snr", type=float, nargs="+", metavar="DB", help="ratios (default: -5 0 5)")
     mixtures.add_argument("--noise-types", nargs="+", metavar="TYPE", help="of the noises (default: all)")
     mixtures.add_argument("--count", type=int, metavar="N", help="how many mixtures (default: 36)")
+    add_tracks(mixtures, "the clean clips")
     systems = parser.add_argument_group("systems")
     systems.add_argument(
         "--system",
@@ -130,6 +132,7 @@ def run(
 
     try:
         made = systems()
+        notes: list[str] = []
         with bar("reading files") as progress:
             table = evaluate(
                 mixtures,
@@ -141,23 +144,23 @@ def run(
                 sounds=not given.no_sounds,
                 overwrite=given.overwrite,
                 progress=progress,
+                note=notes.append,
             )
             progress("drawing", 0, 0)
             text = write(table)
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt(f"what is finished is in {given.output}, the same command goes on there") from interrupt
-    for line in _failures(table):
+    for line in (*few_notes(notes), *_failures(table)):
         tell(line)
     say(f"{text.rstrip()}\n\nreport: {given.output / 'report.html'}")
     return 0
 
 
 def _failures(table: pd.DataFrame) -> list[str]:
-    """A line for each mixture that could not be enhanced or read, or whose estimate is late, as far as they are few."""
-    late = table["note"].str.contains(" ms (?:late|early): ", regex=True)
-    failed = table[table["si_sdr"].isna() | late].drop_duplicates(["id", "note"])
-    lines = [f"note: {row['id']} ({row['system']}): {row['note']}" for row in failed.head(_NOTES).to_dict("records")]
-    return lines + ([f"note: and {len(failed) - _NOTES} more, see scores.csv"] if len(failed) > _NOTES else [])
+    """A line for each mixture that could not be enhanced or read, or with which something is odd, if they are few."""
+    odd = table["note"].str.contains(_ODD, regex=True)
+    failed = table[table["si_sdr"].isna() | odd].drop_duplicates(["id", "note"])
+    return few_notes([f"{row['id']} ({row['system']}): {row['note']}" for row in failed.to_dict("records")])
 
 
 def _check(given: argparse.Namespace) -> None:
@@ -186,7 +189,16 @@ def _mixtures(given: argparse.Namespace) -> list[Mixture]:
     if given.mixtures is not None:
         return read_mixtures(given.mixtures)
     snrs, count = given.snr or [-5.0, 0.0, 5.0], 36 if given.count is None else given.count
-    drawn = mix_recipe(given.clean, given.noise, snrs, count, noise_types=given.noise_types or (), seed=given.seed)
+    drawn = mix_recipe(
+        given.clean,
+        given.noise,
+        snrs,
+        count,
+        noise_types=given.noise_types or (),
+        seed=given.seed,
+        audio_track=given.audio_track,
+        video_track=given.video_track,
+    )
     make_folder(given.output)
     return read_mixtures(write_mixtures(given.output / "mixtures.csv", drawn, overwrite=given.overwrite))
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from minvae_pyro.cli.console import CommandParser, say, tell
+from minvae_pyro.cli.console import CommandParser, add_tracks, few_notes, say, tell
 from minvae_pyro.corpora.sources import KINDS
 from minvae_pyro.errors import UserError
 
@@ -31,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--hop", type=int, default=533, help="samples between STFT frames at 16 kHz (default: %(default)s)"
     )
+    add_tracks(parser, "the recordings")
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a core, %(default)s)"
     )
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     # only now wait for torch: help has come at once
     from minvae_pyro.audio.stft import STFT
     from minvae_pyro.cli.progress import bar
-    from minvae_pyro.corpora.prepare import prepare
+    from minvae_pyro.corpora.prepare import Tracks, prepare
 
     try:
         stft = STFT(given.n_fft, given.hop)
@@ -65,6 +66,7 @@ def main(arguments: Sequence[str]) -> int:
                 given.source,
                 given.destination,
                 stft,
+                tracks=Tracks(given.audio_track, given.video_track),
                 workers=given.workers,
                 progress=functools.partial(progress, "prepare"),
             )
@@ -72,6 +74,8 @@ def main(arguments: Sequence[str]) -> int:
         raise KeyboardInterrupt("the same command continues where it stopped") from None
     for name, reason in result.failed:
         tell(f"left out {name}: {reason}")
+    for line in few_notes([f"{name}: {note}" for name, note in result.notes]):
+        tell(line)
     seconds = sum(entry.seconds for entry in result.entries)
     mouths = sum(entry.has_mouth for entry in result.entries)
     say(

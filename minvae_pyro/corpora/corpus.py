@@ -15,7 +15,7 @@ from torch import Tensor
 
 from minvae_pyro.audio.observed import observed_cells
 from minvae_pyro.audio.stft import STFT, stft_settings
-from minvae_pyro.corpora.manifest import Entry, read_manifest, read_stft
+from minvae_pyro.corpora.manifest import ROUNDING, Entry, read_manifest, read_stft
 from minvae_pyro.corpora.structural import Structural, lacking
 from minvae_pyro.errors import UserError, shown
 from minvae_pyro.utterances import MOUTH_SIZE, Utterances
@@ -130,16 +130,18 @@ _AGAIN = "remove it and run `minvae prepare` again."
 
 
 def check_length(entry: Entry, stft: STFT, folder: Path) -> None:
-    """Refuse a clip that has not as many frames as the transform makes of its length, within the one of resampling.
+    """Refuse a clip that has not as many frames as the transform makes of its length, which is rounded.
 
     Raises:
         UserError: the folder says that it was prepared with another transform than it was.
     """
-    expected = stft.frames(max(1, round(entry.seconds * stft.sample_rate)))
-    if abs(expected - entry.frames) > 1:
+    shortest, longest = (
+        stft.frames(max(1, round((entry.seconds + rounded) * stft.sample_rate))) for rounded in (-ROUNDING, ROUNDING)
+    )
+    if not shortest <= entry.frames <= longest:
         raise UserError(
             f"{folder}: {shown(entry.id)} lasts {entry.seconds:g} s and has {entry.frames} frames, where the STFT of "
-            f"settings.json makes {expected}: the folder is not as it was prepared; prepare it again."
+            f"settings.json makes {shortest}: the folder is not as it was prepared; prepare it again."
         )
 
 

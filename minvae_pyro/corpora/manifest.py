@@ -20,6 +20,12 @@ from minvae_pyro.files import write_atomic
 FORMAT = 2
 """Version of the layout of prepared folders."""
 
+DIGITS = 4
+"""Of the lengths of clips, after the point; they tell the number of samples to within one at 16 kHz."""
+
+ROUNDING = 0.5 * 10**-DIGITS
+"""Seconds by which such a length may be off."""
+
 _PARSE: dict[Any, Any] = {
     str: restored,
     int: int,
@@ -62,12 +68,16 @@ class Settings:
         kind: of the corpus.
         source: folder of the recordings.
         stft: the numbers of the transform.
+        audio_track: of the recordings, counted from 1; None for the default track.
+        video_track: the same of the video.
     """
 
     format: int
     stft: dict[str, Any]
     kind: str = ""
     source: str = ""
+    audio_track: int | None = None
+    video_track: int | None = None
 
 
 def entry_from(given: Any, where: str) -> Entry:

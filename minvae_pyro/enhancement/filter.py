@@ -43,8 +43,8 @@ def infer_spectra(
         mouths: one picture for each of the N frames; None without video.
         **inference: see :func:`minvae_pyro.inference.infer`.
     """
-    alone = [as_utterances(checkpoint.stft, spectrum, mouth) for spectrum, mouth in zip(spectra, mouths, strict=True)]
-    together = concatenate(alone)
+    # each alone is not kept: the pictures of a batch take a hundred megabytes
+    together = concatenate([as_utterances(checkpoint.stft, *one) for one in zip(spectra, mouths, strict=True)])
     return infer(checkpoint, together if together.mouth_seen.any() else together.without_mouth(), **inference)
 
 

@@ -181,14 +181,12 @@ def _crops(video: Any, frame_rate: float | None) -> MouthTrack:
 def _read_mouth(
     path: Path, frame_rate: float | None, track: int | None, sound_track: int | None
 ) -> tuple[MouthTrack, tuple[str, ...]]:
-    if path.suffix.lower() in LIPS_SUFFIXES:
-        if track is not None:
-            raise UserError(f"{path} has no tracks to choose from: leave video_track out.")
-        return load_lips(path) if frame_rate is None else load_lips(path, frame_rate), ()
     if frame_rate is not None:
-        raise UserError(f"{path} says itself when its pictures are shown: leave video_frame_rate out.")
-    from minvae_pyro.media.survey import survey  # loads FFmpeg, 0.1 s that samples do not wait
-    from minvae_pyro.video.mouth import read_mouth
+        if path.suffix.lower() not in LIPS_SUFFIXES:
+            raise UserError(f"{path} says itself when its pictures are shown: leave video_frame_rate out.")
+        if track is None:
+            return load_lips(path, frame_rate), ()
+    from minvae_pyro.video.mouth import read_mouth, video_notes  # loads FFmpeg, 0.1 s that samples do not wait
 
     mouth = read_mouth(path, track=track, sound_track=sound_track)
-    return mouth, survey(path, sound_track, track).video_notes
+    return mouth, video_notes(path, track=track, sound_track=sound_track)

@@ -82,7 +82,7 @@ def separate(
     trust = torch.zeros(hops + 1)  # of the loud windows so far, in the sound
     weights = torch.zeros(hops + 1)
     objectives: list[list[float]] = []
-    responsibility: Tensor | None = None
+    trusted = False
 
     loud = [w for w in range(len(windows)) if level(part(mono, w)) > SILENCE]
     groups = [loud[first : first + _BATCH] for first in range(0, len(loud), _BATCH)]
@@ -106,9 +106,11 @@ def separate(
             if responsibility is not None:
                 windows.add(trust, w, responsibility[row].cpu())
                 windows.add(weights, w, torch.ones(windows.length + 1))
+        trusted = responsibility is not None
+        del inferred, mouths  # their pictures take the memory that the next windows need
     return Separation(
         speech[:, :samples],
-        None if responsibility is None else trust + 0.5 * (1 - weights),
+        trust + 0.5 * (1 - weights) if trusted else None,
         _mean(objectives),
         draws[..., :samples] if predictive and loud else None,
     )

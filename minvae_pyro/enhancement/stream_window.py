@@ -78,7 +78,9 @@ class StreamPictures:
         Raises:
             UserError: one is not later than the one before it.
         """
-        joined = MouthTrack(*map(torch.cat, zip(vars(self.track).values(), vars(mouth).values(), strict=True)))
+        before, after = ((one.crops, one.times, one.found) for one in (self.track, mouth))
+        crops, times, found = map(torch.cat, zip(before, after, strict=True))
+        joined = MouthTrack(crops, times, found)
         if not (joined.times.diff() > 0).all():
             raise UserError(
                 "the pictures of a stream come in the order of their times, each later than the one before."

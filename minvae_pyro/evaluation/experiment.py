@@ -45,6 +45,7 @@ def evaluate(
     sounds: bool = True,
     overwrite: bool = False,
     progress: Progress | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> pd.DataFrame:
     """Enhance mixtures by systems, and score everything.
 
@@ -64,6 +65,7 @@ def evaluate(
         sounds: whether to keep them.
         overwrite: replace the table of an earlier experiment in the same folder.
         progress: called with how far the work is.
+        note: called with a plain sentence on each file in ``output`` that was kept but is damaged, and done again.
 
     Returns:
         A row for each system and mixture: first the mixtures as they are, as system ``input``, then ``systems``, then
@@ -84,27 +86,41 @@ def evaluate(
     report = progress or (lambda what, done, total: None)
     batches = [tuple(mixtures[first : first + BATCH]) for first in range(0, len(mixtures), BATCH)]
     jobs = [Job(s, batch, output, device, sounds) for s in (None, *systems, *others) for batch in batches]
-    missing = [job for job in jobs if not job.file.exists()]
-    _read_mouths(missing, workers, report)
+    tell = note or (lambda sentence: None)
+    missing = [job for job in jobs if job.rows() is None]
+    for job in missing:
+        if job.file.exists():
+            tell(f"{job.file} was damaged, or of another version: {job.name} is done again")
+    for sentence in _read_mouths(missing, workers, report):
+        tell(sentence)
     calls = [joblib.delayed(Job.run)(job) for job in missing]
     _side_by_side(calls, workers, "enhancing and scoring", report, len(jobs))
-    table = _table([row for job in jobs for row in job.rows()], systems)
+    table = _table([row for job in jobs for row in _found(job)], systems)
     for name, content in zip(TABLES, (table.to_parquet(index=False), csv_bytes(table)), strict=True):
         write_atomic(output / name, content, overwrite=True)
     return table
+
+
+def _found(job: Job) -> list[dict[str, Any]]:
+    rows = job.rows()
+    if rows is None:
+        raise UserError(f"{job.file} was changed while the evaluation went on: run it again.")
+    return rows
 
 
 def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     """Read the table of an experiment again from its folder.
 
     Raises:
-        UserError: it has none.
+        UserError: it has none, or it is damaged.
     """
     file = Path(path) / TABLES[0]
+    if not file.is_file():
+        raise UserError(f"there is no table {file}: run `minvae evaluate` first.")
     try:
         return pd.read_parquet(file)
-    except OSError as error:
-        raise UserError(f"there is no table {file}: run `minvae evaluate` first.") from error
+    except Exception as error:  # what Arrow raises has no common base
+        raise UserError(f"{file} is damaged: run `minvae evaluate` again with --overwrite.") from error
 
 
 def _check(
@@ -134,30 +150,44 @@ def _check(
             )
 
 
-def _read_mouths(jobs: Sequence[Job], workers: int, report: Progress) -> None:
-    """Read the mouths that jobs need, each once; the job that needs one that cannot be read notes it."""
+def _read_mouths(jobs: Sequence[Job], workers: int, report: Progress) -> list[str]:
+    """Read the mouths that jobs need, each once; the job that needs one that cannot be read notes it.
+
+    Returns:
+        Sentences on what was kept but could not be used.
+    """
     wanted = {
-        (mixture.video or mixture.clip, repr(job.system.video)): (job.system, mixture, job.output)
+        (mixture.video or mixture.clip, mixture.audio_track, mixture.video_track, repr(job.system.video)): (
+            job.system,
+            mixture,
+            job.output,
+        )
         for job in jobs
         if isinstance(job.system, System)
         for mixture in job.mixtures
     }
     calls = [joblib.delayed(_read_mouth)(*needed) for needed in wanted.values()]
-    _side_by_side(calls, workers, "reading mouths", report, len(calls))
+    told = _side_by_side(calls, workers, "reading mouths", report, len(calls))
+    return sorted({sentence for sentences in told for sentence in sentences})
 
 
-def _read_mouth(system: System, mixture: Mixture, output: Path) -> None:
+def _read_mouth(system: System, mixture: Mixture, output: Path) -> list[str]:
+    repaired: list[str] = []
     with one_thread(), noted([]):
-        mouth_of(system, mixture, output, [])
+        mouth_of(system, mixture, output, [], repaired)
+    return repaired
 
 
-def _side_by_side(calls: Sequence[Any], workers: int, what: str, report: Progress, total: int) -> None:
-    """Make calls, the last of ``total`` of which the others are done already."""
+def _side_by_side(calls: Sequence[Any], workers: int, what: str, report: Progress, total: int) -> list[Any]:
+    """Make calls, the last of ``total`` of which the others are done already; what they return is in no order."""
     running = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch=workers)
     first = total - len(calls)
     report(what, first, total)
-    for done, _ in enumerate(running(calls), start=first + 1):
+    returned = []
+    for done, value in enumerate(running(calls), start=first + 1):
+        returned.append(value)
         report(what, done, total)
+    return returned
 
 
 def _unicode(value: Any) -> Any:

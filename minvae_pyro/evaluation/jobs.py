@@ -24,7 +24,8 @@ from minvae_pyro.corpora.spreadsheets import csv_bytes
 from minvae_pyro.enhancement.batch import Estimate, enhance_batch
 from minvae_pyro.errors import UserError, WriteError
 from minvae_pyro.evaluation.delays import delay_note
-from minvae_pyro.evaluation.mixtures import Mixture
+from minvae_pyro.evaluation.kept import keep_rows, kept_rows
+from minvae_pyro.evaluation.mixtures import Mixture, in_table
 from minvae_pyro.evaluation.scores import METRICS, scores
 from minvae_pyro.evaluation.systems import CLEAN, INPUT, Estimates, System, given
 from minvae_pyro.evaluation.videos import make_video, read_once
@@ -32,6 +33,10 @@ from minvae_pyro.files import digest_of, make_folder, write_atomic
 from minvae_pyro.inference import Settings
 from minvae_pyro.version import __version__
 from minvae_pyro.video.track import MouthTrack
+
+_TEXTS = ("system", "id", "talker", "noise", "clip", "note")
+_NUMBERS = (*METRICS, "seconds", "elapsed", "real_time_factor", "audio_responsibility")
+_COLUMNS = {**dict.fromkeys(_TEXTS, str), "snr_db": float, "seed": int, **dict.fromkeys(_NUMBERS, float)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,16 +80,17 @@ class Job:
             digest.update(_fingerprint(file).encode())
         return self.output / "jobs" / f"{self.name}-{digest.hexdigest()[:16]}.json"
 
-    def rows(self) -> list[dict[str, Any]]:
-        """What was found, a row for each mixture."""
-        return list(json.loads(self.file.read_text(encoding="utf-8")))
+    def rows(self) -> list[dict[str, Any]] | None:
+        """What was found, a row for each mixture; None where the job is to be done, again if its file is damaged."""
+        known = [{"system": self.name, "id": mixture.id} for mixture in self.mixtures]
+        return kept_rows(self.file, _COLUMNS, known)
 
     def run(self) -> None:
         """Enhance and score, and keep what was found."""
         with one_thread():
             rows = list(_rows(self))
         # the rows come last: their file says that the job is finished
-        write_atomic(self.file, json.dumps(rows).encode(), overwrite=True)
+        keep_rows(self.file, rows)
 
 
 def sound_file(output: Path, system: str, mixture: str) -> Path:
@@ -129,7 +135,7 @@ def _rows(job: Job) -> Iterator[dict[str, Any]]:
     built: dict[Mixture, tuple[Tensor, Tensor]] = {}
     for mixture in job.mixtures:
         with noted(notes[mixture]):
-            noisy, clean = mixture.build()
+            noisy, clean = mixture.build(notes[mixture])
             if level(noisy) <= SILENCE:
                 raise UserError(f"the mixture {mixture.id} is silent")
             built[mixture] = noisy, clean
@@ -143,7 +149,7 @@ def _rows(job: Job) -> Iterator[dict[str, Any]]:
             "snr_db": mixture.snr_db,
             "clip": mixture.clip.stem,
             "seed": job.system.seed if isinstance(job.system, System) else 0,
-            **dict.fromkeys((*METRICS, "seconds", "elapsed", "real_time_factor", "audio_responsibility"), math.nan),
+            **dict.fromkeys(_NUMBERS, math.nan),
         }
         if mixture in built:
             row["seconds"] = len(built[mixture][0]) / mixture.sample_rate
@@ -200,8 +206,17 @@ def _estimates(
     return dict(zip(mouths, made, strict=True))
 
 
-def mouth_of(system: System, mixture: Mixture, output: Path, notes: list[str]) -> MouthTrack | None:
-    """The mouth that a system gets with a mixture, kept in the folder ``output``; ``notes`` say where there is none.
+def mouth_of(
+    system: System, mixture: Mixture, output: Path, notes: list[str], repaired: list[str] | None = None
+) -> MouthTrack | None:
+    """The mouth that a system gets with a mixture, on the clock of its sound, kept in the folder ``output``.
+
+    Args:
+        system: what enhances.
+        mixture: what is enhanced.
+        output: folder of the experiment.
+        notes: say where there is no video, and what is odd about it.
+        repaired: say what was kept but could not be used.
 
     Raises:
         UserError: a video cannot be read.
@@ -210,7 +225,25 @@ def mouth_of(system: System, mixture: Mixture, output: Path, notes: list[str]) -
     if mixture.video is None and clip.suffix.lower() in SOUND_SUFFIXES:
         notes.append("no video: enhanced from the sound alone")
         return None
-    return make_video(system.video)(clip, functools.partial(read_once, cache=mouths_folder(output)))
+    found: list[str] = []
+    with_sound = {"sound_track": mixture.audio_track}
+    if mixture.video is not None:
+        recorded = mixture.noisy is not None
+        with_sound = {
+            "heard": mixture.noisy if recorded else mixture.clip,
+            "sound_track": mixture.noisy_track if recorded else mixture.audio_track,
+        }
+    read = functools.partial(
+        read_once,
+        cache=mouths_folder(output),
+        video_track=mixture.video_track,
+        notes=found,
+        repaired=repaired,
+        **with_sound,
+    )
+    mouth = make_video(system.video)(clip, read)
+    notes += [in_table(note, "video_track") for note in found]
+    return mouth
 
 
 def _fingerprint(file: Path) -> str:

@@ -17,6 +17,9 @@ from minvae_pyro.errors import UserError
 
 _COLUMNS = ("id", "clip", "noise", "noise_offset_samples", "snr_db")
 _RECORDED = ("id", "clip", "noisy")
+TRACKS = ("audio_track", "noisy_track", "video_track")
+"""Columns with numbers of tracks."""
+
 _SLACK = 0.05  # seconds by which a recorded mixture may be longer or shorter than its clean sound
 
 
@@ -34,6 +37,9 @@ class Mixture:
         video: file that shows the mouth, if not in ``clip``.
         noise_type: kind of noise, if the name of its file does not say it.
         noisy: the mixture itself, where it is recorded already.
+        audio_track: of the clip, counted from 1, where it has several; by default the default track.
+        noisy_track: the same of ``noisy``.
+        video_track: of the file that shows the mouth.
     """
 
     id: str
@@ -45,6 +51,9 @@ class Mixture:
     video: Path | None = None
     noise_type: str = ""
     noisy: Path | None = None
+    audio_track: int | None = None
+    noisy_track: int | None = None
+    video_track: int | None = None
 
     @property
     def talker(self) -> str:
@@ -62,22 +71,25 @@ class Mixture:
         sounds = (self.clip, self.noise) if self.noisy is None else (self.clip, self.noisy)
         return sounds if self.video is None else (*sounds, self.video)
 
-    def build(self) -> tuple[Tensor, Tensor]:
-        """The mixture and the clean sound in it, (samples,) each, mono.
+    def build(self, notes: list[str] | None = None) -> tuple[Tensor, Tensor]:
+        """The mixture and the clean sound in it, (samples,) each, mono; ``notes`` get what is odd about the files.
 
         Raises:
             UserError: a recording cannot be read or is silent, or a recorded mixture does not fit its clean sound.
         """
-        clean = self._read(self.clip)
+        notes = [] if notes is None else notes
+        clean = self._read(self.clip, "audio_track", notes)
         if self.noisy is not None:
-            return self._fit(self._read(self.noisy), clean)
+            return self._fit(self._read(self.noisy, "noisy_track", notes), clean)
         try:
-            return mix_at_snr(clean, self._read(self.noise), self.snr_db, self.noise_offset_samples)
+            return mix_at_snr(clean, self._read(self.noise, "", []), self.snr_db, self.noise_offset_samples)
         except ValueError as error:
             raise UserError(f"Cannot mix {self.clip} with {self.noise} (mixture {self.id}): {error}") from error
 
-    def _read(self, path: Path) -> Tensor:
-        return read_sound(path).resample(self.sample_rate).mono()
+    def _read(self, path: Path, column: str, notes: list[str]) -> Tensor:
+        sound = read_sound(path, getattr(self, column) if column else None)
+        notes += [in_table(f"{path.name}: {note}", column) for note in sound.notes]
+        return sound.resample(self.sample_rate).mono()
 
     def _fit(self, noisy: Tensor, clean: Tensor) -> tuple[Tensor, Tensor]:
         if abs(len(noisy) - len(clean)) > _SLACK * self.sample_rate:
@@ -87,11 +99,17 @@ class Mixture:
         return noisy[:samples], clean[:samples]
 
 
+def in_table(note: str, column: str) -> str:
+    """A note on a file of a table, which has columns where a command has options."""
+    return note.replace("--audio-track", f"the column {column}").replace("--video-track", f"the column {column}")
+
+
 def read_mixtures(path: str | os.PathLike[str]) -> list[Mixture]:
     """Read a table of mixtures, a CSV file; recordings are paths relative to its folder.
 
     It has the columns id, clip, noise, noise_offset_samples, snr_db; or, of mixtures that are recorded already, id,
-    clip (the clean sound), noisy, and perhaps noise (its name) and snr_db. The columns video and noise_type may stand
+    clip (the clean sound), noisy, and perhaps noise (its name) and snr_db. The columns video, noise_type,
+    audio_track (of clip), noisy_track and video_track (of the file that shows the mouth; all counted from 1) may stand
     in both.
 
     Raises:
@@ -130,6 +148,7 @@ def _mixture(folder: Path, row: dict[Any, str]) -> Mixture:
     """The mixture of a line; ValueError where an entry is no number."""
     noise, snr_db = row.get("noise", ""), float(row.get("snr_db") or math.nan)
     recorded = "noisy" in row
+    tracks: dict[str, Any] = {column: _track(row.get(column, "")) for column in TRACKS}
     if not recorded and not math.isfinite(snr_db):
         raise ValueError("no ratio")
     return Mixture(
@@ -141,4 +160,14 @@ def _mixture(folder: Path, row: dict[Any, str]) -> Mixture:
         video=folder / row["video"] if row.get("video") else None,
         noise_type=row.get("noise_type", ""),
         noisy=folder / row["noisy"] if recorded else None,
+        **tracks,
     )
+
+
+def _track(text: str) -> int | None:
+    """The number of a track; ValueError where it is none."""
+    if not text:
+        return None
+    if (number := int(text)) < 1:
+        raise ValueError("tracks are counted from 1")
+    return number

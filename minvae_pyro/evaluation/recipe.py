@@ -16,7 +16,7 @@ from minvae_pyro.audio.files import read_sound
 from minvae_pyro.corpora.sources import find_clips
 from minvae_pyro.corpora.spreadsheets import csv_bytes
 from minvae_pyro.errors import UserError
-from minvae_pyro.evaluation.mixtures import Mixture
+from minvae_pyro.evaluation.mixtures import TRACKS, Mixture
 from minvae_pyro.files import write_atomic
 
 _SAMPLE_RATE = 16000  # Hz, of all mixtures
@@ -33,6 +33,8 @@ def mix_recipe(
     *,
     noise_types: Sequence[str] = (),
     seed: int = 0,
+    audio_track: int | None = None,
+    video_track: int | None = None,
 ) -> list[Mixture]:
     """Draw mixtures: clips, noise types and ratios each as often as the others, in combinations as even as can be.
 
@@ -44,6 +46,8 @@ def mix_recipe(
         count: how many mixtures.
         noise_types: those that are used; all when empty.
         seed: decides which clip meets which noise, where, and at which ratio.
+        audio_track: of the clips, counted from 1, where they have several; by default the default track.
+        video_track: of the files that show the mouth.
 
     Raises:
         UserError: a folder is missing or holds nothing, there is no such type, no ratio, no count, or a noise cannot be
@@ -72,6 +76,8 @@ def mix_recipe(
                 _SAMPLE_RATE,
                 None if video == clip.sound else video,
                 "" if kind == chosen.stem else kind,
+                audio_track=audio_track,
+                video_track=video_track,
             )
         )
     return mixtures
@@ -94,6 +100,7 @@ def write_mixtures(path: str | os.PathLike[str], mixtures: Sequence[Mixture], *,
     def relative(file: Path | None) -> str:
         return "" if file is None else Path(os.path.relpath(file, path.parent)).as_posix()
 
+    tracks = [column for column in TRACKS if any(getattr(mixture, column) for mixture in mixtures)]
     rows = [
         {"id": mixture.id, "clip": relative(mixture.clip)}
         | (
@@ -102,6 +109,7 @@ def write_mixtures(path: str | os.PathLike[str], mixtures: Sequence[Mixture], *,
             else {"noise": relative(mixture.noise), "noise_offset_samples": mixture.noise_offset_samples}
         )
         | {"snr_db": mixture.snr_db, "video": relative(mixture.video), "noise_type": mixture.noise_type}
+        | {column: getattr(mixture, column) or "" for column in tracks}
         for mixture in mixtures
     ]
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import inspect
 import re
 from abc import ABC, abstractmethod
@@ -10,13 +12,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save
 
+from minvae_pyro.audio.clock import SoundClock
+from minvae_pyro.audio.files import read_sound
 from minvae_pyro.errors import UserError
-from minvae_pyro.files import digest_of, write_atomic
+from minvae_pyro.evaluation.kept import KeptMouth, keep_mouth, kept_mouth
+from minvae_pyro.files import digest_of
 from minvae_pyro.registry.build import make
 from minvae_pyro.registry.names import Description, resolve
-from minvae_pyro.video.mouth import read_mouth
+from minvae_pyro.video.mouth import read_mouth, video_notes
 from minvae_pyro.video.occlusion import frozen_time
 from minvae_pyro.video.track import MouthTrack
 
@@ -139,19 +143,57 @@ def make_video(described: Description | Show) -> Show:
     return make(Video, described, "video", VIDEOS)
 
 
-def read_once(clip: Path, cache: Path) -> MouthTrack:
-    """Read the mouth of a clip, or fetch it from the cache, a folder, unless the clip has changed since.
+def read_once(
+    clip: Path,
+    cache: Path,
+    *,
+    heard: Path | None = None,
+    sound_track: int | None = None,
+    video_track: int | None = None,
+    notes: list[str] | None = None,
+    repaired: list[str] | None = None,
+) -> MouthTrack:
+    """Read the mouth of a clip, or fetch it from the cache, unless the clip or what is kept of it has changed since.
+
+    Args:
+        clip: a video, or a file of lips.
+        cache: folder.
+        heard: the sound that it is timed by, which starts together with it; by default the clip's own.
+        sound_track: of the file of the sound, counted from 1.
+        video_track: of the clip.
+        notes: get what is out of the ordinary in the clip.
+        repaired: get a sentence where what was kept could not be used.
 
     Raises:
-        UserError: the clip cannot be read, or shows no picture.
+        UserError: the clip cannot be read, shows no picture, or has no such track.
     """
+    own = heard is None or heard == clip
+    tracks = {"track": video_track, "sound_track": sound_track if own else None}
     try:
-        digest = digest_of(clip)[:16]
+        digest = digest_of(clip)
     except OSError as error:
         raise UserError(f"cannot read {clip}: {error.strerror}") from error
-    path = cache / f"{clip.stem}-{digest}.safetensors"
-    if not path.exists():
-        tensors = {name: value.contiguous() for name, value in vars(read_mouth(clip)).items()}
-        # another process may have been quicker
-        write_atomic(path, save(tensors), overwrite=True)
-    return MouthTrack(**load_file(path))
+    key = hashlib.sha256(f"{digest} {tracks}".encode()).hexdigest()[:16]
+    path = cache / f"{clip.stem}-{key}.safetensors"
+    kept = kept_mouth(path)
+    if kept is None:
+        if path.exists() and repaired is not None:
+            repaired.append(f"{path} was damaged, or of another version: the mouth is read again")
+        kept = KeptMouth(read_mouth(clip, **tracks), video_notes(clip, **tracks))
+        keep_mouth(path, kept)
+    if notes is not None:
+        notes += [f"{clip.name}: {note}" for note in kept.notes]
+    return kept.mouth.follow(_clock(clip if heard is None else heard, sound_track))
+
+
+def _clock(sound: Path, track: int | None) -> SoundClock | None:
+    """The clock of a file; None of one without a sound that can be read."""
+    try:
+        return _clock_of(sound, track, digest_of(sound))
+    except (OSError, UserError):
+        return None
+
+
+@functools.lru_cache(maxsize=1024)
+def _clock_of(sound: Path, track: int | None, digest: str) -> SoundClock | None:
+    return read_sound(sound, track).clock

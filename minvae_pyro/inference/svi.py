@@ -43,7 +43,8 @@ class StochasticVariational(InferenceEngine):
         super().__post_init__()
         # what cannot be made is refused before anything runs
         make_elbo(self.elbo)
-        make_optimiser(self.optimiser, self.learning_rate)
+        if self.optimiser != OPTIMISER_USED or not self.learning_rate >= 0:
+            make_optimiser(self.optimiser, self.learning_rate)  # imports the compiler, 0.1 GB
 
     def run(self, mixture: NoisyMixture, guide: UtteranceGuide, utterances: Utterances) -> Iterator[float]:
         """Alternate steps of SVI with the M-step; see :class:`InferenceEngine`."""

@@ -12,12 +12,13 @@ import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Stream
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from minvae_pyro.media.announced import announced_seconds
 from minvae_pyro.media.container import open_media, packets
 from minvae_pyro.media.timeline import Stamps, close_leaps
-from minvae_pyro.media.tracks import choose_sound, choose_video, sound_tracks, video_tracks
+from minvae_pyro.media.tracks import choose_sound, choose_video, pixel_aspect, sound_tracks, video_tracks
 
 _COUNTED = {"avi"}  # formats whose sound has no time stamps: FFmpeg counts its pieces, empty ones too
 _FAR = 1.0  # seconds between where a track says to start and its first packet, beyond which it is wrong
@@ -85,6 +86,7 @@ def _survey(path: str, sound_track: int | None, video_track: int | None, changed
         end = max(float(np.nanmax(heard + sounds[:, 2], initial=0.0)), float(sounds[:, 2].sum()))
         sound_notes = _choice("sound", "audio", sound_tracks(container), sound, sound_track)
         video_notes = _choice("video", "video", video_tracks(container), video, video_track)
+        video_notes += _pixels(container, video)
         announced = announced_seconds(container, path)
     reached = max(end, float(shown.max(initial=0.0)))
     reached = max(reached, reached + zero)  # some count from zero, others from their start
@@ -138,6 +140,14 @@ def _in_order(
     ranks = np.full(len(times), -1, dtype=np.int64)
     ranks[kept] = np.arange(len(kept))
     return times[kept], ranks
+
+
+def _pixels(container: InputContainer, video: int | None) -> tuple[str, ...]:
+    stream = None if video is None else container.streams[video]
+    if not isinstance(stream, VideoStream) or pixel_aspect(stream) is not None:
+        return ()
+    said = stream.sample_aspect_ratio
+    return (f"its pixel aspect ratio, {said}, is no video's: pixels are taken for squares",)
 
 
 def _choice(kind: str, option: str, tracks: Sequence[Stream], chosen: int | None, asked: int | None) -> tuple[str, ...]:

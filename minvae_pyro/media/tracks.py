@@ -20,6 +20,7 @@ _Track = TypeVar("_Track", AudioStream, VideoStream)
 
 _NO_FILM = Disposition.attached_pic | Disposition.timed_thumbnails
 _SILENCE = 1e-4  # of full scale, which rounding and dither do not reach
+_WIDEST = 4.0  # pixels of any standard; what anamorphic lenses and halved pictures make stays below
 _LOOK = 300  # pictures within which a film moves
 _MOVES = 4.0  # grey levels by which a thumbnail of it then differs somewhere
 
@@ -48,6 +49,12 @@ def choose_sound(path: str, asked: int | None = None) -> int | None:
 def choose_video(path: str, asked: int | None = None) -> int | None:
     """Index of the stream to watch, as :func:`choose_sound`; a still picture gives way to one that moves."""
     return _choose(path, video_tracks, asked, "video", _moves)
+
+
+def pixel_aspect(track: VideoStream) -> float | None:
+    """Width of the pixels of a video over their height; None where the file says one that no picture has."""
+    said = float(track.sample_aspect_ratio or 1)
+    return said if 1 / _WIDEST <= said <= _WIDEST else None
 
 
 def _choose(

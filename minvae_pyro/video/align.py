@@ -54,7 +54,7 @@ class MouthOnFrames(MouthTrack):
     """
 
     def __init__(self, blend: Blend, times: Tensor) -> None:
-        for name, value in (("_blend", blend), ("times", times), ("found", blend.found)):
+        for name, value in (("_blend", blend), ("times", times), ("found", blend.found), ("room", None)):
             object.__setattr__(self, name, value)
 
     @property
@@ -94,6 +94,7 @@ class Blend:
         for block in found.nonzero().squeeze(1).split(_BLOCK):
             before, after = self.track.crops[left[block]].float(), self.track.crops[right[block]].float()
             mouth[block] = before.lerp(after, share[block, None, None]).round().to(torch.uint8)
+            self.track.leave()
         return mouth
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 # More than this many pixels of picture only cost time: the cascade needs 24 pixels of face.
 _SEARCH_SIDE = 480
+_LEAST = 24  # pixels, the side of the smallest face that the cascade sees
 _SMALLEST_FACE = 1 / 10  # of the picture's longer side
 _DARK = 50  # mean grey level of a picture that is looked at once more, brightened
 
@@ -40,10 +41,12 @@ class FaceDetector:
         """
         longest = max(picture.shape)
         shrink = min(1.0, _SEARCH_SIDE / longest)
+        if shrink * min(picture.shape) < _LEAST:
+            return np.empty((0, 5))
         small = picture
         if shrink < 1.0:
             small = np.asarray(cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA))
-        least = max(24, round(shrink * max(smallest, _SMALLEST_FACE * longest)))
+        least = max(_LEAST, round(shrink * max(smallest, _SMALLEST_FACE * longest)))
         found = self._faces.detectMultiScale(small, 1.1, 5, minSize=(least, least))
         mean = float(small.mean())
         if len(found) == 0 and 1.0 < mean < _DARK:

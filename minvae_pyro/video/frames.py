@@ -18,9 +18,11 @@ from minvae_pyro.errors import UserError
 from minvae_pyro.media.container import UNREADABLE, open_media, packets
 from minvae_pyro.media.survey import Survey, survey
 from minvae_pyro.media.timeline import local_period
+from minvae_pyro.media.tracks import pixel_aspect
 
 _USUAL_RATE = 25.0  # pictures a second, where a file does not say
 _BURST = 0.25  # of a period: no camera takes pictures that close, they were delivered together
+_LARGEST = 8192  # pixels of a side; what is larger is scaled down, for several pictures are held
 _LONGEST_BURST = 32  # pictures that are held
 
 
@@ -30,7 +32,7 @@ class Frame:
 
     Attributes:
         time: seconds on the time line of the file, with the zero of its sound (see `media.timeline`).
-        picture: (height, width) uint8 grey, upright and with square pixels.
+        picture: (height, width) uint8 grey, upright and with square pixels, neither side above 8192.
     """
 
     time: float
@@ -79,7 +81,7 @@ def read_frames(
 def _decode(container: InputContainer, stream: VideoStream, file: Survey) -> Iterator[Frame]:
     stream.thread_type = "AUTO"
     period = 1.0 / float(stream.average_rate or _USUAL_RATE)
-    pixel_aspect = float(stream.sample_aspect_ratio or 1)
+    aspect = pixel_aspect(stream) or 1.0
     shown = 0
     for number, packet in enumerate(packets(container, [stream])):
         if packet.size:
@@ -91,9 +93,9 @@ def _decode(container: InputContainer, stream: VideoStream, file: Survey) -> Ite
                 if not isinstance(raw, VideoFrame):
                     continue
                 if not len(file.shown):  # a stream without time stamps (raw H.264) is shown at its nominal rate
-                    yield Frame(shown * period, _upright_grey(raw, pixel_aspect))
+                    yield Frame(shown * period, _upright_grey(raw, aspect))
                 elif raw.pts is not None and 0 <= raw.pts < len(file.shown):
-                    yield Frame(float(file.shown[raw.pts]), _upright_grey(raw, pixel_aspect))
+                    yield Frame(float(file.shown[raw.pts]), _upright_grey(raw, aspect))
                 shown += 1
 
 
@@ -117,7 +119,10 @@ def _evenly(burst: list[Frame], step: float) -> Iterator[Frame]:
     return (replace(frame, time=burst[0].time + number * step) for number, frame in enumerate(burst))
 
 
-def _upright_grey(raw: VideoFrame, pixel_aspect: float) -> NDArray[np.uint8]:
-    grey = raw.to_ndarray(format="gray", width=round(raw.width * pixel_aspect), height=raw.height)
+def _upright_grey(raw: VideoFrame, aspect: float) -> NDArray[np.uint8]:
+    width, height = raw.width * aspect, float(raw.height)
+    shrink = min(1.0, _LARGEST / max(width, height))
+    width, height = (max(1, round(side * shrink)) for side in (width, height))
+    grey = raw.to_ndarray(format="gray", width=width, height=height)
     # Phones store the turn beside the pixels; FFmpeg gives it counterclockwise, as rot90 wants it.
     return np.ascontiguousarray(np.rot90(grey, round(raw.rotation / 90)), dtype=np.uint8)

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from minvae_pyro.errors import UserError
 from minvae_pyro.files import reader
+from minvae_pyro.media.survey import survey
 from minvae_pyro.video.crop import cut_square
 from minvae_pyro.video.frames import Frame, read_frames
 from minvae_pyro.video.lips import LIPS_SUFFIXES, load_lips
+from minvae_pyro.video.room import Room
 from minvae_pyro.video.track import MOUTH_SIDE, MouthTrack
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ _CROP_SIDE = 0.45  # of the side of the face box, in which lips at rest are 0.24
 # A video without any face whose picture is at most this large, and about square, shows a mouth only.
 _CROPPED_SIDE = 160
 _CROPPED_ASPECT = 1.2
+_OFTEN = 1000  # pictures after which those before are left
 
 
 @reader
@@ -60,6 +64,19 @@ def read_mouth(
     return _whole_picture(read())
 
 
+def video_notes(path: Path, *, track: int | None = None, sound_track: int | None = None) -> tuple[str, ...]:
+    """Plain sentences on what :func:`read_mouth` has found in a file that it can read; a file of lips has none.
+
+    Raises:
+        UserError: it is a file of lips, and a track of it is asked for.
+    """
+    if path.suffix.lower() not in LIPS_SUFFIXES:
+        return survey(path, sound_track, track).video_notes
+    if track is not None:
+        raise UserError(f"{path} has no tracks to choose from: leave video_track out.")
+    return ()
+
+
 def _whole_picture(frames: Iterator[Frame]) -> MouthTrack:
     times, crops = [], []
     for frame in frames:
@@ -74,7 +91,7 @@ def _whole_picture(frames: Iterator[Frame]) -> MouthTrack:
 
 
 def _cut_all(frames: Iterator[Frame], track: FaceTrack) -> MouthTrack:
-    crops = np.zeros((len(track.times), MOUTH_SIDE, MOUTH_SIDE), dtype=np.uint8)
+    room = Room((len(track.times), MOUTH_SIDE, MOUTH_SIDE))
     # By time, not by count: a damaged file need not decode to the same frames twice.
     rows = {time: row for row, time in enumerate(track.times.tolist()) if track.found[row]}
     found = np.zeros(len(track.times), dtype=np.bool_)
@@ -86,6 +103,9 @@ def _cut_all(frames: Iterator[Frame], track: FaceTrack) -> MouthTrack:
         height, width = frame.picture.shape
         # The mouth of a face that leaves the picture can be beyond its rim.
         if 0 <= x < width and 0 <= y < height:
-            crops[row] = cut_square(frame.picture, x, y, _CROP_SIDE * side)
+            room.pictures[row] = cut_square(frame.picture, x, y, _CROP_SIDE * side)
             found[row] = True
-    return MouthTrack(torch.from_numpy(crops), torch.from_numpy(track.times), torch.from_numpy(found))
+            if row % _OFTEN == 0:
+                room.leave()
+    room.leave()
+    return MouthTrack(torch.from_numpy(room.pictures), torch.from_numpy(track.times), torch.from_numpy(found), room)

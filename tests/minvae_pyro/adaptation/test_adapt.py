@@ -1,6 +1,7 @@
 """A checkpoint for one talker: what may change in it, what may not, and what goes on where it stopped."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import torch
 
 import minvae_pyro.adaptation.adapt as module
 from minvae_pyro.adaptation.adapt import Adapted, adapt
-from minvae_pyro.adaptation.gains import Gains
+from minvae_pyro.adaptation.gains import Gains, _mouth
 from minvae_pyro.checkpoints.checkpoint import load_checkpoint
 from minvae_pyro.cli.main import main
+from minvae_pyro.corpora.prepare import Tracks, prepare
 from minvae_pyro.errors import UserError
 
 
@@ -92,6 +94,33 @@ def test_mistakes_are_told_in_one_line(
     assert message in error
     assert error.count("\n") == 1
     assert {entry.name for entry in tmp_path.iterdir()} == {"a.mkv", "b.mkv", "c.mkv"}
+
+
+def test_tracks_of_the_clips_reach_whoever_reads_them(
+    tmp_path: Path, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, make_film: Callable[..., Path]
+) -> None:
+    """Films without a mouth are read with the tracks that are chosen, and refused after that."""
+    clips = [make_film(tmp_path / f"{number}.mkv", tracks="vaa") for number in range(3)]
+    with pytest.raises(UserError, match="there is no number 3"):
+        adapt(clips, tmp_path / "mine.safetensors", checkpoint=tiny_checkpoint, audio_track=3)
+    prepared: list[Any] = []
+
+    def watched(*arguments: Any, **options: Any) -> Any:
+        prepared.append(prepare(*arguments, **options))
+        return prepared[-1]
+
+    monkeypatch.setattr(module, "prepare", watched)
+    with pytest.raises(UserError, match="no mouth was found"):
+        adapt(clips, tmp_path / "other.safetensors", checkpoint=tiny_checkpoint)
+    note = "of 2 sound tracks number 1 was used: --audio-track chooses another"
+    assert [told for _, told in prepared[0].notes] == [note, note]
+
+
+def test_gains_are_measured_with_the_chosen_tracks(tmp_path: Path, make_film: Callable[..., Path]) -> None:
+    clip = make_film(tmp_path / "a.mkv", seconds=12.0, sound_stamp=lambda time: 0.97 * time)
+    assert float(_mouth(clip, Tracks(1, 1)).times[250]) == pytest.approx(10.0 / 0.97, abs=0.02)
+    with pytest.raises(UserError, match="no number 2"):
+        _mouth(clip, Tracks(None, 2))
 
 
 def test_mean_gains_by_hand() -> None:

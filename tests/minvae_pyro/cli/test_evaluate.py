@@ -1,6 +1,8 @@
+import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +140,43 @@ def test_a_mistake_is_one_line_and_nothing_is_written(
     assert message in error
     assert error.count("\n") == 1
     assert not (data / "out").exists()
+
+
+def test_tracks_of_clips_are_chosen_and_said(
+    data: Path, make_film: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    clean = data / "films"
+    clean.mkdir()
+    make_film(clean / "a.mkv", tracks="vaa", clicks=(0.2, 0.9))
+    recipe = ["evaluate", "--clean", str(clean), "--noise", str(data / "noise"), "--count", "2", "--snr", "5"]
+    systems = ["--system", "a-vae", "--no-sounds"]
+    assert main([*recipe, *systems, "--output", str(data / "usual")]) == 0
+    told = capsys.readouterr().err
+    assert "a.mkv: of 2 sound tracks number 1 was used: the column audio_track chooses another" in told
+    assert main([*recipe, *systems, "--output", str(data / "chosen"), "--audio-track", "2", "--video-track", "1"]) == 0
+    assert "tracks" not in capsys.readouterr().err
+    assert set(pd.read_csv(data / "chosen" / "mixtures.csv")["audio_track"]) == {2}
+    assert main([*recipe, *systems, "--output", str(data / "missing"), "--audio-track", "3"]) == 0
+    assert "2 sound tracks, counted from 1: there is no number 3" in capsys.readouterr().err
+
+
+def test_what_was_kept_and_is_damaged_is_done_again_and_said(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def table() -> pd.DataFrame:
+        return pd.read_parquet(data / "out" / "scores.parquet").drop(columns=["elapsed", "real_time_factor"])
+
+    system = ["--system", "a-vae", "--no-sounds", "--overwrite"]
+    assert run(data, *system) == 0
+    first = table()
+    (job,) = (data / "out" / "jobs").glob("a-vae-*.json")
+    kept = json.loads(job.read_text())
+    kept["content"][0]["si_sdr"] = 99.0
+    job.write_text(json.dumps(kept))
+    capsys.readouterr()
+    assert run(data, *system) == 0
+    assert capsys.readouterr().err == f"note: {job} was damaged, or of another version: a-vae is done again\n"
+    pd.testing.assert_frame_equal(table(), first)
+    assert run(data, *system) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_help_does_not_wait_for_torch() -> None:

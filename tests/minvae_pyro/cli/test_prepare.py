@@ -80,3 +80,25 @@ def test_ctrl_c_keeps_finished_clips(recordings, tmp_path, capsys, monkeypatch):
     assert main(arguments) == 0
     assert "2 clips" in (text := capsys.readouterr().out)
     assert "1 were there before" in text
+
+
+def test_tracks_are_chosen_and_said(make_film, tmp_path, capsys):
+    films = tmp_path / "films"
+    films.mkdir()
+    make_film(films / "a.mkv", tracks="vaa")
+    make_film(films / "b.mkv", tracks="vas")
+
+    def prepared(name, *tracks):
+        return main(["prepare", "folder", str(films), str(tmp_path / name), "--workers", "1", *tracks])
+
+    assert prepared("usual") == 0
+    note = "of 2 sound tracks number 1 was used: --audio-track chooses another"
+    assert capsys.readouterr().err == f"note: a: {note}\nnote: b: {note}\n"
+    assert prepared("second", "--audio-track", "2", "--video-track", "1") == 0
+    told = capsys.readouterr().err
+    assert told == f"left out b: {films / 'b.mkv'} is silent: there is no speech to learn from.\n"
+    assert [entry.id for entry in read_manifest(tmp_path / "second")] == ["a"]
+    assert prepared("second", "--audio-track", "1", "--video-track", "1") == 2
+    assert "was prepared with another audio_track (2)" in capsys.readouterr().err
+    assert prepared("third", "--audio-track", "3") == 2
+    assert "there is no number 3" in capsys.readouterr().err

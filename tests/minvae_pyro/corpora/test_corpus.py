@@ -1,11 +1,16 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
+from hypothesis import given, strategies as st
 from safetensors.torch import save_file
 
 from minvae_pyro.audio.stft import STFT
-from minvae_pyro.corpora.corpus import MemoryCorpus, PreparedCorpus
+from minvae_pyro.corpora.corpus import MemoryCorpus, PreparedCorpus, check_length
 from minvae_pyro.corpora.loader import BatchDataset, CorpusData
-from minvae_pyro.corpora.manifest import Entry, write_manifest
+from minvae_pyro.corpora.manifest import DIGITS, Entry, read_manifest, write_manifest
 from minvae_pyro.corpora.sampler import Batch, FrameSpan
 from minvae_pyro.errors import UserError
 from minvae_pyro.training.noise import UniformNoise
@@ -171,3 +176,37 @@ def test_no_folder_and_no_frames_are_refused(tmp_path):
         PreparedCorpus([])
     with pytest.raises(UserError, match="at least 1"):
         CorpusData(memory(), memory(), batch_size=0)
+
+
+@pytest.mark.parametrize("off", [-1, 1])
+def test_a_folder_whose_clips_are_a_frame_off_is_refused_at_the_door(tmp_path, off):
+    """As with frames that were counted otherwise: manifest and features agree, the transform does not."""
+    folder = prepared(tmp_path / "a", [8], [True])
+    (entry,) = read_manifest(tmp_path / "a")
+    seconds = entry.seconds - 0.01  # no whole number of hops
+    write_manifest(tmp_path / "a", [replace(entry, seconds=seconds)])
+    assert PreparedCorpus([folder]).lengths == [8]
+    write_manifest(tmp_path / "a", [replace(entry, seconds=seconds + off * 533 / 16000)])
+    with pytest.raises(UserError, match=f"has 8 frames, where the STFT of settings.json makes {8 + off}"):
+        PreparedCorpus([folder])
+
+
+@pytest.mark.parametrize("changed", [{"hop": 532}, {"hop": 534}, {"sample_rate": 16050}, {"n_fft": 1022}])
+def test_a_transform_that_was_changed_by_hand_is_found_at_the_door(tmp_path, changed):
+    """A hop that is off by one shows in long clips; the number of frequencies in all."""
+    folder = prepared(tmp_path / "a", [200, 700], [False, False])
+    settings = tmp_path / "a" / "settings.json"
+    content = json.loads(settings.read_text())
+    settings.write_text(json.dumps({**content, "stft": {**content["stft"], **changed}}))
+    with pytest.raises(UserError, match="prepare"):
+        PreparedCorpus([folder])
+
+
+@given(st.integers(1, 10**7), st.integers(16, 768))
+def test_the_frames_of_whatever_is_prepared_are_right(samples, hop):
+    stft = STFT(hop=hop)
+    entry = Entry("a", "features/a", stft.frames(samples), round(samples / 16000, DIGITS), False, 0.0, "x", "y")
+    check_length(entry, stft, Path("folder"))
+    for off in (-2, 2):
+        with pytest.raises(UserError):
+            check_length(replace(entry, frames=max(1, entry.frames) + off), stft, Path("folder"))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from minvae_pyro.audio.stft import STFT
 from minvae_pyro.corpora.manifest import read_manifest, read_stft
@@ -90,6 +91,20 @@ def test_a_second_run_keeps_what_is_finished(recordings, tmp_path):
     result = prepare("folder", recordings, out, STFT())
     assert result.kept == 1
     assert kept.stat().st_mtime_ns == stamp
+    assert content(out) == before
+
+
+def test_features_whose_frames_were_counted_otherwise_are_made_again(recordings, tmp_path):
+    out = tmp_path / "out"
+    prepare("folder", recordings, out, STFT())
+    before = content(out)
+    old = out / "features" / "a.safetensors"
+    with safe_open(old, framework="pt") as file:
+        entry = json.loads(file.metadata()["entry"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    entry["frames"] -= 1
+    save_file({**tensors, "power": tensors["power"][1:].clone()}, old, {"entry": json.dumps(entry)})
+    assert prepare("folder", recordings, out, STFT()).kept == 2
     assert content(out) == before
 
 
@@ -191,7 +206,7 @@ def test_a_write_that_fails_ends_the_run_which_goes_on_later(workers, recordings
 
 
 def test_a_decoder_that_fails_because_a_disk_is_full_ends_the_run(recordings, tmp_path, monkeypatch):
-    def full(path):
+    def full(path, track):
         try:
             raise OSError(errno.ENOSPC, "No space left on device")
         except OSError:

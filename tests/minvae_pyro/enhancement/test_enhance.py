@@ -4,6 +4,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -194,3 +196,24 @@ def test_draws_that_cannot_be_had(tiny_checkpoint: Path) -> None:
         silent.interval()
     with pytest.raises(UserError, match="there cannot be -1 draws"):
         enhance(torch.zeros(800), sample_rate=16000, checkpoint=tiny_checkpoint, draws=-1)
+
+
+def test_a_picture_that_cannot_be_used_leaves_the_sound(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    path = tmp_path / "wide.mkv"
+    sound = (10000 * torch.randn(1, 8000)).clamp(-30000, 30000).to(torch.int16).numpy()
+    with av.open(str(path), "w") as container:
+        film, track = container.add_stream("mjpeg", rate=25), container.add_stream("flac", rate=16000, layout="mono")
+        film.width, film.height, film.pix_fmt = 16384, 16, "yuvj420p"
+        for number in range(3):
+            picture = av.VideoFrame.from_ndarray(np.full((16, 16384), 80 + number, np.uint8), format="gray")
+            container.mux(film.encode(picture))
+        frame = av.AudioFrame.from_ndarray(sound, format="s16", layout="mono")
+        frame.sample_rate, frame.pts = 16000, 0
+        container.mux(track.encode(frame))
+        for stream in (film, track):
+            container.mux(stream.encode(None))
+    given: Any = {"checkpoint": tiny_checkpoint, "engine": SHORT}
+    found = enhance(path, **given)
+    assert "no face was found: enhanced from the sound alone" in found.notes
+    alone = enhance(torch.from_numpy(sound) / 32768, sample_rate=16000, **given)
+    torch.testing.assert_close(found.speech, alone.speech)

@@ -1,3 +1,4 @@
+import weakref
 from types import SimpleNamespace
 from typing import Any, Protocol
 
@@ -148,3 +149,19 @@ def test_windows_that_stop_early_count_as_they_stood_at_their_end(
     # 1 10 100, 1 (1 1), 1 10 (10)
     assert separation.objective == [1.0, 7.0, 37.0]
     assert steps == [(done, 9) for done in (1, 2, 3, 4, 6, 7, 8, 9)]
+
+
+def test_what_was_found_in_windows_before_is_not_held(short_windows: Known, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It holds the pictures of its windows: with those of the next ones it would be twice as much."""
+    known = minvae_pyro.enhancement.separation.infer_waveforms
+    found: list[weakref.ref[Any]] = []
+
+    def watched(*arguments: Any, **options: Any) -> Any:
+        assert all(one() is None for one in found)
+        inferred = known(*arguments, **options)
+        found.append(weakref.ref(inferred.gain))
+        return inferred
+
+    monkeypatch.setattr(minvae_pyro.enhancement.separation, "infer_waveforms", watched)
+    run(white(1, 40000))
+    assert len(found) > 2

@@ -170,3 +170,16 @@ def test_real_table(real_data):
         assert 10 * math.log10(ratio) == pytest.approx(mixture.snr_db, abs=1e-3)
         assert noisy.abs().max() <= 1
         assert len(noisy) == pytest.approx(2.978 * 16000, abs=1)
+
+
+def test_tracks_stand_in_columns(corpus):
+    """They are counted from 1; what is empty is the default track."""
+    lines = corpus.read_text().splitlines()
+    tracks = [",audio_track,video_track", ",2,1", ",,3", ",,"]
+    corpus.write_text("\n".join(line + more for line, more in zip(lines, tracks, strict=True)))
+    found = [(mixture.audio_track, mixture.noisy_track, mixture.video_track) for mixture in read_mixtures(corpus)]
+    assert found == [(2, None, 1), (None, None, 3), (None, None, None)]
+    for wrong in ("0", "-1", "first", "1.5", "9" * 5000):
+        corpus.write_text(f"{lines[0]},audio_track\n{lines[1]},{wrong}\n")
+        with pytest.raises(UserError, match="line 2: an entry is missing or is no number"):
+            read_mixtures(corpus)

@@ -106,6 +106,14 @@ def test_recorded_mixtures_are_written_too(folders, tmp_path):
         write_mixtures(tmp_path / "both.csv", [mixture, *mix_recipe(*folders, [0], 1)])
 
 
+def test_tracks_of_a_recipe_are_written_where_they_are_chosen(folders, tmp_path):
+    chosen = mix_recipe(*folders, [0], 2, audio_track=2, video_track=1)
+    path = write_mixtures(tmp_path / "chosen.csv", chosen)
+    assert "noisy_track" not in path.read_text()
+    assert [(m.audio_track, m.noisy_track, m.video_track) for m in read_mixtures(path)] == [(2, None, 1)] * 2
+    assert "track" not in write_mixtures(tmp_path / "usual.csv", mix_recipe(*folders, [0], 2)).read_text()
+
+
 def test_a_sound_beside_its_video_keeps_it(folders, tmp_path):
     clip = tmp_path / "clean" / "one.wav"
     clip.parent.mkdir()

@@ -1,9 +1,11 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, strategies as st
 
+from minvae_pyro.enhancement.recording import read_recording
 from minvae_pyro.errors import UserError
 from minvae_pyro.evaluation import videos
 from minvae_pyro.evaluation.videos import Absent, Covered, Frozen, Late, Other, Right, make_video, read_once
@@ -130,15 +132,63 @@ def test_a_mouth_is_read_once_and_again_when_the_clip_has_changed(
 ) -> None:
     clip, reads = tmp_path / "clip.mpg", []
     clip.write_text("first")
-    monkeypatch.setattr(videos, "read_mouth", lambda path: reads.append(path) or film(40, 25.0))
+    monkeypatch.setattr(videos, "read_mouth", lambda path, **tracks: reads.append(tracks) or film(40, 25.0))
+    monkeypatch.setattr(videos, "video_notes", lambda path, **tracks: ("odd",))
     for _ in range(2):
-        track = read_once(clip, tmp_path)
+        notes: list[str] = []
+        track = read_once(clip, tmp_path, notes=notes)
+        assert notes == ["clip.mpg: odd"]
         assert torch.equal(track.crops, film(40, 25.0).crops)
         assert torch.equal(track.found, film(40, 25.0).found)
         assert torch.equal(track.times, film(40, 25.0).times)
-    assert len(reads) == 1
+    assert reads == [{"track": None, "sound_track": None}]
+    read_once(clip, tmp_path, video_track=2, sound_track=1)
+    assert reads[1:] == [{"track": 2, "sound_track": 1}]
     clip.write_text("second")
     read_once(clip, tmp_path)
-    assert len(reads) == 2
+    assert len(reads) == 3
     with pytest.raises(UserError, match=r"none\.mpg"):
         read_once(tmp_path / "none.mpg", tmp_path)
+
+
+def test_a_damaged_mouth_is_read_again_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip, reads = tmp_path / "clip.mpg", []
+    clip.write_text("first")
+    monkeypatch.setattr(videos, "read_mouth", lambda path, **tracks: reads.append(path) or film(40, 25.0))
+    monkeypatch.setattr(videos, "video_notes", lambda path, **tracks: ())
+    repaired: list[str] = []
+    read_once(clip, tmp_path, repaired=repaired)
+    (kept,) = tmp_path.glob("*.safetensors")
+    whole = kept.read_bytes()
+    assert repaired == []
+    kept.write_bytes(whole[:-1])
+    assert torch.equal(read_once(clip, tmp_path, repaired=repaired).crops, film(40, 25.0).crops)
+    assert len(reads) == 2
+    assert repaired == [f"{kept} was damaged, or of another version: the mouth is read again"]
+    assert kept.read_bytes() == whole
+
+
+@pytest.mark.parametrize("speed", [0.97, 1.02])
+def test_a_mouth_follows_the_clock_of_its_sound(tmp_path: Path, make_film: Callable[..., Path], speed: float) -> None:
+    """Pictures are shown by the clock; where it runs slow, more samples have been heard by then."""
+    clip = make_film(tmp_path / "clip.mkv", seconds=12.0, sound_stamp=lambda time: time * speed)
+    times = read_once(clip, tmp_path).times
+    # a picture at t is shown when the samples of t / speed have been heard
+    expected = torch.arange(0, 12.0 * min(speed, 1.0), 0.04, dtype=torch.float64) / speed
+    torch.testing.assert_close(times[: len(expected)], expected, atol=0.02, rtol=0)
+    recording = read_recording(clip)
+    assert recording.mouth is not None
+    assert torch.equal(times, recording.mouth.times)
+
+
+def test_a_video_beside_its_sound_follows_the_clock_of_that(tmp_path: Path, make_film: Callable[..., Path]) -> None:
+    clip = make_film(tmp_path / "clip.mkv", seconds=12.0, sound_stamp=lambda time: time * 0.97)
+    video = make_film(tmp_path / "video.mkv", seconds=12.0, tracks="v")
+    beside = read_once(video, tmp_path, heard=clip).times
+    assert beside[-1] == pytest.approx(11.96 / 0.97, abs=0.35)  # the clock ends with the sound
+    assert beside[250] == pytest.approx(10.0 / 0.97, abs=0.02)
+    recording = read_recording(clip, video=video)
+    assert recording.mouth is not None
+    assert torch.equal(beside, recording.mouth.times)
+    # alone it has no sound whose clock could be followed
+    assert read_once(video, tmp_path).times[250] == pytest.approx(10.0)

@@ -49,3 +49,8 @@ def test_a_lit_face_in_a_dark_room(grid_pictures):
 
 def test_nothing_in_a_blank_picture():
     assert FaceDetector()(np.full((288, 360), 128, np.uint8)).shape == (0, 5)
+
+
+@pytest.mark.parametrize("shape", [(16, 16384), (16384, 16), (1, 1), (23, 23), (480, 20)])
+def test_a_picture_without_room_for_a_face_has_none(shape):
+    assert FaceDetector()(np.full(shape, 100, np.uint8)).shape == (0, 5)

@@ -1,12 +1,14 @@
 """Frames come in order, upright and at their time, from whatever can still be read."""
 
 import itertools
+import struct
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from minvae_pyro.errors import UserError
+from minvae_pyro.media.survey import survey
 from minvae_pyro.video.frames import read_frames
 
 
@@ -53,6 +55,24 @@ def test_a_turned_picture_is_put_upright(tmp_path, make_video, turn):
 def test_oblong_pixels_are_made_square(tmp_path, make_video):
     path = make_video(tmp_path / "v.mkv", ramp(2), pixel_aspect=Fraction(2, 1))
     assert next(iter(read_frames(path))).picture.shape == (48, 128)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1000), (1000, 1), (1, 5)])
+def test_pixels_that_no_picture_has_are_taken_for_squares(tmp_path, make_video, width, height):
+    path = make_video(tmp_path / "v.mp4", ramp(2), pixel_aspect=Fraction(2, 1))
+    content = path.read_bytes()
+    box = content.index(b"pasp") + 4
+    path.write_bytes(content[:box] + struct.pack(">II", width, height) + content[box + 8 :])
+    assert next(iter(read_frames(path))).picture.shape == (48, 64)
+    said = f"its pixel aspect ratio, {Fraction(width, height)}, is no video's: pixels are taken for squares"
+    assert survey(path).video_notes == (said,)
+
+
+def test_pictures_that_are_larger_than_any_are_scaled_down(tmp_path, make_video):
+    wide = np.linspace(0, 255, 16384).astype(np.uint8)[None].repeat(16, 0)
+    (frame,) = read_frames(make_video(tmp_path / "v.mkv", [wide], codec="mjpeg"))
+    assert frame.picture.shape == (8, 8192)
+    np.testing.assert_allclose(frame.picture[4], wide[0, ::2], atol=8)
 
 
 def test_the_readable_part_of_a_cut_file_is_used(tmp_path, make_video):
