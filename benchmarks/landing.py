@@ -10,6 +10,7 @@ import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import soundfile
@@ -92,7 +93,7 @@ def _mp3(sound: Tensor) -> bytes:
 
 def _webp(noisy: Tensor, result: Enhancement, ink: str) -> bytes:
     """The figure without a ground, its letters in one colour."""
-    keys = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "grid.color")
+    keys: Any = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "grid.color")
     with matplotlib.rc_context({**dict.fromkeys(keys, ink), "axes.facecolor": "none", "font.size": 11}):
         file = io.BytesIO()
         _figure(noisy, result).savefig(

@@ -226,20 +226,20 @@ def mouth_of(
         notes.append("no video: enhanced from the sound alone")
         return None
     found: list[str] = []
-    with_sound = {"sound_track": mixture.audio_track}
+    # the clock of the sound that is enhanced: the clip's own, unless its video or its noisy sound is another file
+    heard, track = None, mixture.audio_track
     if mixture.video is not None:
-        recorded = mixture.noisy is not None
-        with_sound = {
-            "heard": mixture.noisy if recorded else mixture.clip,
-            "sound_track": mixture.noisy_track if recorded else mixture.audio_track,
-        }
+        heard = mixture.clip
+        if mixture.noisy is not None:
+            heard, track = mixture.noisy, mixture.noisy_track
     read = functools.partial(
         read_once,
         cache=mouths_folder(output),
         video_track=mixture.video_track,
         notes=found,
         repaired=repaired,
-        **with_sound,
+        heard=heard,
+        sound_track=track,
     )
     mouth = make_video(system.video)(clip, read)
     notes += [in_table(note, "video_track") for note in found]

@@ -179,7 +179,9 @@ def read_once(
     if kept is None:
         if path.exists() and repaired is not None:
             repaired.append(f"{path} was damaged, or of another version: the mouth is read again")
-        kept = KeptMouth(read_mouth(clip, **tracks), video_notes(clip, **tracks))
+        kept = KeptMouth(
+            read_mouth(clip, track=video_track, sound_track=tracks["sound_track"]), video_notes(clip, **tracks)
+        )
         keep_mouth(path, kept)
     if notes is not None:
         notes += [f"{clip.name}: {note}" for note in kept.notes]
