@@ -21,7 +21,7 @@ WINDOW_SECONDS = 24.0
 """Longer recordings are separated in windows, so that memory does not grow with them."""
 
 _OVERLAP_SECONDS = 2.0
-_BATCH = 4  # windows that are inferred together
+_BATCH = 2  # windows that are inferred together
 _CANCELLED = 1e-3  # share of the power that the mean of opposite channels may keep
 
 
