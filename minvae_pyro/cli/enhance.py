@@ -247,7 +247,7 @@ def _in_words(summary: dict[str, Any], report: Path | None) -> str:
     ]
     share = summary["mean_audio_responsibility"]
     if share is not None:
-        from minvae_pyro.enhancement.enhance import percent
+        from minvae_pyro.enhancement.ready import percent
 
         seen = percent(summary["faces_found"])
         lines.append(f"a mouth was seen in {seen} of the frames; the sound explains {share:.0%} of them")
