@@ -216,4 +216,3 @@ def enhance(
         draws=result.draws,
         clock=sound.clock,
     )
-

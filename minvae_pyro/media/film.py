@@ -85,6 +85,7 @@ def write_film(
     sound: SoundTrack,
     *,
     original: SoundTrack | None = None,
+    copy_original: bool = False,
     retime: Retime | None = None,
     video_track: int | None = None,
     sound_track: int | None = None,
@@ -100,8 +101,8 @@ def write_film(
         path: what to write; the suffix is one of :data:`FILMS`.
         picture: the file with the pictures.
         sound: the first sound track.
-        original: the sound as it was, as the second track: packets of ``picture`` where it has the sound and the
-            container takes them, else these samples.
+        original: the sound as it was, as the second track.
+        copy_original: take its packets from ``picture`` instead of these samples, where the container takes them.
         retime: see :data:`Retime`; as it is by default.
         video_track: as of :func:`minvae_pyro.media.survey.survey`.
         sound_track: the same of the sound that the pictures are timed with.
@@ -122,7 +123,8 @@ def write_film(
         try:
             with av.open(f"file:{part}", "w", format=container, options=options) as film:
                 _tags(film, source)
-                left_out = _fill(film, source, file, sound, original, codec, retime or (lambda times: times))
+                tracks = _Tracks(sound, original, copy_original and file.sound is not None, codec)
+                left_out = _fill(film, source, file, tracks, retime or (lambda times: times))
         except av.FFmpegError as error:
             if isinstance(error, OSError):
                 raise
@@ -130,36 +132,38 @@ def write_film(
     return left_out
 
 
+@dataclass(frozen=True)
+class _Tracks:
+    sound: SoundTrack
+    original: SoundTrack | None
+    copied: bool
+    codec: str
+
+
 def _fill(
-    film: OutputContainer,
-    source: InputContainer,
-    file: Survey,
-    sound: SoundTrack,
-    original: SoundTrack | None,
-    codec: str,
-    retime: Retime,
+    film: OutputContainer, source: InputContainer, file: Survey, tracks: _Tracks, retime: Retime
 ) -> tuple[str, ...]:
     assert file.video is not None
     left_out = []
-    said = {} if file.sound is None else _said(source.streams[file.sound].metadata)
+    own = None if file.sound is None else source.streams[file.sound]
+    said = {} if own is None else _said(own.metadata)
     copied = {file.video: _template(film, source, file.video)}
-    encoded = [_sound_stream(film, sound, codec, source, file.sound, {**said, "title": sound.title})]
-    encoded[0].disposition = Disposition.default
-    pairs = [(encoded[0], sound)]
-    if original is not None:
-        if file.sound is not None and _codec(source.streams[file.sound]) in film.supported_codecs:
-            second = copied[file.sound] = _template(film, source, file.sound)
-            second.metadata.update({"title": original.title})
+    encoded = [(_sound_stream(film, tracks.sound, tracks.codec, own, said), tracks.sound)]
+    encoded[0][0].disposition = Disposition.default
+    if tracks.original is not None:
+        if tracks.copied and own is not None and _codec(own) in film.supported_codecs:
+            second = copied[own.index] = _template(film, source, own.index)
+            second.metadata["title"] = tracks.original.title
         else:
-            second = _sound_stream(film, original, codec, source, file.sound, {**said, "title": original.title})
-            pairs.append((second, original))
+            second = _sound_stream(film, tracks.original, tracks.codec, own, said)
+            encoded.append((second, tracks.original))
         second.disposition = Disposition(0)
     for subtitle in source.streams.subtitles:
         if _codec(subtitle) in film.supported_codecs:
             copied[subtitle.index] = _template(film, source, subtitle.index)
         else:
             left_out.append(f"subtitles ({_codec(subtitle)}) cannot be in such a film and are left out")
-    sources = [_copies(source, copied, _times(source, file, retime)), *(_encodings(*pair) for pair in pairs)]
+    sources = [_copies(source, copied, _times(source, file, retime)), *(_encodings(*pair) for pair in encoded)]
     for _, packet in heapq.merge(*sources, key=lambda timed: timed[0]):
         film.mux(packet)
     return tuple(left_out)
@@ -189,18 +193,10 @@ def _tags(film: OutputContainer, source: InputContainer) -> None:
         film.set_chapters(chapters)
 
 
-def _sound_stream(
-    film: OutputContainer,
-    sound: SoundTrack,
-    codec: str,
-    source: InputContainer,
-    index: int | None,
-    tags: dict[str, str],
-) -> Any:
+def _sound_stream(film: OutputContainer, sound: SoundTrack, codec: str, like: Any, tags: Mapping[str, str]) -> Any:
     channels = len(sound.samples)
     if channels > len(_LAYOUTS):
         raise UserError(f"a film can have {len(_LAYOUTS)} channels of sound, not {channels}: write .wav.")
-    like: Any = None if index is None else source.streams[index]
     known = None if like is None or like.codec_context is None else like.codec_context.layout
     # of some files only the number of channels is known, which no encoder takes
     same = known is not None and known.nb_channels == channels and " " not in known.name
@@ -210,7 +206,7 @@ def _sound_stream(
     stream.time_base = Fraction(1, sound.rate)
     if codec == "aac":
         stream.bit_rate = channels * min(_BIT_RATE, _BITS * sound.rate)
-    stream.metadata.update(tags)
+    stream.metadata.update({**tags, "title": sound.title})
     return stream
 
 
@@ -252,9 +248,7 @@ def _times(source: InputContainer, file: Survey, retime: Retime) -> Times:
     return time
 
 
-def _copies(
-    source: InputContainer, streams: Mapping[int, Any], time: Times
-) -> Iterator[tuple[float, Packet]]:
+def _copies(source: InputContainer, streams: Mapping[int, Any], time: Times) -> Iterator[tuple[float, Packet]]:
     """The packets of some streams for others of the film, each with its seconds."""
     numbers = dict.fromkeys(streams, 0)
     late = dict.fromkeys(streams, 0)  # ticks by which the time line of the file is behind

@@ -46,8 +46,8 @@ def read_mouth(
     which no face is ever found. A video without a face is no error: its `found` is False throughout.
 
     Of several video tracks the one with the number ``track`` is watched, and timed with the sound track of the number
-    ``sound_track``, both as in :func:`minvae_pyro.video.frames.read_frames`. ``progress`` is told how many pictures were
-    looked at, of how many, those that are cut counted once more (0: nobody knows).
+    ``sound_track``, both as in :func:`minvae_pyro.video.frames.read_frames`. ``progress`` is told how many pictures
+    were looked at, of how many, those that are cut counted once more (0: nobody knows).
 
     Raises:
         UserError: the file is missing, is no video, or holds no picture that can be decoded.

@@ -75,5 +75,7 @@ def test_sound_and_pictures_stay_together(
     clicks, flashes = as_played(tmp_path / f"film{suffix}")
     assert len(clicks) == len(flashes) == 2
     expected = np.array(CLICKS) * 0.03 if shift is None else shift
-    np.testing.assert_allclose(clicks - flashes, 0 if shift is None else expected, atol=0.045 if shift is None else 0.012)
+    np.testing.assert_allclose(
+        clicks - flashes, 0 if shift is None else expected, atol=0.045 if shift is None else 0.012
+    )
     assert pictures(tmp_path / f"film{suffix}") == pictures(given)
