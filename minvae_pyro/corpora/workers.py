@@ -65,12 +65,16 @@ class Helpers:
 
     Processes are started afresh, for the threads of torch, FFmpeg and OpenCV do not survive a fork. Ctrl-C reaches
     every process of a terminal; this one alone decides what it means.
+
+    Args:
+        workers: processes, started when there is something to do.
+        most: pieces of work that there are, and processes that have something to do.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, most: int | None = None) -> None:
         if workers < 0:
             raise UserError(f"there cannot be {workers} workers: give 0 or more.")
-        self.workers = workers
+        self.workers = workers if most is None else min(workers, max(1, most))
         self._pool: Any = None
         self._alone: Any = None
 

@@ -115,12 +115,14 @@ def _faces(found: dict[_Found, Path], shown: Path | None) -> dict[_Found, Path]:
     if shown is None or not shown.is_dir():
         return {} if shown is None else dict.fromkeys(found, shown)
     faces = {}
+    ends = sorted((*VIDEO_SUFFIXES, *LIPS_SUFFIXES))
+    ends += [end.upper() for end in ends]
     for key, path in found.items():
         place = key[1]
         if path.suffix.lower() not in VIDEO_SUFFIXES:
             # of several inputs each folder has its name in the tree, which videos need not have
             for tree in (place, Path(*place.parts[1:])) if len(place.parts) > 1 else (place,):
-                names = (shown / tree.with_name(tree.stem + end) for end in sorted(VIDEO_SUFFIXES | LIPS_SUFFIXES))
+                names = (shown / tree.with_name(tree.stem + end) for end in ends)
                 face = next((name for name in names if name.is_file()), None)
                 if face is not None:
                     faces[key] = face

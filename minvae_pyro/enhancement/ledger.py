@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import IO, Any, Self
@@ -104,9 +104,9 @@ class Ledger:
 
     def changes(self, item: Item) -> list[str]:
         """What was set otherwise when it was enhanced, in words."""
-        before = self._rows[self._key(item)]["settings"]
-        names = sorted(name for name in {*before, *self.settings} if before.get(name) != self.settings.get(name))
-        return [f"{name} {_told(before.get(name))}, now {_told(self.settings.get(name))}" for name in names]
+        before, now = dict(_flat(self._rows[self._key(item)]["settings"])), dict(_flat(self.settings))
+        names = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+        return [f"{name} {_told(before.get(name))}, now {_told(now.get(name))}" for name in names]
 
     def begin(self, item: Item) -> None:
         """Say that the output is about to be written."""
@@ -167,6 +167,15 @@ def named_changes(changes: Sequence[str]) -> str:
     """The first of some changes."""
     more = f" and {len(changes) - _NAMED} more" if len(changes) > _NAMED else ""
     return "; ".join(changes[:_NAMED]) + more
+
+
+def _flat(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Settings by the names that a command line gives them."""
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from _flat(value, above if name == "init_args" else f"{above}{name}.")
+        else:
+            yield (above.removesuffix(".") if name == "class_path" else f"{above}{name}"), value
 
 
 def _told(value: Any) -> str:

@@ -31,6 +31,7 @@ from minvae_pyro.models import NoiseModel
 from minvae_pyro.probability.settled import settled
 from minvae_pyro.registry.admission import Trust
 from minvae_pyro.registry.build import make
+from minvae_pyro.registry.names import shortened
 from minvae_pyro.version import __version__
 
 BATCH_SECONDS = 96.0
@@ -118,7 +119,7 @@ def enhance_many(
     ledger = Ledger(folder, {**_told(chosen), "checkpoint": named, "seed": seed, **vars(blend), **vars(options)})
     kept = _kept(items, ledger, resume, overwrite)
     work = _Work(loaded, settings, blend, options, seed, overwrite or resume)
-    helpers = Helpers(usual_workers() if workers is None else workers)
+    helpers = Helpers(usual_workers() if workers is None else workers, len(items) - len(kept))
     run = _Run(items, kept, work, helpers, ledger, batch_seconds, progress or (lambda what, done, total: None))
     return run.go()
 
@@ -136,7 +137,7 @@ def _told(chosen: Settings) -> dict[str, Any]:
     """Settings as the journal keeps them; code by its name."""
     told = {"version": __version__, **vars(chosen)}
     code = {key: one for key, one in told.items() if inspect.isclass(one) or inspect.isfunction(one)}
-    return told | {key: f"{one.__module__}.{one.__qualname__}" for key, one in code.items()}
+    return shortened(told | {key: f"{one.__module__}.{one.__qualname__}" for key, one in code.items()})
 
 
 def _kept(items: Sequence[Item], ledger: Ledger, resume: bool, overwrite: bool) -> dict[Item, Outcome]:
@@ -258,8 +259,8 @@ class _Run:
         left = [item for item in self.items if item not in self.outcomes]
         parts = [left[first : first + _LOOK] for first in range(0, len(left), _LOOK)]
         looks = [(part, self.helpers.submit(look, [item.source for item in part])) for part in parts]
-        for number, (part, lengths) in enumerate(looks):
-            self.report("looking at files", number, len(looks))
+        for part, lengths in looks:
+            self.report("looking at files", 0, 0)
             self.lengths |= dict(zip(part, lengths.result(), strict=True))
         self._tell(0.0)
 

@@ -151,7 +151,7 @@ def _fill(
     encoded = [(_sound_stream(film, tracks.sound, tracks.codec, own, said), tracks.sound)]
     encoded[0][0].disposition = Disposition.default
     if tracks.original is not None:
-        if tracks.copied and own is not None and _codec(own) in film.supported_codecs:
+        if tracks.copied and own is not None and _plays(film, own):
             second = copied[own.index] = _template(film, source, own.index)
             second.metadata["title"] = tracks.original.title
         else:
@@ -167,6 +167,12 @@ def _fill(
     for _, packet in heapq.merge(*sources, key=lambda timed: timed[0]):
         film.mux(packet)
     return tuple(left_out)
+
+
+def _plays(film: OutputContainer, stream: Any) -> bool:
+    """Whether a sound can be copied into a film so that players find it: samples in MP4 are new to most."""
+    codec = _codec(stream)
+    return codec in film.supported_codecs and not (film.format.name == "mp4" and codec.startswith("pcm_"))
 
 
 def _codec(stream: Any) -> str:
@@ -196,7 +202,7 @@ def _tags(film: OutputContainer, source: InputContainer) -> None:
 def _sound_stream(film: OutputContainer, sound: SoundTrack, codec: str, like: Any, tags: Mapping[str, str]) -> Any:
     channels = len(sound.samples)
     if channels > len(_LAYOUTS):
-        raise UserError(f"a film can have {len(_LAYOUTS)} channels of sound, not {channels}: write .wav.")
+        raise UserError(f"a film has up to {len(_LAYOUTS)} channels of sound, not {channels}: write .wav.")
     known = None if like is None or like.codec_context is None else like.codec_context.layout
     # of some files only the number of channels is known, which no encoder takes
     same = known is not None and known.nb_channels == channels and " " not in known.name
