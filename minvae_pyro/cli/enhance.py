@@ -183,6 +183,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _enhance_one(given: Any, described: dict[str, Any]) -> int:
     recording = given.input[0]
+    if given.resume:
+        raise UserError("--resume is for many recordings: a single one is done or not, and --overwrite does it again.")
     output = _output(recording, given)
     if given.draws < 0:
         raise UserError(f"there cannot be {given.draws} draws of the speech: give --draws 0 or more.")

@@ -124,7 +124,7 @@ def test_the_original_sound_is_the_second_track(
 ) -> None:
     shift = {"sound_stamp": lambda time: time + 0.25} if source != ".avi" else {}
     given = make_film(tmp_path / f"given{source}", clicks=CLICKS, **shift)
-    original, clock = sound_of(given)
+    original, _ = sound_of(given)
     half = SoundTrack(0.6 * original.samples, original.rate, "enhanced")
     film = tmp_path / f"film{suffix}"
     write_film(film, given, half, original=SoundTrack(original.samples, original.rate, "original"), copy_original=True)
@@ -171,6 +171,6 @@ def test_pictures_that_cannot_go_into_a_film(tmp_path: Path, make_film: Make) ->
     with pytest.raises(UserError, match=r"film\.mkv exists"):
         write_film(tmp_path / "film.mkv", web, sound)
     mute = make_film(tmp_path / "sound.mkv", tracks="a")
-    with pytest.raises(UserError, match="has no video track: write .wav or .flac"):
+    with pytest.raises(UserError, match=r"has no video track: write \.wav or \.flac"):
         check_film("film.mp4", mute)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["film.mkv", "given.webm", "sound.mkv"]
