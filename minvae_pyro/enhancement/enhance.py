@@ -55,6 +55,7 @@ class Enhancement:
         notes: plain sentences on what was out of the ordinary.
         draws: (draws, channels, samples) of the speech given the recording, where they were asked for.
         clock: when its samples were heard, see :class:`minvae_pyro.audio.files.Sound`.
+        highest: Hz up to which the model hears.
     """
 
     speech: Tensor
@@ -72,6 +73,7 @@ class Enhancement:
     notes: list[str]
     draws: Tensor | None = None
     clock: SoundClock | None = None
+    highest: float = 8000.0
 
     def interval(self, mass: float = 0.9) -> Tensor:
         """Lower and upper end of the pointwise interval of the speech, (2, channels, samples), from the draws.
@@ -215,4 +217,5 @@ def enhance(
         notes=[*ready.notes, *notes],
         draws=result.draws,
         clock=sound.clock,
+        highest=rate / 2,
     )
