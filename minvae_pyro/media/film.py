@@ -203,7 +203,7 @@ def _sound_stream(film: OutputContainer, sound: SoundTrack, codec: str, like: An
     channels = len(sound.samples)
     if channels > len(_LAYOUTS):
         raise UserError(f"a film has up to {len(_LAYOUTS)} channels of sound, not {channels}: write .wav.")
-    known = None if like is None or like.codec_context is None else like.codec_context.layout
+    known: Any = None if like is None or like.codec_context is None else like.codec_context.layout
     # of some files only the number of channels is known, which no encoder takes
     same = known is not None and known.nb_channels == channels and " " not in known.name
     layout = known.name if same else _LAYOUTS[channels - 1]
@@ -222,7 +222,7 @@ def _encodings(stream: Any, sound: SoundTrack) -> Iterator[tuple[float, Packet]]
     for start in [*range(0, sound.samples.shape[1], _BLOCK), None]:
         frame = None
         if start is not None:
-            block = sound.samples[:, start : start + _BLOCK]
+            block: NDArray[Any] = sound.samples[:, start : start + _BLOCK]
             if whole:  # 24 bits, at the top of 32
                 block = np.clip(np.round(block * 2.0**23), -(2**23), 2**23 - 1).astype(np.int32) << 8
             # channels side by side, which PyAV can do for any number
@@ -265,16 +265,15 @@ def _copies(source: InputContainer, streams: Mapping[int, Any], time: Times) -> 
         index = packet.stream_index
         seconds = time(packet, numbers[index])
         numbers[index] += 1
-        if packet.pts is None:
-            packet.pts = packet.dts
-        if packet.pts is None and packet.dts is None and math.isnan(seconds):
-            continue
         base = packet.time_base or Fraction(1, 1000)
+        stamp = packet.dts if packet.pts is None else packet.pts
+        if stamp is None:
+            if math.isnan(seconds):
+                continue
+            stamp = round(seconds / base)
         if not math.isnan(seconds):
-            if packet.pts is None:
-                packet.pts = round(seconds / base)
-            late[index] = packet.pts - round(seconds / base)
-        pts = packet.pts - late[index]
+            late[index] = stamp - round(seconds / base)
+        pts = stamp - late[index]
         if math.isnan(seconds) and index in last and abs(pts - last[index]) * base > _FAR:
             pts = last[index] + 1  # by a clock that leaps, and in nobody's sight
         # decoding goes on, and comes before showing
