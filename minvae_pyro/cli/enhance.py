@@ -43,10 +43,10 @@ def parser() -> Parser:
     parser.add_argument(
         "input",
         type=_path,
-        nargs="+",
         metavar="INPUT",
-        help="noisy recording, a video or a sound file; or several, or folders, with all below them",
+        help="noisy recording, a video or a sound file; or a folder, with all below it",
     )
+    parser.add_argument("more", type=_path, nargs="*", default=[], metavar="INPUT", help="more of them")
     parser.add_argument(
         "--video",
         type=_path,
@@ -172,6 +172,7 @@ def main(arguments: Sequence[str]) -> int:
     if asked := [key for key in _PARTS if any(one.partition("=")[0] == f"--{key}.help" for one in arguments)]:
         return _explain(asked[0], described[asked[0]])
     given = parser().read(arguments)
+    given.input = [given.input, *given.more]
     if not 0 <= given.mix <= 1:
         raise UserError(f"there cannot be a mix of {given.mix}: give a share of 0 to 1, such as --mix 0.9.")
     if given.limit is not None and not given.limit >= 0:

@@ -153,3 +153,14 @@ def test_what_makes_no_sense_is_told_at_once(
     assert (code, out, told.count("\n")) == (2, "", 1)
     assert said in told
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_inputs_may_stand_in_a_file(corpus: Path, tmp_path: Path, run: Run) -> None:
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(f"input: {corpus / 'a.wav'}\noutput: {tmp_path / 'one.flac'}\n")
+    assert run("--config", settings)[0] == 0
+    assert (tmp_path / "one.flac").is_file()
+    settings.write_text(f"input: {corpus / 'a.wav'}\nmore: [{corpus / 'deep'}]\noutput: {tmp_path / 'out'}\n")
+    assert run("--config", settings)[0] == 0
+    found = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.wav"))
+    assert found == ["a.wav", "deep/b.wav", "deep/talk.wav"]
