@@ -7,6 +7,9 @@ from .checkpoints.checkpoint import (
     shipped as shipped,
 )
 from .enhancement.enhance import Enhancement as Enhancement, enhance as enhance
+from .enhancement.ledger import Outcome as Outcome
+from .enhancement.many import enhance_many as enhance_many
+from .enhancement.output import write_enhancement as write_enhancement
 from .enhancement.streaming import SpeechStream as SpeechStream, enhance_stream as enhance_stream
 from .enhancement.utterances import Utterances as Utterances
 from .errors import UserError as UserError

@@ -112,18 +112,30 @@ def write_atomic(path: FilePath, content: bytes | memoryview, *, overwrite: bool
         UserError: the file exists and is to be kept.
         WriteError: its folder is missing, or it cannot be written.
     """
+    with replacing(path, overwrite=overwrite) as part:
+        part.write_bytes(content)
+    return path_of(path)
+
+
+@contextmanager
+def replacing(path: FilePath, *, overwrite: bool = False) -> Iterator[Path]:
+    """A name to write a file under, which becomes ``path`` once it is whole, and is no more if writing fails.
+
+    Raises:
+        UserError: the file exists and is to be kept.
+        WriteError: its folder is missing, or it cannot be written.
+    """
     path = _check_name(path, overwrite)
     # In the same folder: only there does a rename happen in one step.
     part = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
-        part.write_bytes(content)
+        yield part
         os.replace(part, path)
     except OSError as error:
         raise WriteError(f"cannot write {path} ({error.strerror}): {_way_out(error)}") from error
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
-    return path
 
 
 def failed_write(error: BaseException | None) -> OSError | None:

@@ -1,10 +1,10 @@
 """Read and write sound files."""
 
-import io
 import os
 import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import soundfile
 import soxr  # type: ignore[import-untyped]
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from minvae_pyro.audio.clock import SoundClock
 from minvae_pyro.errors import UserError
-from minvae_pyro.files import FilePath, path_of, reader, write_atomic
+from minvae_pyro.files import FilePath, path_of, reader, replacing
 from minvae_pyro.media.wav import wav_bytes
 
 _FORMATS = {".wav": "WAV", ".flac": "FLAC"}
@@ -151,9 +151,32 @@ def write_sound(path: FilePath, sound: Sound, *, overwrite: bool = False) -> Non
         raise ValueError("the sound to write has NaN or infinite samples")
     if waveform.numel() and (peak := torch.stack([-waveform.min(), waveform.max()]).max()) > 1:
         waveform = waveform / peak
-    encoded = io.BytesIO()
-    try:
-        soundfile.write(encoded, waveform.T.numpy(), sound.sample_rate, "PCM_24", format=file_format)
-    except soundfile.LibsndfileError as error:
-        raise UserError(f"cannot write {path} at {sound.sample_rate} Hz: {error.error_string}") from error
-    write_atomic(path, encoded.getbuffer(), overwrite=overwrite)
+    with replacing(path, overwrite=overwrite) as part, part.open("wb") as file:
+        watched = _Watched(file)
+        try:
+            soundfile.write(watched, waveform.T.numpy(), sound.sample_rate, "PCM_24", format=file_format)
+        except soundfile.LibsndfileError as error:
+            raise UserError(f"cannot write {path} at {sound.sample_rate} Hz: {error.error_string}") from error
+        except AssertionError:
+            if watched.error is None:
+                raise
+        if watched.error is not None:
+            raise watched.error
+        file.flush()
+
+
+class _Watched:
+    """A file that keeps the error of a write: libsndfile calls it from C, where an exception is lost."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.seek, self.tell = file.seek, file.tell
+        self.error: OSError | None = None
+        self._file = file
+
+    def write(self, content: bytes) -> int:
+        """Bytes written, 0 where it fails."""
+        try:
+            return self._file.write(content)
+        except OSError as error:
+            self.error = self.error or error
+            return 0

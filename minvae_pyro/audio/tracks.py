@@ -20,6 +20,7 @@ from minvae_pyro.media.survey import Survey, coder_delay, survey
 
 _JITTER = 0.1  # seconds; stamps are rounded and packets come in bursts, so small leaps are no gaps
 _RECENT = 64  # packets of the last second, among which bursts even out
+_PACKED = "flt"  # channels side by side: of eight or more planes PyAV reads beyond the end
 _DAMAGED = 0.05  # fraction of packets that may be undecodable (a cut at the start costs one or two)
 
 
@@ -72,7 +73,7 @@ class _Tape:
         self.samples = 0
         self.exact = True
         self.anchors: list[tuple[float, float]] = []  # seconds of sound before a frame, and its time
-        self._to_float = av.AudioResampler(format="fltp")
+        self._to_float = av.AudioResampler(format=_PACKED)
         self._layout = ""
 
     def append(self, frame: AudioFrame, time: float | None) -> None:
@@ -82,7 +83,7 @@ class _Tape:
         try:
             converted = self._to_float.resample(frame)
         except ValueError:  # the sound changes its format half way, as in joined files
-            self._to_float = av.AudioResampler(format="fltp", layout=self._layout, rate=self.rate)
+            self._to_float = av.AudioResampler(format=_PACKED, layout=self._layout, rate=self.rate)
             converted = self._to_float.resample(frame)
         for piece in converted:
             self._place(piece, time)
@@ -95,7 +96,7 @@ class _Tape:
                 self._place(piece, None)
 
     def _place(self, frame: AudioFrame, time: float | None) -> None:
-        piece = np.asarray(frame.to_ndarray(), np.float32)
+        piece = np.asarray(frame.to_ndarray(), np.float32).reshape(-1, len(frame.layout.channels)).T
         if time is not None:
             here = self.samples / self.rate
             last = self.anchors[-_RECENT:]

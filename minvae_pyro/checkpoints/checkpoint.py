@@ -61,15 +61,27 @@ class Checkpoint:
     trust: tuple[str, ...] | None = None
 
     def to(self, device: str | torch.device) -> Checkpoint:
-        """Move it to a device, itself.
+        """Move it to a device, itself; "auto" is a GPU where there is one.
 
         Raises:
             UserError: there is no such device.
         """
-        check_device(device)
+        device = device_named(device)
         for module in (self.prior, self.guide, self.stft):
             module.to(device)
         return self
+
+
+def device_named(device: str | torch.device) -> str | torch.device:
+    """A device that there is; "auto" is a GPU where there is one, else the CPU.
+
+    Raises:
+        UserError: there is no such device.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    check_device(device)
+    return device
 
 
 def check_device(device: str | torch.device) -> None:

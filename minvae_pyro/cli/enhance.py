@@ -1,4 +1,4 @@
-"""``minvae enhance``: a noisy recording in, clean speech out."""
+"""``minvae enhance``: noisy recordings in, clean speech out."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from minvae_pyro.cli import enhance_many
 from minvae_pyro.cli.console import say, tell
 from minvae_pyro.errors import UserError
 from minvae_pyro.files import check_file, check_folder
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from minvae_pyro.enhancement.enhance import Enhancement
 
 _SUFFIXES = (".wav", ".flac")
+_FILMS = (".mp4", ".mov", ".mkv", ".m4v")
+_FORMATS = ("wav", "flac", "video", "mp4", "mov", "mkv")
 _REPORT = ("figure.png", "contact-sheet.png")
 _PARTS = {
     "engine": "fast (default), svi, vem, map, mcem, langevin, or any inference engine",
@@ -31,16 +34,25 @@ def parser() -> Parser:
     parser = Parser(
         prog="minvae enhance",
         description="Separate the speech of a visible talker from noise. The result has the length, level, "
-        "sample rate and channels of the recording, but nothing above 8 kHz.",
+        "sample rate and channels of the recording, but nothing above 8 kHz. Of folders, or of several recordings, "
+        "each becomes a file in the folder --output, and enhanced.csv there says what happened to it; the exit code is "
+        "1 where some failed.",
         epilog="`minvae list` shows all names.",
         print_config=None,
     )
-    parser.add_argument("input", type=_path, metavar="INPUT", help="noisy recording: a video, or a sound file")
+    parser.add_argument(
+        "input",
+        type=_path,
+        metavar="INPUT",
+        help="noisy recording, a video or a sound file; or a folder, with all below it",
+    )
+    parser.add_argument("more", type=_path, nargs="*", default=[], metavar="INPUT", help="more of them")
     parser.add_argument(
         "--video",
         type=_path,
         metavar="FILE",
-        help="where the mouth is seen, if not in INPUT: a video, or NTCD-TIMIT lips (.mat, .npy)",
+        help="where the mouth is seen, if not in INPUT: a video, or NTCD-TIMIT lips (.mat, .npy); for folders also a "
+        "folder with one for each sound, of the same name in the same tree",
     )
     for kind, what in (("audio", "sound"), ("video", "video")):
         parser.add_argument(
@@ -50,7 +62,27 @@ def parser() -> Parser:
             help=f"which {what} track to use, where there are several, counted from 1 (default: the file's default)",
         )
     parser.add_argument(
-        "--output", type=_path, metavar="FILE.wav", help="clean speech (default: INPUT-enhanced.wav beside INPUT)"
+        "--output",
+        type=_path,
+        metavar="FILE|FOLDER",
+        help="clean speech, .wav or .flac; or .mp4, .mov or .mkv: the pictures as they are, with clean speech "
+        "(default: INPUT-enhanced.wav beside INPUT). For several recordings the folder for what is written",
+    )
+    parser.add_argument(
+        "--keep-original", action="store_true", help="keep the noisy sound as the second track of a film"
+    )
+    parser.add_argument(
+        "--mix",
+        type=float,
+        default=1.0,
+        metavar="SHARE",
+        help="of clean speech, the rest is the recording as it was: 0.9 leaves a tenth of it (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--limit",
+        type=float | None,
+        metavar="DB",
+        help="attenuate nothing, at no time and frequency, by more than this, such as 20 (default: no limit)",
     )
     parser.add_argument(
         "--checkpoint",
@@ -72,7 +104,10 @@ def parser() -> Parser:
         "the figure of the report (default: %(default)s)",
     )
     parser.add_argument(
-        "--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default: %(default)s)"
+        "--device",
+        choices=("cpu", "cuda", "auto"),
+        default="cpu",
+        help="where to compute; auto: on a GPU if there is one (default: %(default)s)",
     )
     parser.add_argument(
         "--report", type=_path, metavar="DIR", help="write a figure, and a sheet of the mouths that the model saw"
@@ -81,6 +116,31 @@ def parser() -> Parser:
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     parser.add_argument(
         "--config", action="config", metavar="FILE", help="YAML file with any of these options; what is typed wins"
+    )
+    many = parser.add_argument_group("many recordings", "For folders, or several recordings.")
+    many.add_argument(
+        "--format",
+        choices=_FORMATS,
+        default="wav",
+        help="what each becomes; video: a film as it is, where it has pictures (default: %(default)s)",
+    )
+    many.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with an interrupted run: what was enhanced with the same settings and has not changed is kept",
+    )
+    many.add_argument(
+        "--workers",
+        type=int | None,
+        metavar="N",
+        help="processes that read recordings and find mouths meanwhile (default: one a core but one)",
+    )
+    many.add_argument(
+        "--batch-seconds",
+        type=float,
+        default=96.0,
+        metavar="S",
+        help="seconds of sound that are inferred together; more on a large GPU (default: %(default)s)",
     )
     parts = parser.add_argument_group(
         "inference",
@@ -112,7 +172,21 @@ def main(arguments: Sequence[str]) -> int:
     if asked := [key for key in _PARTS if any(one.partition("=")[0] == f"--{key}.help" for one in arguments)]:
         return _explain(asked[0], described[asked[0]])
     given = parser().read(arguments)
-    output = _output(given.input, given.output, given.overwrite)
+    given.input = [given.input, *given.more]
+    if not 0 <= given.mix <= 1:
+        raise UserError(f"there cannot be a mix of {given.mix}: give a share of 0 to 1, such as --mix 0.9.")
+    if given.limit is not None and not given.limit >= 0:
+        raise UserError(f"nothing can be limited to {given.limit} dB: give 0 or more, such as --limit 20.")
+    if enhance_many.is_meant(given):
+        return enhance_many.run(given, lambda: _parts(described, given.checkpoint, given.trust))
+    return _enhance_one(given, described)
+
+
+def _enhance_one(given: Any, described: dict[str, Any]) -> int:
+    recording = given.input[0]
+    if given.resume:
+        raise UserError("--resume is for many recordings: a single one is done or not, and --overwrite does it again.")
+    output = _output(recording, given)
     if given.draws < 0:
         raise UserError(f"there cannot be {given.draws} draws of the speech: give --draws 0 or more.")
     for number in range(1, given.draws + 1):
@@ -124,6 +198,7 @@ def main(arguments: Sequence[str]) -> int:
     from minvae_pyro.audio.files import Sound, write_sound
     from minvae_pyro.cli.progress import bar
     from minvae_pyro.enhancement.enhance import enhance
+    from minvae_pyro.enhancement.output import write_enhancement
     from minvae_pyro.inference.settings import start_named
 
     if given.start is not None:
@@ -131,7 +206,7 @@ def main(arguments: Sequence[str]) -> int:
     parts = _parts(described, given.checkpoint, given.trust)
     with bar("loading") as progress:
         result = enhance(
-            given.input,
+            recording,
             video=given.video,
             audio_track=given.audio_track,
             video_track=given.video_track,
@@ -140,18 +215,29 @@ def main(arguments: Sequence[str]) -> int:
             start=given.start,
             **parts,
             draws=given.draws,
+            mix=given.mix,
+            limit=given.limit,
             seed=given.seed,
             device=given.device,
             progress=progress,
         )
-    write_sound(output, Sound(result.speech, result.sample_rate), overwrite=given.overwrite)
+    left_out = write_enhancement(
+        output,
+        result,
+        recording,
+        video=given.video,
+        keep_original=given.keep_original,
+        audio_track=given.audio_track,
+        video_track=given.video_track,
+        overwrite=given.overwrite,
+    )
     for number, one in enumerate([] if result.draws is None else result.draws, 1):
         write_sound(_draw_file(output, number), Sound(one, result.sample_rate), overwrite=given.overwrite)
     if given.report is not None:
         from minvae_pyro.enhancement.report import write_report
 
         write_report(result, given.report, overwrite=given.overwrite)
-    for note in result.notes:
+    for note in [*result.notes, *left_out]:
         tell(f"note: {note}")
     summary = _summary(result, output)
     say(json.dumps(summary, allow_nan=False) if given.json else _in_words(summary, given.report))
@@ -206,21 +292,32 @@ def _path(given: str | Path | None) -> Path | None:
     return None if given is None else Path(given)
 
 
-def _output(recording: Path, asked: Path | None, overwrite: bool) -> Path:
+def _output(recording: Path, given: Any) -> Path:
     if not recording.exists():
         raise UserError(f"there is no file {recording}: give a sound or video file.")
-    if recording.is_dir():
-        raise UserError(f"{recording} is a folder: give a sound or video file.")
-    output = asked or recording.with_name(f"{recording.stem}-enhanced.wav")
-    if output.suffix.lower() not in _SUFFIXES:
-        raise UserError(f"cannot write {output}: the name must end in {' or '.join(_SUFFIXES)}.")
-    if output.exists() and output.samefile(recording):
+    output: Path = given.output or recording.with_name(f"{recording.stem}-enhanced.wav")
+    suffix = output.suffix.lower()
+    film = suffix in _FILMS
+    if not film and suffix not in _SUFFIXES:
+        raise UserError(
+            f"cannot write {output}: the name must end in {' or '.join(_SUFFIXES)}, or for a film in "
+            f"{' or '.join(_FILMS)}; or give a folder that exists."
+        )
+    if output.exists() and any(output.samefile(one) for one in (recording, given.video) if one and one.exists()):
         raise UserError(f"{output} is the recording itself: choose another --output.")
-    return check_file(output, overwrite=overwrite)
+    if given.keep_original and not film:
+        raise UserError("--keep-original is for films, whose second track it becomes: write .mp4, .mov or .mkv.")
+    check_file(output, overwrite=given.overwrite)
+    if film:
+        from minvae_pyro.media.film import check_film
+
+        check_film(output, given.video or recording, given.video_track)
+    return output
 
 
 def _draw_file(output: Path, number: int) -> Path:
-    return output.with_name(f"{output.stem}-draw-{number}{output.suffix}")
+    suffix = output.suffix if output.suffix.lower() in _SUFFIXES else ".wav"
+    return output.with_name(f"{output.stem}-draw-{number}{suffix}")
 
 
 def _summary(result: Enhancement, output: Path) -> dict[str, Any]:
@@ -247,7 +344,7 @@ def _in_words(summary: dict[str, Any], report: Path | None) -> str:
     ]
     share = summary["mean_audio_responsibility"]
     if share is not None:
-        from minvae_pyro.enhancement.enhance import percent
+        from minvae_pyro.enhancement.ready import percent
 
         seen = percent(summary["faces_found"])
         lines.append(f"a mouth was seen in {seen} of the frames; the sound explains {share:.0%} of them")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import inspect
 import io
 import json
@@ -17,6 +18,17 @@ from minvae_pyro.cli.console import CommandParser, say, write
 from minvae_pyro.errors import UserError
 from minvae_pyro.registry.files import first_comment, shipped
 from minvae_pyro.registry.names import offered, subclasses
+
+_USES = {
+    "min-vae": "the first choice, with a video or without",
+    "a-vae": "for sound alone, or where the video does more harm than good",
+    "min-vae-published": "the paper's own recipe, to compare with; one talker",
+    "min-vae-s1*": "to compare other priors with; one talker",
+    "a-vae-s1*": "to compare other priors with; one talker, sound alone",
+    "a-dkf": "to study this prior; one talker, sound alone",
+    "*-*": "to study this prior; one talker",
+}
+"""When to take a shipped checkpoint, by the first pattern that fits its name."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +159,13 @@ def _entry(name: str, found: Any) -> Entry:
         return Entry(name, "", summary(text), paper(text))
     prior, guide = (describe(found)[key]["class_path"] for key in ("prior", "guide"))
     cited = paper(subclasses(SpeechPrior)[prior].__doc__)  # type: ignore[type-abstract]
-    return Entry(name, "", f"{prior} with {guide}.", cited)
+    return Entry(name, "", f"{prior} with {guide}{_use(name)}.", cited)
+
+
+def _use(checkpoint: str) -> str:
+    """When to take a shipped checkpoint."""
+    known = (use for pattern, use in _USES.items() if fnmatch.fnmatchcase(checkpoint, pattern))
+    return f": {use}" if (use := next(known, "")) else ""
 
 
 def _import_path(found: Any) -> str:

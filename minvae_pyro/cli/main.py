@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
+import platform
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 
 from minvae_pyro.cli.console import finish, open_streams, say, tell
 from minvae_pyro.errors import UserError
@@ -46,15 +49,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    if not arguments or arguments[0] in {"-h", "--help"}:
+    if not arguments or arguments[0] == "-h":
         say(_usage())
         return 0 if arguments else 2
     if arguments[0] == "--version":
-        say(f"minvae_pyro {__version__}")
+        say(_versions())
         return 0
+    if arguments[0] == "help":  # of a command, or of all
+        arguments = [*arguments[1:2], "--help"]
     name, *rest = arguments
+    if name == "--help":
+        say(_usage())
+        return 0
     if name not in COMMANDS:
-        return _complain(f"minvae: there is no command {name!r}; there are {', '.join(COMMANDS)}", 2)
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        meant = f"did you mean {near[0]}? There are" if near else "there are"
+        return _complain(f"minvae: there is no command {name!r}; {meant} {', '.join(COMMANDS)}", 2)
     try:
         return int(importlib.import_module(COMMANDS[name][0]).main(rest))
     except UserError as error:
@@ -73,6 +83,12 @@ def _complain(text: str, code: int) -> int:
     return code
 
 
+def _versions() -> str:
+    """Versions of this package and of what decides its results; nothing is imported."""
+    others = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "pyro-ppl"))
+    return f"minvae_pyro {__version__} ({others}, Python {platform.python_version()})"
+
+
 def _usage() -> str:
     width = max(map(len, COMMANDS))
     commands = "\n".join(f"  {name:{width}}  {what}" for name, (_, what) in COMMANDS.items())
@@ -82,7 +98,7 @@ Audio-visual speech enhancement with mixtures of inference networks.
 
 {commands}
 
-`minvae COMMAND --help` explains a command."""
+`minvae COMMAND --help` explains a command, as does `minvae help COMMAND`."""
 
 
 if __name__ == "__main__":

@@ -9,12 +9,9 @@ import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import cv2
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -26,6 +23,7 @@ from minvae_pyro.audio.stft import STFT, stft_settings
 from minvae_pyro.corpora.corpus import check_features, check_length
 from minvae_pyro.corpora.manifest import DIGITS, FORMAT, Entry, entry_from, read_settings, write_manifest
 from minvae_pyro.corpora.sources import Clip, find_clips
+from minvae_pyro.corpora.workers import one_thread
 from minvae_pyro.errors import UserError, WriteError
 from minvae_pyro.files import failed_write, make_folder, write_atomic
 from minvae_pyro.version import __version__
@@ -187,7 +185,7 @@ def _as_finished(
 def _attempt(clip: Clip, source: Path, destination: Path, stft: STFT, tracks: Tracks) -> _Outcome:
     # A codec may fail in any way; one clip must not cost the other ten thousand. A full disk costs them all.
     try:
-        with _one_thread():
+        with one_thread():
             return _prepare_clip(clip, source, destination, stft, tracks)
     except WriteError:
         raise
@@ -199,19 +197,6 @@ def _attempt(clip: Clip, source: Path, destination: Path, stft: STFT, tracks: Tr
                 f"cannot write into {destination} ({full.strerror}): make room and run it again."
             ) from error
         return _Outcome(f"{clip.sound} cannot be prepared ({type(error).__name__}: {error})")
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Processes are the parallelism here, and sums must not depend on how many threads share them."""
-    torch_threads, cv_threads = torch.get_num_threads(), cv2.getNumThreads()
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(torch_threads)
-        cv2.setNumThreads(cv_threads)
 
 
 def _prepare_clip(clip: Clip, source: Path, destination: Path, stft: STFT, tracks: Tracks) -> _Outcome:

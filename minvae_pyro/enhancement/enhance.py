@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
-from minvae_pyro.audio.files import Sound
-from minvae_pyro.audio.level import SILENCE, level
+from minvae_pyro.audio.clock import SoundClock
 from minvae_pyro.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from minvae_pyro.enhancement.ready import Blend, as_recorded, make_ready
 from minvae_pyro.enhancement.recording import Source, Video, read_recording
-from minvae_pyro.enhancement.separation import Separation, separate
+from minvae_pyro.enhancement.separation import separate
 from minvae_pyro.errors import UserError
 from minvae_pyro.guides.test_time.base import UtteranceGuide
 from minvae_pyro.guides.test_time.starts import Start
@@ -27,14 +25,10 @@ from minvae_pyro.models import NoiseModel
 from minvae_pyro.probability.settled import settled
 from minvae_pyro.registry.admission import Trust
 from minvae_pyro.registry.names import Description, name_of
-from minvae_pyro.video.align import on_frames
 from minvae_pyro.video.track import MouthTrack
 
 DEFAULT_CHECKPOINT = "min-vae"
 """The shipped checkpoint that enhancement uses when none is named."""
-
-_LITTLE = 0.1
-"""Level of the noise, of that of the speech, below which there was hardly any: -20 dB."""
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how many steps of it are done, and how many there are (0: nobody knows)."""
@@ -60,6 +54,8 @@ class Enhancement:
         checkpoint: name or file of the model; "" for one that was given loaded.
         notes: plain sentences on what was out of the ordinary.
         draws: (draws, channels, samples) of the speech given the recording, where they were asked for.
+        clock: when its samples were heard, see :class:`minvae_pyro.audio.files.Sound`.
+        highest: Hz up to which the model hears.
     """
 
     speech: Tensor
@@ -76,6 +72,8 @@ class Enhancement:
     checkpoint: str
     notes: list[str]
     draws: Tensor | None = None
+    clock: SoundClock | None = None
+    highest: float = 8000.0
 
     def interval(self, mass: float = 0.9) -> Tensor:
         """Lower and upper end of the pointwise interval of the speech, (2, channels, samples), from the draws.
@@ -123,6 +121,8 @@ def enhance(
     noise: Description | NoiseModel | None = None,
     guide: Description | UtteranceGuide | type | Callable[..., Any] | None = None,
     draws: int = 0,
+    mix: float = 1.0,
+    limit: float | None = None,
     seed: int = 0,
     device: str | torch.device = "cpu",
     progress: Progress | None = None,
@@ -153,8 +153,11 @@ def enhance(
         guide: the posterior that is fitted; as ``noise``, or a guide of Pyro's or a function, by name or itself (see
             :func:`minvae_pyro.inference.pyro_parts.make_guide`).
         draws: how many draws to make of the speech given the recording, each as large as the sound.
+        mix: share of what was found in the speech, 0 to 1; the rest is the recording as it was (wet and dry).
+        limit: dB, by which no time and frequency is attenuated further (the gain floor of spectral subtraction), nor
+            what the model does not hear, above 8 kHz; draws are of the speech, without limit or mix.
         seed: decides everything random.
-        device: where to compute.
+        device: where to compute; "auto" takes a GPU where there is one.
         progress: called with how far the work is.
 
     Returns:
@@ -165,6 +168,7 @@ def enhance(
     """
     if draws < 0:
         raise UserError(f"there cannot be {draws} draws of the speech: give 0 or more.")
+    blend = Blend(mix, limit)
     began = time.perf_counter()
     report: Progress = progress or (lambda what, done, total: None)
     loaded = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint, trust)
@@ -179,84 +183,39 @@ def enhance(
         video_frame_rate=video_frame_rate,
         audio_track=audio_track,
         video_track=video_track,
+        progress=lambda done, total: report("looking for the mouth", done, total),
     )
-    sound, notes = recording.sound, list(recording.notes)
-    samples = samples_at(sound, loaded.stft.sample_rate)
-    frame_times = loaded.stft.frame_times(loaded.stft.frames(samples)).cpu()
-    mouth = None
-    if recording.mouth is not None:
-        mouth = on_frames(recording.mouth, frame_times, sound.seconds)
-        recording = replace(recording, mouth=None)  # an hour of pictures takes 400 MB
-        share = float(mouth.found.double().mean())
-        if share == 0:
-            notes.append("no face was found: enhanced from the sound alone")
-        elif share < 1:
-            notes.append(f"a mouth was seen in {percent(share)} of the frames: the others are enhanced by ear")
-
-    if level(sound.waveform) <= SILENCE:
-        notes.append("the recording is silent and is returned as it is")
-        result = Separation(sound.waveform.clone(), None, [])
-    else:
-        if sound.sample_rate > loaded.stft.sample_rate:
-            limit = loaded.stft.sample_rate / 2000
-            notes.append(f"nothing above {limit:g} kHz is kept: the model hears no higher")
-        result = separate(
+    ready = make_ready(recording, loaded.stft, blend)
+    del recording  # an hour of pictures takes 400 MB
+    sound, rate = ready.sound, loaded.stft.sample_rate
+    found = None
+    if not ready.silent:
+        found = separate(
             loaded,
-            resampled(sound, loaded.stft.sample_rate, samples),
-            mouth,
+            ready.channels(rate),
+            ready.mouth,
             progress=lambda done, total: report("enhancing", done, total),
             predictive=draws,
+            floor=blend.floor,
             seed=seed,
             **given,
         )
-        speech = Sound(result.speech, loaded.stft.sample_rate)
-        whole = sound.waveform.shape[-1]
-        result = replace(result, speech=resampled(speech, sound.sample_rate, whole))
-        if result.draws is not None:
-            each = [resampled(Sound(one, loaded.stft.sample_rate), sound.sample_rate, whole) for one in result.draws]
-            result = replace(result, draws=torch.stack(each))
-    remainder = sound.waveform - result.speech
-    if result.objective:
-        share = level(remainder) / max(level(result.speech), SILENCE)
-        if share < _LITTLE:
-            below = f"{-20 * math.log10(share):.0f}" if share > 1e-3 else "more than 60"
-            notes.append(f"little noise was found: it lies {below} dB below the speech")
+    result, notes = as_recorded(ready, found, rate, blend)
     return Enhancement(
         speech=result.speech,
-        noise=remainder,
+        noise=sound.waveform - result.speech,
         sample_rate=sound.sample_rate,
         audio_responsibility=result.audio_responsibility,
         objective=result.objective,
-        frame_times=frame_times,
-        mouth=mouth,
+        frame_times=ready.frame_times,
+        mouth=ready.mouth,
         elapsed=time.perf_counter() - began,
         engine=name_of(settings.engine),
         noise_model=name_of(settings.noise),
         guide=name_of(settings.guide),
         checkpoint="" if isinstance(checkpoint, Checkpoint) else str(checkpoint),
-        notes=notes,
+        notes=[*ready.notes, *notes],
         draws=result.draws,
+        clock=sound.clock,
+        highest=rate / 2,
     )
-
-
-def percent(share: float) -> str:
-    """A share, 0 to 1, in words that say neither all nor nothing where some are left.
-
-    Example:
-        >>> percent(0.999), percent(0.29), percent(0.001), percent(0.0)
-        ('99%', '29%', 'under 1%', '0%')
-    """
-    whole = math.floor(100 * share + 1e-9)
-    return "under 1%" if share > 0 and whole == 0 else f"{whole}%"
-
-
-def samples_at(sound: Sound, sample_rate: int) -> int:
-    """How many samples the sound has at a rate, one at least."""
-    return max(1, round(sound.seconds * sample_rate))
-
-
-def resampled(sound: Sound, sample_rate: int, samples: int) -> Tensor:
-    """The waveform at another rate, (channels, samples): resampling may be off by one at the end."""
-    waveform = sound.resample(sample_rate).waveform[:, :samples]
-    missing = samples - waveform.shape[-1]
-    return pad(waveform, (0, missing)) if missing else waveform

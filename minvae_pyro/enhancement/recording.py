@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ Source: TypeAlias = "File | Tensor | NDArray[np.floating]"
 
 Video: TypeAlias = "File | Tensor | NDArray[np.generic] | MouthTrack"
 """A video or lip file, named or opened, mouth crops (T, 67, 67), or a mouth track."""
+
+Seen: TypeAlias = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ def read_recording(
     video_frame_rate: float | None = None,
     audio_track: int | None = None,
     video_track: int | None = None,
+    progress: Seen | None = None,
 ) -> Recording:
     """Read sound and mouth.
 
@@ -63,6 +67,7 @@ def read_recording(
         audio_track: which sound track of ``source`` to use, counted from 1, where there are several; by default the one
             that the file calls its default.
         video_track: the same of the video tracks of the file that shows the mouth.
+        progress: told how many pictures of a video file are looked at, of how many (0: nobody knows).
 
     Raises:
         UserError: the sound, or a video that was asked for, cannot be used. That the video of ``source`` cannot be used
@@ -78,12 +83,12 @@ def read_recording(
         sound = _sound(source, sample_rate, audio_track)
         if video is not None:
             heard = audio_track if _is_same(source, video) else None
-            mouth, notes = _mouth(video, video_frame_rate, video_track, heard)
+            mouth, notes = _mouth(video, video_frame_rate, video_track, heard, progress)
         elif not _is_file(source):
             return Recording(sound, None, ("no video was given: enhanced from the sound alone",))
         else:
             try:
-                mouth, notes = _mouth(source, None, video_track, audio_track)
+                mouth, notes = _mouth(source, None, video_track, audio_track, progress)
             except UserError as error:
                 reason = str(error).replace(str(source), OPENED) if opened else str(error)
                 if video_track is not None:  # it was asked for
@@ -145,12 +150,12 @@ def _sound(source: Any, sample_rate: int | None, track: int | None) -> Sound:
 
 
 def _mouth(
-    video: Any, frame_rate: float | None, track: int | None, sound_track: int | None
+    video: Any, frame_rate: float | None, track: int | None, sound_track: int | None, progress: Seen | None
 ) -> tuple[MouthTrack, tuple[str, ...]]:
     """The mouth, and notes on the file that it is from."""
     if _is_file(video):
         with on_disk(video) as path:
-            return _read_mouth(path, frame_rate, track, sound_track)
+            return _read_mouth(path, frame_rate, track, sound_track, progress)
     if track is not None:
         raise UserError("crops of the mouth have no tracks to choose from: leave video_track out.")
     return _crops(video, frame_rate), ()
@@ -179,7 +184,7 @@ def _crops(video: Any, frame_rate: float | None) -> MouthTrack:
 
 
 def _read_mouth(
-    path: Path, frame_rate: float | None, track: int | None, sound_track: int | None
+    path: Path, frame_rate: float | None, track: int | None, sound_track: int | None, progress: Seen | None
 ) -> tuple[MouthTrack, tuple[str, ...]]:
     if frame_rate is not None:
         if path.suffix.lower() not in LIPS_SUFFIXES:
@@ -188,5 +193,5 @@ def _read_mouth(
             return load_lips(path, frame_rate), ()
     from minvae_pyro.video.mouth import read_mouth, video_notes  # loads FFmpeg, 0.1 s that samples do not wait
 
-    mouth = read_mouth(path, track=track, sound_track=sound_track)
+    mouth = read_mouth(path, track=track, sound_track=sound_track, progress=progress)
     return mouth, video_notes(path, track=track, sound_track=sound_track)

@@ -27,6 +27,7 @@ def write_report(result: Enhancement, folder: str | Path, *, overwrite: bool = F
         mouth=result.mouth,
         objective=result.objective or None,
         draws=None if result.draws is None else result.draws.mean(1),
+        highest=result.highest,
     )
     written = [save_figure(figure, folder / "figure.png", overwrite=overwrite)]
     if result.mouth is not None:

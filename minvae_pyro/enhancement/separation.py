@@ -51,6 +51,7 @@ def separate(
     *,
     progress: Callable[[int, int], None],
     predictive: int = 0,
+    floor: float = 0.0,
     seed: int = 0,
     **inference: Any,
 ) -> Separation:
@@ -64,6 +65,7 @@ def separate(
         mouth: one crop for each of its N frames; None without video.
         progress: called with how many steps are done, of how many.
         predictive: how many draws of the speech to make, each for all windows.
+        floor: least gain of the speech; not of the draws.
         seed: decides everything random.
         **inference: engine and settings, see :func:`minvae_pyro.inference.infer`.
     """
@@ -96,7 +98,7 @@ def separate(
         objectives += [inferred.objective] * len(group)
         responsibility = inferred.audio_responsibility
         for row, w in enumerate(group):
-            windows.add(speech, w, apply_gain(stft, inferred.gain[row], part(channels, w)), hop)
+            windows.add(speech, w, apply_gain(stft, inferred.gain[row].clamp(min=floor), part(channels, w)), hop)
         for number, (gain, deviation) in enumerate(draw_speech(inferred, predictive, seed + 1 + group[0])):
             for row, w in enumerate(group):
                 drawn = gain[row], deviation[row]

@@ -15,8 +15,9 @@ from minvae_pyro import utterances
 from minvae_pyro.audio.files import Sound
 from minvae_pyro.audio.level import SILENCE, sounding_level
 from minvae_pyro.checkpoints.checkpoint import Checkpoint, load_checkpoint
-from minvae_pyro.enhancement.enhance import DEFAULT_CHECKPOINT, resampled, samples_at
+from minvae_pyro.enhancement.enhance import DEFAULT_CHECKPOINT
 from minvae_pyro.enhancement.filter import apply_gain, as_utterances, whole_hops
+from minvae_pyro.enhancement.ready import resampled, samples_at
 from minvae_pyro.enhancement.recording import Source, Video, read_recording
 from minvae_pyro.enhancement.separation import mix_down
 from minvae_pyro.errors import UserError

@@ -13,8 +13,9 @@ import pandas as pd
 
 from minvae_pyro.checkpoints.checkpoint import check_device, describe
 from minvae_pyro.corpora.spreadsheets import csv_bytes
+from minvae_pyro.corpora.workers import one_thread
 from minvae_pyro.errors import UserError
-from minvae_pyro.evaluation.jobs import Job, mouth_of, mouths_folder, noted, one_thread
+from minvae_pyro.evaluation.jobs import Job, mouth_of, mouths_folder, noted
 from minvae_pyro.evaluation.metrics import column
 from minvae_pyro.evaluation.mixtures import Mixture
 from minvae_pyro.evaluation.scores import METRICS

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 from torch import Tensor
 
 from minvae_pyro.audio.files import Sound, write_sound
@@ -21,6 +20,7 @@ from minvae_pyro.audio.level import SILENCE, level
 from minvae_pyro.checkpoints.checkpoint import Checkpoint, checkpoint_file, load_checkpoint
 from minvae_pyro.corpora.sources import SOUND_SUFFIXES
 from minvae_pyro.corpora.spreadsheets import csv_bytes
+from minvae_pyro.corpora.workers import one_thread
 from minvae_pyro.enhancement.batch import Estimate, enhance_batch
 from minvae_pyro.errors import UserError, WriteError
 from minvae_pyro.evaluation.delays import delay_note
@@ -101,17 +101,6 @@ def sound_file(output: Path, system: str, mixture: str) -> Path:
 def responsibility_file(output: Path, system: str, mixture: str) -> Path:
     """Where an experiment keeps the responsibility over time: CSV with ``time`` (s) and ``audio_responsibility``."""
     return output / "responsibilities" / system / f"{mixture}.csv"
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch compute on one thread: the last digit of a sum depends on how many share it."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def mouths_folder(output: Path) -> Path:

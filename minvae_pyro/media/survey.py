@@ -34,6 +34,7 @@ class Survey:
     Zero is when the earlier of the two starts.
 
     Attributes:
+        zero: seconds by the clock of the file.
         sound: index of the stream to hear; None without any.
         video: index of the stream to watch; None without any.
         heard: (K,) float64 seconds after zero at which the packets of the sound start; NaN where nobody knows.
@@ -45,6 +46,7 @@ class Survey:
         video_notes: plain sentences on what was watched.
     """
 
+    zero: float
     sound: int | None
     video: int | None
     heard: NDArray[np.float64]
@@ -92,7 +94,7 @@ def _survey(path: str, sound_track: int | None, video_track: int | None, changed
     reached = max(reached, reached + zero)  # some count from zero, others from their start
     if announced is not None and reached > 0 and announced - reached > _MISSING:
         sound_notes += (f"the file ends early: {reached:.1f} of its {announced:.1f} s are there",)
-    return Survey(sound, video, heard, shown, ranks, end, sound_notes, video_notes)
+    return Survey(zero, sound, video, heard, shown, ranks, end, sound_notes, video_notes)
 
 
 def coder_delay(container: InputContainer, stream: AudioStream) -> float:

@@ -87,7 +87,7 @@ def _decodable(track: MediaStream) -> bool:
 
 
 def _sounds(container: InputContainer, track: AudioStream) -> bool:
-    to_float = av.AudioResampler(format="fltp")
+    to_float = av.AudioResampler(format="flt")  # packed: of eight planes PyAV reads beyond the end
     for packet in packets(container, [track]):
         with suppress(*UNREADABLE):
             for frame in packet.decode():

@@ -32,6 +32,7 @@ def enhancement_figure(
     mouth: MouthTrack | None = None,
     objective: Sequence[float] | Tensor | None = None,
     draws: Tensor | None = None,
+    highest: float | None = None,
     title: str | None = None,
 ) -> Figure:
     """Draw what enhancement did to a recording, from top to bottom on one time axis.
@@ -51,6 +52,7 @@ def enhancement_figure(
         objective: One value an iteration, in nats.
         draws: (draws, samples) of the speech: the level of the estimate is drawn with the interval that holds 90 % of
             those of the draws. The estimate, their mean, lies below them where little is known.
+        highest: Hz up to which spectrograms are drawn: there is nothing to see above what the model hears.
         title: Above all.
     """
     sounds = {"noisy": noisy, "enhanced": enhanced} | ({} if clean is None else {"clean": clean})
@@ -64,7 +66,7 @@ def enhancement_figure(
 
     duration = max(map(len, sounds.values())) / sample_rate
     timed: list[Axes] = [figure.add_subplot(grid[next(rows), 0]) for _ in sounds]
-    draw_spectrograms(timed, sounds, sample_rate, figure.add_subplot(grid[: len(sounds), 1]))
+    draw_spectrograms(timed, sounds, sample_rate, figure.add_subplot(grid[: len(sounds), 1]), highest)
     if draws is not None:
         timed.append(figure.add_subplot(grid[next(rows), 0]))
         _draw_interval(timed[-1], enhanced, draws, sample_rate)

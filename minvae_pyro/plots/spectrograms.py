@@ -71,15 +71,22 @@ def gain_figure(
     return figure
 
 
-def draw_spectrograms(rows: Sequence[Axes], sounds: Mapping[str, Tensor], sample_rate: int, colours: Axes) -> None:
-    """Draw a sound on each of as many axes, on one scale that is shown on axes of its own."""
+def draw_spectrograms(
+    rows: Sequence[Axes],
+    sounds: Mapping[str, Tensor],
+    sample_rate: int,
+    colours: Axes,
+    highest: float | None = None,
+) -> None:
+    """Draw a sound on each of as many axes, up to some Hz, on one scale that is shown on axes of its own."""
+    top = sample_rate / 2 if highest is None else min(highest, sample_rate / 2)
     spectrograms = {name: power_spectrogram(sound, sample_rate) for name, sound in sounds.items()}
     loudest = max(float(spectrogram.max()) for spectrogram in spectrograms.values())
     scale = Normalize(loudest - _DYNAMIC_RANGE, loudest)
     for axes, (name, spectrogram) in zip(rows, spectrograms.items(), strict=True):
         extent = (0.0, len(sounds[name]) / sample_rate, 0.0, sample_rate / 2000)
         axes.imshow(spectrogram, origin="lower", aspect="auto", extent=extent, cmap="magma", norm=scale)
-        axes.set_ylabel(f"{name}\nfrequency (kHz)")
+        axes.set(ylabel=f"{name}\nfrequency (kHz)", ylim=(0.0, top / 1000))
     colours.figure.colorbar(ScalarMappable(scale, "magma"), cax=colours, label="power (dB)")
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,12 @@ _OFTEN = 1000  # pictures after which those before are left
 
 @reader
 def read_mouth(
-    path: Path, *, cropped: bool | None = None, track: int | None = None, sound_track: int | None = None
+    path: Path,
+    *,
+    cropped: bool | None = None,
+    track: int | None = None,
+    sound_track: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> MouthTrack:
     """Read the talker's mouth, a row per frame, from a video or a file of lips that `load_lips` reads.
 
@@ -44,15 +49,24 @@ def read_mouth(
     which no face is ever found. A video without a face is no error: its `found` is False throughout.
 
     Of several video tracks the one with the number ``track`` is watched, and timed with the sound track of the number
-    ``sound_track``, both as in :func:`minvae_pyro.video.frames.read_frames`.
+    ``sound_track``, both as in :func:`minvae_pyro.video.frames.read_frames`. ``progress`` is told how many pictures
+    were looked at, of how many, those that are cut counted once more (0: nobody knows).
 
     Raises:
         UserError: the file is missing, is no video, or holds no picture that can be decoded.
     """
     if path.suffix.lower() in LIPS_SUFFIXES:
         return load_lips(path)
-    read = functools.partial(read_frames, path, track=track, sound_track=sound_track)
-    shape = next(read()).picture.shape
+    shape = next(read_frames(path, track=track, sound_track=sound_track)).picture.shape
+    count = 2 * len(survey(path, sound_track, track).shown)
+    seen = itertools.count(1)
+
+    def read() -> Iterator[Frame]:
+        for frame in read_frames(path, track=track, sound_track=sound_track):
+            if progress is not None:
+                progress(min(next(seen), count), count)
+            yield frame
+
     # after the file has proved to be a video: OpenCV and SciPy take 0.3 s to load
     from minvae_pyro.video.faces import follow_face
 

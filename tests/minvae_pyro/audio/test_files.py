@@ -1,4 +1,6 @@
 import os
+import resource
+import signal
 
 import av
 import numpy as np
@@ -8,7 +10,7 @@ import torch
 from hypothesis import given, strategies as st
 
 from minvae_pyro.audio.files import Sound, read_sound, write_sound
-from minvae_pyro.errors import UserError
+from minvae_pyro.errors import UserError, WriteError
 
 
 def tone(rate, seconds=1.0, frequency=440.0, channels=1):
@@ -285,3 +287,22 @@ def test_samples_that_are_no_numbers_are_not_written(tmp_path):
 def test_an_empty_sound_is_written(tmp_path):
     write_sound(tmp_path / "out.wav", Sound(torch.zeros(1, 0), 16000))
     assert soundfile.info(tmp_path / "out.wav").frames == 0
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac"])
+def test_a_disk_that_takes_no_more_is_said_and_leaves_nothing(tmp_path, suffix):
+    """The system refuses what lies beyond a limit, in the middle of the samples."""
+    path = tmp_path / f"long{suffix}"
+    write_sound(path, Sound(torch.zeros(1, 4), 16000))
+    before = path.read_bytes()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limit[1]))
+        with pytest.raises(WriteError, match=rf"cannot write .*long\{suffix} \(File too large\)"):
+            write_sound(path, Sound(torch.rand(1, 200_000) - 0.5, 16000), overwrite=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

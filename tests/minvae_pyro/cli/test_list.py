@@ -111,6 +111,14 @@ def test_every_entry_is_one_plain_sentence(kind):
         assert re.fullmatch(r"(arXiv \d{4}\.\d{4,5})?", entry.paper)
 
 
+def test_checkpoints_say_when_to_take_them():
+    told = {entry.name: entry.summary for entry in entries("checkpoints")}
+    assert told["min-vae"].endswith(": the first choice, with a video or without.")
+    assert told["a-vae"].endswith(": for sound alone, or where the video does more harm than good.")
+    assert told["sw-vae"].endswith(": to study this prior; one talker.")
+    assert [name for name, text in told.items() if ": " not in text] == []
+
+
 def test_every_prior_has_its_paper():
     assert [entry.name for entry in entries("priors") if not entry.paper] == []
 

@@ -1,7 +1,9 @@
 import importlib
 from types import SimpleNamespace
 
+import pyro
 import pytest
+import torch
 
 import minvae_pyro
 from minvae_pyro.cli import main as command
@@ -61,20 +63,26 @@ def test_an_unknown_command_is_told(capsys):
     assert main(["enhanse", "x.mp4"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "enhanse" in error
+    assert "no command 'enhanse'; did you mean enhance? There are " in error
     assert "prepare" in error
+    assert main(["qqq"]) == 2
+    assert "no command 'qqq'; there are " in capsys.readouterr().err
 
 
 def test_help_names_every_command(capsys):
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
     assert all(f"\n  {name} " in text for name in command.COMMANDS)
+    assert main(["help"]) == 0
+    assert capsys.readouterr().out == text
     assert main([]) == 2
 
 
 def test_version(capsys):
     assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"minvae_pyro {minvae_pyro.__version__}\n"
+    said = capsys.readouterr().out
+    assert said.startswith(f"minvae_pyro {minvae_pyro.__version__} (torch {torch.__version__.partition('+')[0]}")
+    assert f", pyro-ppl {pyro.__version__}, Python 3." in said
 
 
 @pytest.mark.parametrize("name", command.COMMANDS)
@@ -82,4 +90,8 @@ def test_every_command_has_help(name, capsys):
     with pytest.raises(SystemExit) as stop:
         main([name, "--help"])
     assert stop.value.code == 0
-    assert f"minvae {name}" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert f"minvae {name}" in text
+    with pytest.raises(SystemExit):
+        main(["help", name])
+    assert capsys.readouterr().out == text

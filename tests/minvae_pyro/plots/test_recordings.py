@@ -58,6 +58,11 @@ def test_a_tone_is_drawn_at_its_time_and_frequency(rate: int) -> None:
 
 def test_spectrograms_share_the_scale_of_the_loudest() -> None:
     figure = enhancement_figure(tone(1000), 0.1 * tone(1000), 0.01 * tone(1000), sample_rate=RATE)
+    assert panel(figure, "noisy").get_ylim() == (0, RATE / 2000)
+    assert panel(enhancement_figure(tone(1000), tone(1000), sample_rate=RATE, highest=3000.0), "noisy").get_ylim() == (
+        0,
+        3,
+    )
     images = [panel(figure, name).images[0] for name in ("noisy", "enhanced", "clean")]
     assert len({image.get_clim() for image in images}) == 1
     loudest = [float(np.asarray(image.get_array()).max()) for image in images]

@@ -174,3 +174,9 @@ def test_a_wide_crop_is_fitted_in_whole(tmp_path, make_video):
     assert abs(profile[33] - 100) < 5
     assert profile[-3] < 50
     assert crop.std(dim=0).max() < 10
+
+
+def test_progress_counts_pictures_that_are_followed_and_cut(real_data):
+    said = []
+    read_mouth(real_data / "grid/s1/train/bgbn8n.mkv", progress=lambda done, total: said.append((done, total)))
+    assert said == [(number, 150) for number in range(1, 151)]
