@@ -21,7 +21,7 @@ def test_it_prints_a_table_and_keeps_what_is_there(
     assert [row[:17].strip() for row in rows] == ["noisy", "enhanced", "always the mouth", "always the sound"]
     found = re.fullmatch(r"audio responsibility where the video is right (\S+), covered (\S+), frozen (\S+)", trust)
     assert found is not None
-    assert float(found[2]) == 1.0
+    assert float(found[2]) > 0.8
     assert last.endswith(str(tmp_path / "demo"))
 
     assert main(["demo", "--output", str(tmp_path / "demo")]) == 2

@@ -72,9 +72,9 @@ def test_its_video_is_covered_and_frozen_where_it_says(shown: Demonstration) -> 
     assert torch.equal(mouth.crops[frozen], mouth.crops[frozen][:1].expand_as(mouth.crops[frozen]))
     assert (mouth.crops[~edge][1:] != mouth.crops[~edge][:-1]).any(-1).any(-1).double().mean() > 0.5
     assert responsibility[covered].min() > 0.999
-    assert shown.responsibility["covered"] > 0.9
+    assert shown.responsibility["covered"] > 0.8
     assert shown.responsibility["right"] == pytest.approx(
-        float(responsibility[~((times >= 1.5) & (times < 2.5) | (times >= 4) & (times < 5))].mean())
+        float(responsibility[~(((times >= 1.5) & (times < 2.5)) | ((times >= 4) & (times < 5)))].mean())
     )
 
 
