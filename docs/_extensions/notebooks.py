@@ -36,9 +36,9 @@ def convert(script: Path) -> dict[str, Any]:
     gallery = {**DEFAULT_GALLERY_CONF, "first_notebook_cell": FIRST_CELL}
     notebook: dict[str, Any] = jupyter_notebook(blocks, gallery, str(script.parent))
     for cell in notebook["cells"]:
-        if cell["cell_type"] == "markdown":
-            # numbers are given by the page on the mathematics, which is not at hand here
-            cell["source"] = [_EQUATION.sub(r"*\1*", line) for line in cell["source"]]
+        source = "".join(cell["source"])
+        # equations are numbered by the page on the mathematics, which is not at hand here
+        cell["source"] = _EQUATION.sub(r"*\1*", source) if cell["cell_type"] == "markdown" else source
     return notebook
 
 
