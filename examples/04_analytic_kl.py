@@ -278,7 +278,8 @@ assert torch.allclose(tenth, single / 10, rtol=0.25)
 # that by m, since its noise is odd in eps; of the other one 2 scale^2 is left, half of it for two draws that differ
 scale, m = 0.3, 1.0
 by_mean = 0.5 * ((m + scale * eps) + (m - scale * eps))
-by_scale = 0.5 * sum(-1 / scale + m * sign * eps + scale * eps.square() for sign in (1, -1))
+one, mirrored = (-1 / scale + m * draw + scale * draw.square() for draw in (eps, -eps))
+by_scale = 0.5 * (one + mirrored)
 print(
     f"solution 3: variances {float(by_mean.var()):.1e} and {float(by_scale.var()):.3f} (2 scale^2 = {2 * scale**2:.3f})"
 )

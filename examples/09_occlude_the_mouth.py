@@ -237,6 +237,7 @@ play({"clean": recording.clean[0]})
 checkpoint.guide.responsibility = gate
 with torch.no_grad():
     odds = checkpoint.guide.gate_logits(utterances)
+assert odds is not None
 sides = [int((odds + torch.tensor(weight).logit() > 0).sum()) for weight in (0.5, 0.8, 0.95)]
 print(f"solution 1: frames left to the sound with pi 0.5, 0.8 and 0.95: {sides} of {odds.numel()}")
 assert sides[0] <= sides[1] <= sides[2]
@@ -248,6 +249,7 @@ assert sides[0] <= sides[1] <= sides[2]
 # the same: it looks at logarithms, centred over the recording
 with torch.no_grad():
     louder = checkpoint.guide.gate_logits(utterances.replace(noisy_power=4 * utterances.noisy_power))
+assert louder is not None
 print(f"solution 2: the log-odds change by {float((louder - odds).abs().max()):.1e}")
 assert float((louder - odds).abs().max()) < 0.05
 

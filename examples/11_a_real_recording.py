@@ -127,11 +127,9 @@ show(figure, "11_a_real_recording")
 # it sees a mouth that never moves beside a voice that does
 black = replace(mouth, crops=torch.zeros_like(mouth.crops))
 seen_black = enhanced(video=black)
-print(
-    f"solution 1: responsibility {seen_black.audio_responsibility.mean():.2f}; "
-    f"with the right video {result.audio_responsibility.mean():.2f}"
-)
-assert seen_black.audio_responsibility.mean() > result.audio_responsibility.mean()
+doubt, trust = (float(responsibility(of, 0.0, 3.0)) for of in (seen_black, result))
+print(f"solution 1: mean responsibility {doubt:.2f}, with the right video {trust:.2f}")
+assert doubt > trust
 
 # %%
 # **2. No mouth found.** The tracker finds no face in any frame. Which of the results above will that be?
