@@ -61,10 +61,11 @@ def quality(of: minvae_pyro.Enhancement) -> float:
 result, by_ear = enhanced(mouth), enhanced(None)
 print(f"SI-SDR: {float(si_sdr(clean, noisy)):.2f} dB heard, {quality(by_ear):.2f} by ear alone, ", end="")
 print(f"{quality(result):.2f} with the mouth")
-assert quality(result) > float(si_sdr(clean, noisy)) + 1
+assert quality(result) > max(quality(by_ear), float(si_sdr(clean, noisy))) + 5
 
 # %%
-# Numbers are one thing; these are what they stand for.
+# By ear alone the model cannot know which of seven voices is meant, and does hardly anything. The mouth tells. Numbers
+# are one thing; these are what they stand for.
 
 play({"noisy": noisy, "enhanced by ear alone": by_ear.speech[0], "enhanced": result.speech[0], "clean": clean}, rate)
 
@@ -95,7 +96,13 @@ for name, span in spans.items():
     print(f"{name}: r {responsibility(result, *span):.2f} with the right video, {responsibility(spoilt, *span):.2f} so")
 print(f"SI-SDR: {quality(spoilt):.2f} dB with the video that errs")
 assert responsibility(spoilt, 0.65, 1.15) > 0.999
-assert responsibility(result, 0.65, 1.15) < responsibility(spoilt, 0.65, 1.15)
+assert responsibility(spoilt, 1.6, 2.2) > responsibility(result, 1.6, 2.2) + 0.3
+
+# %%
+# What is lost is less than what the mouth brings: the frames that the gate doubts are enhanced by ear, the others still
+# know whom to listen to.
+
+assert quality(by_ear) + 1 < quality(spoilt) < quality(result)
 
 # %%
 # The figure: what was heard, what came out, and what was said, each as a spectrogram; the responsibility, its spans
