@@ -275,7 +275,7 @@ assert torch.allclose(tenth, single / 10, rtol=0.25)
 # of the two derivatives becomes exact?
 
 # Solution 3
-# that by m, since its noise is odd in eps; of the other one 2 scale^2 is left, half of it for two draws that differ
+# that by m, since its noise is odd in eps; of the other one m eps goes and scale eps^2 stays, 2 scale^2
 scale, m = 0.3, 1.0
 by_mean = 0.5 * ((m + scale * eps) + (m - scale * eps))
 one, mirrored = (-1 / scale + m * draw + scale * draw.square() for draw in (eps, -eps))
