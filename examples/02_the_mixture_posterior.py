@@ -317,7 +317,7 @@ show(figure, "02_the_mixture_posterior")
 # the difference f_1 - f_0 stays and so does enumeration; the second moment falls to a variance
 size = 0.5 * (f[1] + f[0])
 with_baseline = 0.25 * (size - size.mean(0)).square().mean(0)
-print(f"solution 1: the extra variance falls {float((extra / with_baseline).median()):.0f} times in the median frame")
+print(f"solution 1: the extra variance falls {float((extra / with_baseline).median()):.1f} times in the median frame")
 assert (with_baseline < extra).all()
 
 # %%
