@@ -369,8 +369,8 @@ print(f"solution 3: {float(in_order.sum(1).mean()):.1f} in order, {float(shuffle
 assert torch.allclose(in_order.sum(1), shuffled.sum(1), rtol=1e-4)
 
 # %%
-# **4. The bound without its divergence.** What is left is the mean log-density of the speech given the code. By how much
-# does it lie above the bound, and what is that number?
+# **4. The bound without its divergence.** What is left is the mean log-density of the speech given the code. By how
+# much does it lie above the bound, and what is that number?
 
 # Solution 4
 # by the divergence, the price of the code in nats; without paying it the encoder would name a point
