@@ -286,13 +286,17 @@ print(f"solution 1: log p(x | z) changes by {change:.1e} nats a frame")
 assert abs(change) < 0.1
 
 # %%
-# **2. Silence as a start.** The noise starts at zero. Where do the updates take it?
+# **2. Silence as a start.** At 3 kHz the noise starts at zero. Where do the updates take it?
 
 # Solution 2
-# nowhere: what is multiplied stays zero, and all is speech for ever
-nothing = step_of_the_noise(torch.zeros_like(W), H, g, variance)
-print(f"solution 2: the largest entry of W is {float(nothing[0].max()):.0f}")
-assert not nothing[0].any()
+# nowhere: what is multiplied stays zero, and all that is heard there is speech for ever
+bin_of_3_khz = round(3000 * 1024 / stft.sample_rate)
+quiet = W.clone()
+quiet[bin_of_3_khz] = 0
+moved = step_of_the_noise(quiet, H, g, variance)[0]
+print(f"solution 2: noise at 3 kHz {float(moved[bin_of_3_khz].max()):.0f}, elsewhere up to {float(moved.max()):.2f}")
+assert not moved[bin_of_3_khz].any()
+assert moved.max() > 0
 
 # %%
 # **3. Without a new code.** The codes stay where they are, and the step of the noise is repeated twenty times. Can the

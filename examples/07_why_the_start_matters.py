@@ -308,9 +308,9 @@ play({"clean": table.clean[0]})
 # Solution 1
 # both derivatives are equal, so a - b does
 pair = begin.clone()
-for _ in range(2000):
+for _ in range(3000):
     total_power = pair.sum(1, keepdim=True)
-    pair = pair + 0.01 * (y / total_power.square() - 1 / total_power)
+    pair = pair + 0.05 * (y / total_power.square() - 1 / total_power)
 print(f"solution 1: a - b before {(begin[:, 0] - begin[:, 1]).tolist()}, a + b after {pair.sum(1).tolist()}")
 assert torch.allclose(pair[:, 0] - pair[:, 1], begin[:, 0] - begin[:, 1])
 assert torch.allclose(pair.sum(1), torch.tensor(y, dtype=torch.float64), atol=1e-2)
