@@ -7,7 +7,7 @@ INSTALLED := .venv/.installed
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check-gpu mutate fuzz lint format typecheck docs clean
+.PHONY: help install demo test check-gpu mutate fuzz lint format typecheck docs notebooks clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -20,10 +20,10 @@ $(INSTALLED): setup.cfg pyproject.toml
 	  || { echo "minvae_pyro needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing into .venv (the first time a few minutes, mostly PyTorch)"
-	@$(BIN)/python -m pip install --quiet --editable '.[test,docs,dev]'
+	@$(BIN)/python -m pip install --quiet --editable '.[test,docs,notebooks,dev]'
 	@touch $@
 
-demo: $(INSTALLED)  ## train on a synthetic talking mouth, enhance it, write sound and figure into demo/
+demo: $(INSTALLED)  ## a minute: train on a synthetic talking mouth, enhance it, write sound and figure into demo/
 	$(BIN)/minvae demo --output demo --overwrite
 
 test: $(INSTALLED)  ## run the tests, two at a time
@@ -57,12 +57,15 @@ typecheck: $(INSTALLED)
 	@rm -rf build/typecheck && mkdir -p build/typecheck/minvae_pyro
 	@ln -s $(CURDIR)/minvae_pyro/* $(CURDIR)/models $(CURDIR)/guides build/typecheck/minvae_pyro
 	@ln -s $(CURDIR)/examples $(CURDIR)/benchmarks build/typecheck
-	@cd build/typecheck && MYPYPATH=examples $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml \
+	@cd build/typecheck && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml \
 	  --cache-dir $(CURDIR)/.mypy_cache minvae_pyro benchmarks $(wildcard examples/*.py) | sed -E 's#^minvae_pyro/(models|guides)/#\1/#'
 
 docs: $(INSTALLED)  ## build the pages into build/docs, and run the lessons for them
 	$(BIN)/python -m sphinx --quiet -W --keep-going docs build/docs
 	@echo build/docs/index.html
+
+notebooks: $(INSTALLED)  ## run the lessons as notebooks, written with figures and sound into build/notebooks
+	$(BIN)/python docs/_extensions/notebooks.py build/notebooks
 
 clean:  ## remove what make has built, .venv included
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -7,6 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
 
 from docutils import nodes
+from notebooks import FIRST_CELL
 from running_lessons import LessonFigures
 from sphinx.application import Sphinx
 
@@ -27,6 +28,7 @@ extensions = [
     "sphinxcontrib.bibtex",
     "command_help",
     "every_module",
+    "folded_solutions",
     "paper_links",
     "repository_links",
 ]
@@ -92,7 +94,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "lessons",
     "within_subsection_order": "FileNameSortKey",
     "filename_pattern": r"/\d\d_",
-    "ignore_pattern": r"(^|/)_",
+    "first_notebook_cell": FIRST_CELL,
     "image_scrapers": (LessonFigures(),),
     "capture_repr": (),
     "reset_modules": ("running_lessons.begin",),

@@ -9,8 +9,8 @@ A-VAE that ships with the package. Everything in the other lessons, the mixture 
 is built around these five lines.
 """
 
+import copy
 import math
-from pathlib import Path
 
 import pyro
 import pyro.distributions as dist
@@ -25,9 +25,10 @@ from torch import Tensor
 from minvae_pyro.audio.stft import STFT
 from minvae_pyro.checkpoints.checkpoint import load_checkpoint
 from minvae_pyro.guides import AudioGuide, NoisyAudioEncoder
+from minvae_pyro.lessons import play, show
 from minvae_pyro.models import AudioVAE
 from minvae_pyro.nn.audio import SpectrumDecoder, SpectrumEncoder
-from minvae_pyro.plots.style import BLUE, GREY, VERMILLION, save_figure
+from minvae_pyro.plots.style import BLUE, GREY, VERMILLION
 from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.probability.likelihoods import ComplexNormal
 from minvae_pyro.probability.parameters import local_parameters
@@ -321,5 +322,73 @@ for (model, value), (colour, dash) in zip(same.items(), looks, strict=True):
 rows[3].set(xlabel="epoch", ylabel="ELBO (nats per frame)", ylim=(-3700, 200), title="What the code is worth")
 rows[3].xaxis.set_major_locator(MaxNLocator(integer=True))
 rows[3].legend(loc=(0.58, 0.22), fontsize="small")
-Path("examples-output").mkdir(exist_ok=True)
-print("figure:", save_figure(figure, "examples-output/01_a_speech_prior.png", overwrite=True))
+show(figure, "01_a_speech_prior")
+
+# %%
+# And this, in a notebook, is what the prior has learnt from: a voice that says nothing, heard for the first time.
+
+play({"held-out speech": speak(4.0, 1000)})
+
+# %%
+# Exercises
+# ---------
+#
+# Each changes one thing. Say first what will come of it, then look at the solution, which checks it.
+#
+# **1. Twice as far from the microphone.** All speech is multiplied by 1/2, and so is the standard deviation of every
+# coefficient under the long-term spectrum. By how much does the log-density of a frame change?
+
+# Solution 1
+# a density of F complex numbers, each half as wide in both directions: F log 4 nats
+quieter = ComplexNormal(training.abs().square().mean(0) / 4).log_prob(held_out / 2).sum(1)
+change = float((quieter - average.log_prob(held_out).sum(1)).mean())
+print(f"solution 1: {change:+.2f} nats a frame; F log 4 = {stft.frequencies * math.log(4):.2f}")
+assert math.isclose(change, stft.frequencies * math.log(4), rel_tol=1e-3)
+
+# %%
+# **2. Other phases.** Every coefficient is turned by a random phase, which makes the sound unintelligible. What does
+# the prior say of it?
+
+# Solution 2
+# the density knows the power alone
+phase = torch.rand(held_out.shape) * 2 * math.pi
+turned = average.log_prob(torch.polar(held_out.abs(), phase))
+print(f"solution 2: largest change {float((turned - average.log_prob(held_out)).abs().max()):.1e} nats")
+assert torch.allclose(turned, average.log_prob(held_out), rtol=1e-3, atol=1e-2)
+
+# %%
+# **3. Another order.** The frames of a sentence are shuffled. What happens to its log-density?
+
+# Solution 3
+# frames are independent: a sum in another order
+order = torch.randperm(len(some))
+with torch.no_grad():
+    shuffled = ComplexNormal(decoder(draws[:10, order])).log_prob(some[order]).sum(-1)
+    in_order = ComplexNormal(decoder(draws[:10])).log_prob(some).sum(-1)
+print(f"solution 3: {float(in_order.sum(1).mean()):.1f} in order, {float(shuffled.sum(1).mean()):.1f} shuffled, nats")
+assert torch.allclose(in_order.sum(1), shuffled.sum(1), rtol=1e-4)
+
+# %%
+# **4. The bound without its divergence.** What is left is the mean log-density of the speech given the code. By how
+# much does it lie above the bound, and what is that number?
+
+# Solution 4
+# by the divergence, the price of the code in nats; without paying it the encoder would name a point
+with torch.no_grad():
+    likelihood = float(ComplexNormal(decoder(draws)).log_prob(some).sum(-1).mean())
+    price = float(torch.distributions.kl_divergence(q_z, p_z).mean())
+print(f"solution 4: {likelihood - float(log_weight.mean()):.1f} nats a frame above, the code costs {price:.1f}")
+assert math.isclose(likelihood - float(log_weight.mean()), price, rel_tol=0.05)
+
+# %%
+# **5. A code that is mirrored.** The first weights of the decoder change their sign. Does it still describe the same
+# speech, and can training tell which of both it has found?
+
+# Solution 5
+# N(0, I) is symmetric, so both decoders are the same prior of speech: codes have no meaning of their own
+mirrored = copy.deepcopy(decoder)
+with torch.no_grad():
+    mirrored.hidden.weight.neg_()
+    here, there = decoder(draws[0]), mirrored(-draws[0])
+print(f"solution 5: largest ratio of the variances {float((there / here).max()):.6f}")
+assert torch.allclose(there, here, rtol=1e-4)

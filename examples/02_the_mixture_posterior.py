@@ -10,18 +10,18 @@ enumeration. Their difference in variance is derived first and then measured.
 """
 
 import math
-from pathlib import Path
 
 import pyro
 import pyro.distributions as dist
 import torch
-from _mixture import talker_utterances, train_on_talker
 from matplotlib.figure import Figure
 from pyro import poutine
 from pyro.infer import Trace_ELBO, TraceEnum_ELBO
 from torch import Tensor
 
-from minvae_pyro.plots.style import BLUE, GREY, VERMILLION, save_figure
+from minvae_pyro.lessons import show
+from minvae_pyro.lessons.mixture import talker_utterances, train_on_talker
+from minvae_pyro.plots.style import BLUE, GREY, VERMILLION
 from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.probability.parameters import local_parameters
 
@@ -303,5 +303,66 @@ low_right.plot(learnt["REINFORCE"], "--", color=VERMILLION, label="REINFORCE")
 low_right.plot(learnt["enumerated"], color=BLUE, label="enumerated")
 low_right.set(xlabel="step of Adam", ylabel="mean $|r - r^*|$", ylim=(0, None), title="Learning the responsibility")
 low_right.legend()
-Path("examples-output").mkdir(exist_ok=True)
-print("figure:", save_figure(figure, "examples-output/02_the_mixture_posterior.png", overwrite=True))
+show(figure, "02_the_mixture_posterior")
+
+# %%
+# Exercises
+# ---------
+#
+# Each changes one thing. Say first what will come of it, then look at the solution, which checks it.
+#
+# **1. A baseline.** From :math:`f` a constant is subtracted, its mean over draws. What becomes of either variance?
+
+# Solution 1
+# the difference f_1 - f_0 stays and so does enumeration; the second moment falls to a variance
+size = 0.5 * (f[1] + f[0])
+with_baseline = 0.25 * (size - size.mean(0)).square().mean(0)
+print(f"solution 1: the extra variance falls {float((extra / with_baseline).median()):.1f} times in the median frame")
+assert (with_baseline < extra).all()
+
+# %%
+# **2. Other odds.** :math:`r = 0.9` in place of one half. Put it into the formula for the variance, and draw.
+
+# Solution 2
+r, values = 0.9, torch.stack(f)
+chosen = torch.rand(50, DRAWS, N) < r
+score = torch.where(chosen, (1 - r) * values[1], -r * values[0])
+formula = (r * (1 - r) * (values[1] - values[0])).var(0)
+formula += r * (1 - r) * ((1 - r) * values[1] + r * values[0]).square().mean(0)
+agreement = float((score.reshape(-1, N).var(0) / formula).median())
+print(f"solution 2: drawn variance over the formula {agreement:.3f}")
+assert 0.9 < agreement < 1.1
+
+# %%
+# **3. Two encoders that agree.** The visual posterior is put equal to the audio one, and the components of the prior as
+# well. Which of the two estimates notices?
+
+# Solution 3
+# f_1 = f_0: there is nothing to choose, and only enumeration says so in every single draw
+agreeing = torch.stack([f[1], f[1]])
+drawn = torch.where(torch.rand(DRAWS, N) < 0.5, 0.5 * agreeing[1], -0.5 * agreeing[0])
+print(f"solution 3: standard deviation {float(drawn.std(0).median()):.0f} nats by REINFORCE, 0 by enumeration")
+assert not (0.25 * (agreeing[1] - agreeing[0])).any()
+assert (drawn.std(0) > 0).all()
+
+# %%
+# **4. More draws.** :math:`\alpha` is drawn four times for each draw of :math:`z`, and the gradients are averaged.
+# Which part of the variance shrinks, and how much?
+
+# Solution 4
+# that of alpha given z, to a fourth; the variance of enumeration is left
+chosen = torch.rand(50, 4, DRAWS, N) < 0.5
+averaged = torch.where(chosen, 0.5 * f[1], -0.5 * f[0]).mean(1)
+quarter = float((averaged.reshape(-1, N).var(0) / (by_hand.var(0) + extra / 4)).median())
+print(f"solution 4: drawn variance over Var[enum] + extra / 4: {quarter:.3f}")
+assert 0.9 < quarter < 1.1
+
+# %%
+# **5. Another prior.** :math:`\pi` goes to 0.9. How far do the best log-odds move, and how many frames change sides?
+
+# Solution 5
+# by logit(0.9) - logit(pi), a few nats: little beside differences of hundreds
+moved = (f[1].mean(0) - f[0].mean(0) + math.log(9) - pi.logit()).sigmoid()
+print(f"solution 5: {int(((moved > 0.5) != (best > 0.5)).sum())} of {N} frames change sides")
+assert (moved - best).sign().unique().numel() <= 2
+assert ((moved > 0.5) != (best > 0.5)).float().mean() < 0.2

@@ -10,19 +10,19 @@ collapsed bound with the table of responsibilities that the published recipe kee
 """
 
 import copy
-from pathlib import Path
 
 import pyro
 import pyro.distributions as dist
 import torch
-from _mixture import in_noise, rows_of, talker_utterances, train_on_talker
 from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from minvae_pyro.guides import CollapsedResponsibility, MixtureGuide, Responsibility, TableResponsibility
+from minvae_pyro.lessons import show
+from minvae_pyro.lessons.mixture import in_noise, rows_of, talker_utterances, train_on_talker
 from minvae_pyro.models import MinVAE
-from minvae_pyro.plots.style import BLUE, GREEN, GREY, VERMILLION, save_figure
+from minvae_pyro.plots.style import BLUE, GREEN, GREY, VERMILLION
 from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.probability.parameters import local_parameters
 from minvae_pyro.utterances import Utterances
@@ -258,5 +258,65 @@ for epoch in range(1, len(price) // steps):
     low_right.axvline(epoch * steps + 0.5, color=GREY, linewidth=0.8)
 low_right.set(xlabel="step (vertical lines: refreshes)", ylabel="KL$(r, r^*)$, nats per frame")
 low_right.set_title("What a stored $r$ costs")
-Path("examples-output").mkdir(exist_ok=True)
-print("figure:", save_figure(figure, "examples-output/03_the_responsibility.png", overwrite=True))
+show(figure, "03_the_responsibility")
+
+# %%
+# Exercises
+# ---------
+#
+# Each changes one thing. Say first what will come of it, then look at the solution, which checks it.
+#
+# **1. No decision.** With :math:`\pi = \frac{1}{2}`, :math:`r` is held at one half in all frames. What does that cost a
+# frame whose bounds differ by :math:`d`?
+
+# Solution 1
+# log Z - (L^a + L^v) / 2 = log cosh(d / 2), about |d| / 2 - log 2
+even_z = torch.logsumexp(torch.stack([audio, visual]), 0) - torch.tensor(2.0, dtype=torch.float64).log()
+cost = even_z - 0.5 * (audio + visual)
+half = (audio - visual) / 2
+formula = torch.logaddexp(half, -half) - torch.tensor(2.0, dtype=torch.float64).log()
+print(f"solution 1: {float(cost.mean()):.1f} nats a frame, by the formula {float(formula.mean()):.1f}")
+assert torch.allclose(cost, formula, atol=1e-6)
+
+# %%
+# **2. Trust the sound beforehand.** :math:`\pi` goes from one half to 0.99. Which frames change their mind?
+
+# Solution 2
+# those whose bounds differ by less than log 99 = 4.6 nats in favour of the mouth
+prior_odds = torch.tensor(0.99, dtype=torch.float64).logit()
+sides = ((audio - visual > 0) != (prior_odds + audio - visual > 0)).sum()
+close = ((visual - audio >= 0) & (visual - audio < prior_odds)).sum()
+print(f"solution 2: {int(sides)} of {len(audio)} frames; {int(close)} lie as close")
+assert sides == close
+
+# %%
+# **3. Power in other units.** Both bounds rise by the same constant. What moves, :math:`r^*` or :math:`\log Z`?
+
+# Solution 3
+# log Z, by the constant; r* is made of the difference
+raised = torch.logsumexp(torch.stack([audio + 100, visual + 100]), 0)
+print(f"solution 3: log Z rises by {float((raised - torch.logsumexp(torch.stack([audio, visual]), 0)).mean()):.3f}")
+assert torch.allclose(raised, torch.logsumexp(torch.stack([audio, visual]), 0) + 100)
+assert torch.equal((audio + 100 > visual + 100), audio > visual)
+
+# %%
+# **4. Frames that say the same.** Frames overlap: suppose that each counts for a twentieth of one. Are decisions
+# clearer or less clear?
+
+# Solution 4
+# less clear: the difference of the bounds is a twentieth, and r* moves towards one half
+sure = (audio - visual).sigmoid()
+doubtful = ((audio - visual) / 20).sigmoid()
+print(f"solution 4: mean distance of r* from 1/2: {float((sure - 0.5).abs().mean()):.3f}, ", end="")
+print(f"a twentieth {float((doubtful - 0.5).abs().mean()):.3f}")
+assert ((doubtful - 0.5).abs() <= (sure - 0.5).abs()).all()
+
+# %%
+# **5. Other names.** :math:`\alpha = 1` means the mouth from now on. What becomes of :math:`r^*` and of the bound?
+
+# Solution 5
+# r* becomes 1 - r*, and the bound stays: a mixture does not know the names of its components
+renamed = (visual - audio).sigmoid()
+print(f"solution 5: largest deviation of r* from 1 - r*: {float((renamed - (1 - sure)).abs().max()):.1e}")
+assert torch.allclose(renamed, 1 - sure)
+assert torch.equal(torch.logaddexp(visual, audio), torch.logaddexp(audio, visual))

@@ -10,21 +10,21 @@ how the package puts the closed form into Pyro's bound.
 
 import copy
 import math
-from pathlib import Path
 
 import pyro
 import pyro.distributions as dist
 import torch
-from _mixture import talker_utterances, train_on_talker
 from matplotlib.figure import Figure
 from pyro.infer import ELBO, Trace_ELBO, TraceEnum_ELBO, TraceMeanField_ELBO
 from torch import Tensor
 
 from minvae_pyro.guides import FixedResponsibility, MixtureGuide, MouthEncoder
+from minvae_pyro.lessons import show
+from minvae_pyro.lessons.mixture import talker_utterances, train_on_talker
 from minvae_pyro.models import MinVAE
 from minvae_pyro.nn.audio import SpectrumDecoder
 from minvae_pyro.nn.visual import MouthConvolution
-from minvae_pyro.plots.style import BLUE, GREEN, GREY, VERMILLION, save_figure
+from minvae_pyro.plots.style import BLUE, GREEN, GREY, VERMILLION
 from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.probability.parameters import local_parameters
 from minvae_pyro.utterances import Utterances
@@ -242,5 +242,67 @@ right.axvline(1, color=GREY, linewidth=0.8)
 right.set(xlabel="by the draw / in closed form", xlim=(0, 1.15 * max(max(r.values()) for r in ratios.values())))
 right.set_title("Variance of the encoders' gradients")
 right.legend(loc="lower right")
-Path("examples-output").mkdir(exist_ok=True)
-print("figure:", save_figure(figure, "examples-output/04_analytic_kl.png", overwrite=True))
+show(figure, "04_analytic_kl")
+
+# %%
+# Exercises
+# ---------
+#
+# Each changes one thing. Say first what will come of it, then look at the solution, which checks it.
+#
+# **1. A wider prior.** :math:`p = N(0, t^2)` with :math:`t = 2`. What is the variance of the derivative by :math:`m`
+# now?
+
+# Solution 1
+# the derivative is (m + scale eps) / t^2: scale^2 / t^4
+eps = torch.randn(COPIES, dtype=torch.float64)
+wider = (1.0 + 0.3 * eps) / 4
+print(f"solution 1: {float(wider.var()):.5f}, predicted {0.3**2 / 16:.5f}")
+assert math.isclose(float(wider.var()), 0.3**2 / 16, rel_tol=0.1)
+
+# %%
+# **2. Ten draws.** The estimate is averaged over ten draws. How noisy is it, and when is it as good as the closed form?
+
+# Solution 2
+# a tenth of the variance; never
+tenth = gradient_draws(Trace_ELBO(), 1.0, 0.3).reshape(10, -1, 2).mean(0).var(0)
+single = torch.tensor([0.3**2, 1 + 2 * 0.3**2], dtype=torch.float64)
+print(f"solution 2: {float(tenth[1]):.4f}, predicted {float(single[1]) / 10:.4f}")
+assert torch.allclose(tenth, single / 10, rtol=0.25)
+
+# %%
+# **3. A draw and its mirror image.** The estimate is averaged over :math:`\varepsilon` and :math:`-\varepsilon`. Which
+# of the two derivatives becomes exact?
+
+# Solution 3
+# that by m, since its noise is odd in eps; of the other one m eps goes and scale eps^2 stays, 2 scale^2
+scale, m = 0.3, 1.0
+by_mean = 0.5 * ((m + scale * eps) + (m - scale * eps))
+one, mirrored = (-1 / scale + m * draw + scale * draw.square() for draw in (eps, -eps))
+by_scale = 0.5 * (one + mirrored)
+print(
+    f"solution 3: variances {float(by_mean.var()):.1e} and {float(by_scale.var()):.3f} (2 scale^2 = {2 * scale**2:.3f})"
+)
+assert float(by_mean.var()) < 1e-20
+assert math.isclose(float(by_scale.var()), 2 * scale**2, rel_tol=0.1)
+
+# %%
+# **4. Nothing to learn.** The posterior is the prior, so the divergence and its derivatives are zero. Is the estimate
+# quiet there?
+
+# Solution 4
+# no: its variances are 1 and 2, just where a code is not used at all
+quiet = gradient_draws(Trace_ELBO(), 0.0, 1.0).var(0)
+print(f"solution 4: variances {float(quiet[0]):.2f} and {float(quiet[1]):.2f}")
+assert torch.allclose(quiet, torch.tensor([1.0, 2.0], dtype=torch.float64), rtol=0.1)
+
+# %%
+# **5. The value itself.** How noisy is :math:`k`, and how does it grow with the number of coordinates?
+
+# Solution 5
+# k = const + m scale eps + (scale^2 - 1) eps^2 / 2, so Var = m^2 scale^2 + (scale^2 - 1)^2 / 2 each; they add up
+eps = torch.randn(COPIES, 32, dtype=torch.float64)
+k = (0.5 * (m + scale * eps).square() - math.log(scale) - 0.5 * eps.square()).sum(1)
+predicted = 32 * (m**2 * scale**2 + (scale**2 - 1) ** 2 / 2)
+print(f"solution 5: variance of k in 32 dimensions {float(k.var()):.2f}, predicted {predicted:.2f}")
+assert math.isclose(float(k.var()), predicted, rel_tol=0.1)

@@ -9,13 +9,11 @@ to the last digit, in training and in inference, and what lies between them.
 """
 
 import math
-from pathlib import Path
 from typing import Any
 
 import pyro
 import pyro.distributions as dist
 import torch
-from _mixture import in_noise, talker_utterances, train_on_talker
 from matplotlib.figure import Figure
 from pyro.nn import PyroModule
 from torch import Tensor
@@ -26,8 +24,10 @@ from minvae_pyro.audio.mixing import mix_at_snr
 from minvae_pyro.checkpoints.checkpoint import load_checkpoint
 from minvae_pyro.guides import AudioGuide, CollapsedResponsibility, VisualGuide
 from minvae_pyro.inference import StochasticVariational
+from minvae_pyro.lessons import play, show
+from minvae_pyro.lessons.mixture import in_noise, talker_utterances, train_on_talker
 from minvae_pyro.models import AudioVAE, SpeechPrior, StandardComponent, VisualVAE
-from minvae_pyro.plots.style import BLUE, GREEN, GREY, VERMILLION, save_figure
+from minvae_pyro.plots.style import BLUE, GREEN, GREY, VERMILLION
 from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.probability.handlers import condition_alpha
 from minvae_pyro.probability.parameters import local_parameters
@@ -190,5 +190,69 @@ right.plot(times, audio, "--", color=BLUE, label="A-VAE")
 right.plot(times, visual, "-.", color=VERMILLION, label="V-VAE")
 right.set(xlabel="time (s)", ylabel="bound (nats)", ylim=(-6500, 4000), title="Frame by frame")
 right.legend(loc="lower right", fontsize="small")
-Path("examples-output").mkdir(exist_ok=True)
-print("figure:", save_figure(figure, "examples-output/05_special_cases.png", overwrite=True))
+show(figure, "05_special_cases")
+
+# %%
+# In a notebook: what was heard, what both models make of it, and what was said.
+
+estimate = checkpoint.stft.inverse(gains["a-vae-s1"][0] * spectrum, len(mixed))
+play({"noisy": mixed, "enhanced": estimate, "clean": speech})
+
+# %%
+# Exercises
+# ---------
+#
+# Each changes one thing. Say first what will come of it, then look at the solution, which checks it.
+#
+# **1. A prior with an opinion.** :math:`\pi = 0.9`. How far may the mixture lie below the better special case now?
+
+# Solution 1
+# log 10 where the mouth is the better one, log(10 / 9) where the sound is
+bold = torch.logaddexp(audio + math.log(0.9), visual + math.log(0.1))
+below = torch.maximum(audio, visual) - bold
+print(f"solution 1: at most {float(below.max()):.3f} nats (log 10 = {math.log(10):.3f})")
+assert float(below.max()) <= math.log(10) + 1e-9
+assert float(below[audio > visual].max()) <= math.log(10 / 9) + 1e-9
+
+# %%
+# **2. A hard switch.** In place of the sum take the larger of its two terms. What is lost at most?
+
+# Solution 2
+# log 2: a sum of two is at most twice the larger one
+hard = torch.maximum(audio, visual) - math.log(2)
+print(f"solution 2: at most {float((even - hard).max()):.3f} nats of log 2 = {math.log(2):.3f}")
+assert ((even >= hard) & (even - hard <= math.log(2) + 1e-9)).all()
+
+# %%
+# **3. A third component.** Another copy of the sound joins, each of the three at one third. Is the mixture better?
+
+# Solution 3
+# no: two of three bring the sound 2/3 of the prior, and the mouth pays for it
+three = torch.logsumexp(torch.stack([audio, audio, visual]), 0) - math.log(3)
+print(f"solution 3: {float((three - even).max()):+.3f} nats at best, {float((three - even).min()):+.3f} at worst")
+assert float((three - even).max()) <= math.log(4 / 3) + 1e-9
+assert float((three - even).min()) >= math.log(2 / 3) - 1e-9
+
+# %%
+# **4. Two handlers.** ``condition_alpha(0)`` runs inside of ``condition_alpha(1)``. Which one holds?
+
+# Solution 4
+# the innermost, as with every handler of Pyro
+with condition_alpha(0):
+    inner = bound_and_gradient(prior, guide)[0]
+with condition_alpha(1), condition_alpha(0):
+    nested = bound_and_gradient(prior, guide)[0]
+print(f"solution 4: nested {nested:.4f}, alpha = 0 alone {inner:.4f} nats")
+assert nested == inner
+
+# %%
+# **5. Another picture.** Under ``condition_alpha(1)`` the picture of noise is exchanged for a black one. What becomes
+# of the gain?
+
+# Solution 5
+# nothing: the sound is trusted, whatever there is to be seen
+black = Utterances.from_spectrum(spectrum, torch.zeros_like(mouth))
+with condition_alpha(1):
+    again = infer(checkpoint, black, **settings).gain
+print(f"solution 5: the gain changes by {float((again - gains['min-vae-s1']).abs().max()):.1e}")
+assert torch.equal(again, gains["min-vae-s1"])

@@ -9,7 +9,7 @@ and multiplicative updates for the noise, which is learnt from random numbers. E
 of loop; the engines of lesson 10 do nothing else.
 """
 
-from pathlib import Path
+from itertools import pairwise
 
 import pyro
 import torch
@@ -23,9 +23,10 @@ from minvae_pyro.checkpoints.checkpoint import load_checkpoint
 from minvae_pyro.evaluation.scores import si_sdr
 from minvae_pyro.guides import MeanFieldGuide
 from minvae_pyro.inference import StochasticVariational
+from minvae_pyro.lessons import play, show
 from minvae_pyro.models import NMFNoise, NoisyMixture
 from minvae_pyro.models.speech_prior import Latent
-from minvae_pyro.plots.style import BLACK, BLUE, GREY, VERMILLION, save_figure
+from minvae_pyro.plots.style import BLACK, BLUE, GREY, VERMILLION
 from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.probability.parameters import local_parameters
 from minvae_pyro.synthetic.noise import synthetic_noise
@@ -260,5 +261,74 @@ right.legend(fontsize="small")
 for axes in (upper, middle, left, right):
     axes.grid(alpha=0.3)
 figure.align_ylabels([upper, middle, left])
-Path("examples-output").mkdir(exist_ok=True)
-print("figure:", save_figure(figure, "examples-output/06_svi_on_a_noisy_utterance.png", overwrite=True))
+show(figure, "06_svi_on_a_noisy_utterance")
+
+# %%
+# In a notebook: what was heard, what is left after the last iteration, and what was said.
+
+play({"noisy": noisy, "enhanced": stft.inverse(filtered, len(noisy)), "clean": clean})
+
+# %%
+# Exercises
+# ---------
+#
+# Each changes one thing. Say first what will come of it, then look at the solution, which checks it.
+#
+# **1. Who is louder?** :math:`W` is multiplied by ten and :math:`H` divided by it. What becomes of the likelihood?
+
+# Solution 1
+# it knows their product alone, so the scale is a convention
+W, H, g = noise.spectra[0], noise.activations[0], mixture.gain[0, 0, 0]
+with torch.no_grad():
+    variance = prior.speech_variance(Latent(guide.draw(1)["z"]), utterances)[0, 0]
+change = log_likelihood(10 * W, H / 10, g, variance) - log_likelihood(W, H, g, variance)
+print(f"solution 1: log p(x | z) changes by {change:.1e} nats a frame")
+assert abs(change) < 0.1
+
+# %%
+# **2. Silence as a start.** At 3 kHz the noise starts at zero. Where do the updates take it?
+
+# Solution 2
+# nowhere: what is multiplied stays zero, and all that is heard there is speech for ever
+bin_of_3_khz = round(3000 * 1024 / stft.sample_rate)
+quiet = W.clone()
+quiet[bin_of_3_khz] = 0
+moved = step_of_the_noise(quiet, H, g, variance)[0]
+print(f"solution 2: noise at 3 kHz {float(moved[bin_of_3_khz].max()):.0f}, elsewhere up to {float(moved.max()):.2f}")
+assert not moved[bin_of_3_khz].any()
+assert moved.max() > 0
+
+# %%
+# **3. Without a new code.** The codes stay where they are, and the step of the noise is repeated twenty times. Can the
+# likelihood fall?
+
+# Solution 3
+# never: each step goes to the minimum of a curve that lies above the cost
+parts, heights = (W, H, g), []
+for _ in range(20):
+    heights.append(log_likelihood(*parts, variance))
+    parts = step_of_the_noise(*parts, variance)
+falls = min(b - a for a, b in pairwise(heights))
+print(f"solution 3: log p(x | z) {heights[0]:.2f} -> {heights[-1]:.2f}, smallest rise {falls:.1e} nats a frame")
+assert falls > -1e-2
+
+# %%
+# **4. The truth.** Give the Wiener filter the power of the clean speech and that of the true noise in every cell. How
+# good can a filter be that changes no phase?
+
+# Solution 4
+# much better than ours, and not perfect: the phase stays that of the mixture
+parts_heard = [stft(part / level).abs().square() for part in (clean, noisy - clean)]
+oracle = parts_heard[0] / (parts_heard[0] + parts_heard[1]) * x
+best_possible = float(si_sdr(clean, stft.inverse(oracle, len(noisy))))
+print(f"solution 4: {best_possible:.1f} dB with the truth, {quality[-1]:.1f} dB without")
+assert best_possible > max(quality)
+
+# %%
+# **5. Louder.** The estimate is played twice as loud. What becomes of its SI-SDR?
+
+# Solution 5
+# nothing: the measure fits the level first
+estimate = stft.inverse(filtered, len(noisy))
+print(f"solution 5: {float(si_sdr(clean, estimate)):.3f} dB, twice as loud {float(si_sdr(clean, 2 * estimate)):.3f} dB")
+assert abs(float(si_sdr(clean, estimate)) - float(si_sdr(clean, 2 * estimate))) < 1e-3

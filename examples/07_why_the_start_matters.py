@@ -8,12 +8,9 @@ be started by the mouth, by the noisy sound, or anywhere. The start by the mouth
 (arXiv 1912.10647). And it wins on a hill that is not the highest, which is why no engine can mend a bad start.
 """
 
-from pathlib import Path
-
 import numpy as np
 import pyro
 import torch
-from _talker import record, train_on_talker
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -22,9 +19,11 @@ from minvae_pyro.guides import MeanFieldGuide
 from minvae_pyro.guides.test_time.log_joint import log_joint
 from minvae_pyro.guides.test_time.starts import STARTS
 from minvae_pyro.inference import PointEM, infer
+from minvae_pyro.lessons import play, show
+from minvae_pyro.lessons.talker import record, train_on_talker
 from minvae_pyro.models import NMFNoise, NoisyMixture
 from minvae_pyro.models.speech_prior import Latent
-from minvae_pyro.plots.style import BLACK, BLUE, GREEN, GREY, PURPLE, VERMILLION, save_figure
+from minvae_pyro.plots.style import BLACK, BLUE, GREEN, GREY, PURPLE, VERMILLION
 from minvae_pyro.utterances import concatenate
 
 LOOK = {
@@ -204,12 +203,12 @@ heights, scores = (torch.stack([row[part] for row in rows]).numpy() for part in 
 
 table = record(range(9100, 9106), "babble")
 ranking: dict[str, tuple[float, float, float]] = {}
-traces, gained = {}, {}
+traces, gained, heard = {}, {}, {}
 for name in STARTS:
     result = infer(checkpoint, table.utterances, engine="fast", start=name)
     assert result.audio_responsibility is not None
     gained[name] = table.quality(result.gain) - table.before
-    traces[name] = result.objective
+    traces[name], heard[name] = result.objective, table.estimate(result.gain)[0]
     ranking[name] = result.objective[-1], float(gained[name].mean()), float(result.audio_responsibility.mean())
     objective, gain, trust = ranking[name]
     print(f"{name:6}: objective {objective:8.1f} nats a frame, SI-SDR {gain:+5.2f} dB, responsibility {trust:.2f}")
@@ -290,5 +289,71 @@ axes.set_xticks(range(len(gained)), list(gained))
 axes.set(xlabel="start", ylabel="change of SI-SDR (dB)", title="What they are worth (bar: mean)")
 for axes in (panels[0, 1], *panels[2]):
     axes.grid(alpha=0.3)
-Path("examples-output").mkdir(exist_ok=True)
-print("figure:", save_figure(figure, "examples-output/07_why_the_start_matters.png", overwrite=True))
+show(figure, "07_why_the_start_matters")
+
+# %%
+# In a notebook: the first of the six recordings, as it was heard, from either start, and as it was said.
+
+play({"noisy": table.noisy[0], **{f"enhanced from {name}": heard[name] for name in ("visual", "audio")}})
+play({"clean": table.clean[0]})
+
+# %%
+# Exercises
+# ---------
+#
+# Each changes one thing. Say first what will come of it, then look at the solution, which checks it.
+#
+# **1. By gradient.** Climb the ridge of one coefficient by small gradient steps. What stays the same now?
+
+# Solution 1
+# both derivatives are equal, so a - b does
+pair = begin.clone()
+for _ in range(3000):
+    total_power = pair.sum(1, keepdim=True)
+    pair = pair + 0.05 * (y / total_power.square() - 1 / total_power)
+print(f"solution 1: a - b before {(begin[:, 0] - begin[:, 1]).tolist()}, a + b after {pair.sum(1).tolist()}")
+assert torch.allclose(pair[:, 0] - pair[:, 1], begin[:, 0] - begin[:, 1])
+assert torch.allclose(pair.sum(1), torch.tensor(y, dtype=torch.float64), atol=1e-2)
+
+# %%
+# **2. Four times the power.** After the climb :math:`y` is sixteen in place of four, and the climb goes on. Where to?
+
+# Solution 2
+# to a + b = 16 with the same shares
+louder = toy[-1]
+for _ in range(40):
+    louder = louder * (16 / louder.sum(1, keepdim=True)).sqrt()
+print(f"solution 2: a + b {louder.sum(1).tolist()}, gains {(louder[:, 0] / 16).tolist()}")
+assert torch.allclose(louder, 4 * toy[-1], rtol=1e-6)
+
+# %%
+# **3. Certain from the start.** One of the starts has no noise, :math:`b = 0`. What is its Wiener gain in the end?
+
+# Solution 3
+# 1, whatever is heard
+certain = torch.tensor([1.0, 0.0], dtype=torch.float64)
+for _ in range(30):
+    certain = certain * (y / certain.sum()).sqrt()
+print(f"solution 3: gain {float(certain[0] / certain.sum()):.0f}")
+assert certain[1] == 0
+
+# %%
+# **4. Before and after.** Is the start by the mouth, with noise and gain fitted to it, higher or lower than where its
+# climb ends?
+
+# Solution 4
+# lower: the climb has moved the codes too
+start_and_end, _ = landscape(torch.stack([visual_start[0], ends["visual"]]))
+print(f"solution 4: log p(x, z) {float(start_and_end[0]):.1f} at the start, {float(start_and_end[1]):.1f} at the end")
+assert start_and_end[0] < start_and_end[1]
+
+# %%
+# **5. Somebody else's mouth.** Each sentence starts at the mouth of another one. Which start is the better one, that or
+# the sound?
+
+# Solution 5
+# the sound: a wrong mouth leads to the hill of a sentence that was not said
+others = table.utterances.replace(mouth=table.utterances.mouth.roll(1, 0))
+foreign = float((table.quality(infer(checkpoint, others, engine="fast", start="visual").gain) - table.before).mean())
+print(f"solution 5: by the mouth of others {foreign:+.2f} dB; by the sound {ranking['audio'][1]:+.2f} dB")
+assert foreign < ranking["audio"][1]

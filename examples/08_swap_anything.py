@@ -7,13 +7,11 @@ that fits it. None knows of what class the others are. This lesson exchanges the
 writes a prior that nobody has thought of, in a class of two methods, and runs it under every engine as it is.
 """
 
-from pathlib import Path
 from typing import Any
 
 import pyro
 import pyro.distributions as dist
 import torch
-from _talker import record
 from matplotlib.figure import Figure
 from pyro import poutine
 from torch import Tensor
@@ -31,9 +29,11 @@ from minvae_pyro.inference import (
     VariationalEM,
     infer,
 )
+from minvae_pyro.lessons import play, show
+from minvae_pyro.lessons.talker import record
 from minvae_pyro.models import BayesianNMFNoise, NMFNoise, NoiseModel, NoisyMixture, SpeechPrior, StationaryNoise
 from minvae_pyro.models.speech_prior import Latent
-from minvae_pyro.plots.style import BLACK, BLUE, GREEN, ORANGE, PURPLE, VERMILLION, save_figure
+from minvae_pyro.plots.style import BLACK, BLUE, GREEN, ORANGE, PURPLE, VERMILLION
 from minvae_pyro.utterances import Plates, Utterances
 
 # %%
@@ -238,5 +238,74 @@ axes.set(xlabel="SI-SDR (dB); bars begin at what is heard", title="One recording
 figure.legend(loc="outside lower center", ncols=5, frameon=False)
 axes.grid(axis="x", alpha=0.3)
 axes.margins(x=0.1)
-Path("examples-output").mkdir(exist_ok=True)
-print("figure:", save_figure(figure, "examples-output/08_swap_anything.png", overwrite=True))
+show(figure, "08_swap_anything")
+
+# %%
+# In a notebook: the recording, what the A-VAE makes of it under ``fast``, and what was said.
+
+play({"noisy": recording.noisy[0], "enhanced": recording.estimate(results["a-vae-s1"].gain)[0]})
+play({"clean": recording.clean[0]})
+
+# %%
+# Exercises
+# ---------
+#
+# Each changes one thing. Say first what will come of it, then look at the solution, which checks it.
+#
+# **1. Once more.** The same four parts run again. Is the number the same?
+
+# Solution 1
+# to the bit: enhanced() seeds every draw
+first, second = enhanced(), enhanced()
+print(f"solution 1: first {first:.6f}, then {second:.6f} dB")
+assert first == second
+
+# %%
+# **2. A level of zero.** The new coordinate of ``LevelledPrior`` is zero in all frames. What is left?
+
+# Solution 2
+# the A-VAE: exp(0) = 1
+with torch.no_grad():
+    flat = own.speech_variance(Latent(pad(mean, (0, 1))), utterances)
+    plain = a_vae.prior.speech_variance(Latent(mean), utterances)
+print(f"solution 2: largest ratio of the variances {float((flat / plain).max()):.6f}")
+assert torch.allclose(flat, plain)
+
+# %%
+# **3. One step louder.** It is one in all frames. How many decibels is that, with :math:`\rho = \frac{1}{2}`?
+
+# Solution 3
+# the variance is e^(1/2) times as large: 10 / 2 log10(e) = 2.2 dB
+with torch.no_grad():
+    raised = own.speech_variance(Latent(pad(mean, (0, 1), value=1.0)), utterances)
+decibels = float((10 * (raised / plain).log10()).mean())
+print(f"solution 3: {decibels:.2f} dB louder")
+assert abs(decibels - 5 / torch.log(torch.tensor(10.0))) < 1e-2
+
+# %%
+# **4. What a level costs.** How much less probable is a frame's code with a level of one than with a level of zero?
+
+
+# Solution 4
+# the density of N(0, 1) at 1 over that at 0: half a nat
+def log_prior(level: float) -> float:
+    """Log-density of the codes, nats."""
+    known = poutine.condition(own, data={"z": pad(mean, (0, 1), value=level)})
+    with torch.no_grad():
+        traced = poutine.trace(known).get_trace(utterances)
+    traced.compute_log_prob(lambda name, site: name == "z")
+    return float(traced.nodes["z"]["log_prob_sum"])
+
+
+price = (log_prior(0.0) - log_prior(1.0)) / utterances.frames
+print(f"solution 4: {price:.3f} nats a frame")
+assert abs(price - 0.5) < 1e-2
+
+# %%
+# **5. In a hurry.** The engine gets one iteration. What does it reach?
+
+# Solution 5
+# hardly more than what is heard: the noise has not been learnt yet
+hurried = enhanced(engine=FastVariational(iterations=1))
+print(f"solution 5: after one iteration {hurried:.2f} dB, after thirty {first:.2f} dB")
+assert hurried < first

@@ -9,19 +9,19 @@ outside of model, guide and engine, and watches the responsibility :math:`r_n = 
 what a rule for :math:`r` is worth when the video is wrong.
 """
 
-from pathlib import Path
 from typing import Any
 
 import torch
-from _talker import record, train_on_talker
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from minvae_pyro.checkpoints.checkpoint import load_checkpoint
 from minvae_pyro.inference import infer
+from minvae_pyro.lessons import play, show
+from minvae_pyro.lessons.talker import record, train_on_talker
 from minvae_pyro.models.speech_prior import Latent
 from minvae_pyro.plots.responsibilities import draw_responsibility, draw_strip
-from minvae_pyro.plots.style import BLACK, BLUE, GREY, SKY, VERMILLION, save_figure
+from minvae_pyro.plots.style import BLACK, BLUE, GREY, SKY, VERMILLION
 from minvae_pyro.probability.handlers import condition_alpha
 from minvae_pyro.utterances import Utterances
 from minvae_pyro.video.occlusion import frozen, late, masked, occlude, shuffled
@@ -140,6 +140,7 @@ print(f"by ear alone: SI-SDR {floor:+.2f} dB")
 
 score: dict[str, dict[str, float]] = {rule: {} for rule in rules}
 trust: dict[str, dict[str, Tensor]] = {rule: {} for rule in rules}
+heard: dict[str, Tensor] = {}  # the first sentence, by the last rule
 for rule, (responsibility, settings) in rules.items():
     checkpoint.guide.responsibility = responsibility
     for name, how in occlusions.items():
@@ -147,6 +148,7 @@ for rule, (responsibility, settings) in rules.items():
         score[rule][name] = float((recording.quality(result.gain) - recording.before).mean())
         assert result.audio_responsibility is not None
         trust[rule][name] = result.audio_responsibility
+        heard[name] = recording.estimate(result.gain)[0]
 for name in occlusions:
     cells = (f"{rule} {score[rule][name]:+.2f} dB (r {float(trust[rule][name].mean()):.2f})" for rule in rules)
     print(f"{name:11}: " + ", ".join(cells))
@@ -211,5 +213,75 @@ axes.axhline(0, color=GREY, linewidth=0.8)
 axes.set_xticks(range(len(occlusions)), list(occlusions))
 axes.set(ylabel="change of SI-SDR (dB)", ylim=(-4, 3.4))
 axes.legend(fontsize="small", ncols=4, loc="upper right")
-Path("examples-output").mkdir(exist_ok=True)
-print("figure:", save_figure(figure, "examples-output/09_occlude_the_mouth.png", overwrite=True))
+show(figure, "09_occlude_the_mouth")
+
+# %%
+# In a notebook: the first sentence as it was heard, enhanced by ear alone, with the right video and with one that came
+# late, each by the gate, and as it was said.
+
+play({"noisy": recording.noisy[0], "enhanced by ear alone": recording.estimate(blind.gain)[0]})
+play({f"enhanced, video {name}": heard[name] for name in ("right", "late 400 ms")})
+play({"clean": recording.clean[0]})
+
+# %%
+# Exercises
+# ---------
+#
+# Each changes one thing. Say first what will come of it, then look at the solution, which checks it.
+#
+# **1. Between the two.** :math:`\pi' = 0.8`. By how much are the gate's log-odds moved, and how many frames change
+# sides?
+
+# Solution 1
+# by log 4 = 1.39, where 0.95 moves them by log 19 = 2.94: frames can only go over to the sound
+checkpoint.guide.responsibility = gate
+with torch.no_grad():
+    odds = checkpoint.guide.gate_logits(utterances)
+assert odds is not None
+sides = [int((odds + torch.tensor(weight).logit() > 0).sum()) for weight in (0.5, 0.8, 0.95)]
+print(f"solution 1: frames left to the sound with pi 0.5, 0.8 and 0.95: {sides} of {odds.numel()}")
+assert sides[0] <= sides[1] <= sides[2]
+
+# %%
+# **2. Louder.** The recording is played twice as loud. What does the gate say?
+
+# Solution 2
+# the same: it looks at logarithms, centred over the recording
+with torch.no_grad():
+    louder = checkpoint.guide.gate_logits(utterances.replace(noisy_power=4 * utterances.noisy_power))
+assert louder is not None
+print(f"solution 2: the log-odds change by {float((louder - odds).abs().max()):.1e}")
+assert float((louder - odds).abs().max()) < 0.05
+
+# %%
+# **3. No mouth at all.** The video is covered from the first frame to the last. What is left of the mixture?
+
+# Solution 3
+# the A-VAE: r = 1 in all frames, and the score is that of the ear alone
+covered = occlude(infer, masked())(checkpoint, utterances, engine="fast", start="both")
+alone = float((recording.quality(covered.gain) - recording.before).mean())
+print(f"solution 3: {alone:+.2f} dB; the ear {floor:+.2f} dB")
+assert abs(alone - floor) < 0.2
+
+# %%
+# **4. A little late.** The video is one frame late, 33 ms, in place of three or twelve. Rank the three by how well
+# levels seen and heard agree.
+
+# Solution 4
+# the later the worse, and one frame can hardly be told
+by_delay = {delay: levels_agree(late(delay)(utterances)) for delay in (1, 3, 12)}
+print("solution 4: " + ", ".join(f"{delay} frames {value:+.2f}" for delay, value in by_delay.items()))
+assert by_delay[1] > by_delay[12]
+assert agreement["right"] - by_delay[1] < agreement["right"] - by_delay[12]
+
+# %%
+# **5. The same pictures.** A shuffled video has the same pictures, only in another order. Would a gate notice that sees
+# each frame by itself?
+
+# Solution 5
+# not from the pictures: their mean is the same to rounding; what is lost is their agreement with the sound
+other_order = shuffled(seed=2)(utterances)
+difference = float((other_order.mouth.mean(1) - utterances.mouth.mean(1)).abs().max())
+print(f"solution 5: mean pictures differ by {difference:.1e}; agreement {levels_agree(other_order):+.2f}")
+assert difference < 1e-4
+assert levels_agree(other_order) < agreement["right"]

@@ -10,13 +10,11 @@ with.
 """
 
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyro
 import torch
-from _talker import record
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -31,8 +29,10 @@ from minvae_pyro.inference import (
     StochasticVariational,
     VariationalEM,
 )
+from minvae_pyro.lessons import play, show
+from minvae_pyro.lessons.talker import record
 from minvae_pyro.models import NMFNoise, NoisyMixture
-from minvae_pyro.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION, save_figure
+from minvae_pyro.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION
 from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.probability.parameters import local_parameters
 
@@ -250,5 +250,70 @@ right.set_yticks(range(len(runs)), list(runs))
 right.set_title("Correlation of their filters")
 for axes in (upper, lower):
     axes.grid(alpha=0.3)
-Path("examples-output").mkdir(exist_ok=True)
-print("figure:", save_figure(figure, "examples-output/10_one_model_five_engines.png", overwrite=True))
+show(figure, "10_one_model_five_engines")
+
+# %%
+# In a notebook: what was heard, what two engines make of it, and what was said.
+
+play(
+    {
+        "noisy": recording.noisy[0],
+        **{f"enhanced by {name}": recording.estimate(runs[name].gain())[0] for name in ("fast", "vem")},
+    }
+)
+play({"clean": recording.clean[0]})
+
+# %%
+# Exercises
+# ---------
+#
+# Each changes one thing. Say first what will come of it, then look at the solution, which checks it.
+#
+# **1. In a hurry.** ``svi`` gets five iterations. Where is it by then?
+
+# Solution 1
+# on its way: the noise is hardly learnt
+hurried = Run(StochasticVariational(iterations=5))
+print(f"solution 1: {hurried.quality[-1]:.2f} dB after 5 iterations, {runs['svi'].quality[-1]:.2f} dB in the end")
+assert hurried.quality[-1] < runs["svi"].quality[-1]
+
+# %%
+# **2. Ask twice.** The filter of ``map`` is asked for twice, and so is that of ``svi``. Which of them repeats itself?
+
+# Solution 2
+# the point: the other one is averaged over eight draws
+repeats = {name: bool(torch.equal(runs[name].gain(), runs[name].gain())) for name in ("map", "svi")}
+print(f"solution 2: the same twice: {repeats}")
+assert repeats == {"map": True, "svi": False}
+
+# %%
+# **3. Sixteen nats, how exactly?** A draw from a normal in :math:`L` dimensions lies :math:`\frac{1}{2} \chi^2_L` below
+# the summit. What are mean and standard deviation for :math:`L = 32`?
+
+# Solution 3
+# L / 2 = 16 and sqrt(L / 2) = 4
+depth = 0.5 * torch.randn(20_000, 32).square().sum(1)
+print(f"solution 3: {float(depth.mean()):.2f} +- {float(depth.std()):.2f} nats below")
+assert abs(float(depth.mean()) - 16) < 0.2
+assert abs(float(depth.std()) - 4) < 0.2
+
+# %%
+# **4. Half the filter.** All gains are halved. What becomes of the SI-SDR?
+
+# Solution 4
+# nothing: the level is fitted before anything is measured
+gain = runs["fast"].gain()
+whole, halved = (float(recording.quality(share * gain)) for share in (1.0, 0.5))
+print(f"solution 4: {whole:.3f} and {halved:.3f} dB")
+assert abs(whole - halved) < 1e-2
+
+# %%
+# **5. A committee.** Average the filters of all engines. Does the mean correlate with each of them better than they do
+# among themselves?
+
+# Solution 5
+# yes, as a mean does: what each errs in by itself cancels
+committee = filters.mean(0)
+with_each = [float(torch.corrcoef(torch.stack([committee, one]))[0, 1]) for one in filters]
+print(f"solution 5: at least {min(with_each):.2f} with the mean, {lowest:.2f} among themselves")
+assert min(with_each) > lowest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from minvae_pyro.plots.responsibilities import draw_responsibility, draw_strip
+from minvae_pyro.plots.responsibilities import draw_responsibility, draw_spans, draw_strip
 from minvae_pyro.plots.spectrograms import draw_spectrograms, share_time
 from minvae_pyro.plots.style import BLUE, VERMILLION
 from minvae_pyro.video.track import MouthTrack
@@ -30,6 +30,7 @@ def enhancement_figure(
     audio_responsibility: Tensor | None = None,
     frame_times: Tensor | None = None,
     mouth: MouthTrack | None = None,
+    spans: Mapping[str, tuple[float, float]] | None = None,
     objective: Sequence[float] | Tensor | None = None,
     draws: Tensor | None = None,
     highest: float | None = None,
@@ -49,6 +50,7 @@ def enhancement_figure(
         audio_responsibility: (N,) probability that the sound, not the mouth, explains frame n.
         frame_times: (N,) centres of those frames in seconds; evenly spread over the sound by default.
         mouth: Crops on the same clock, of the video or aligned to the frames.
+        spans: Spans to mark beside the responsibility, from and to in seconds, by name: where a mouth was wrong, say.
         objective: One value an iteration, in nats.
         draws: (draws, samples) of the speech: the level of the estimate is drawn with the interval that holds 90 % of
             those of the draws. The estimate, their mean, lies below them where little is known.
@@ -76,6 +78,7 @@ def enhancement_figure(
             frames = len(audio_responsibility)
             frame_times = (torch.arange(frames) + 0.5) * (duration / max(frames, 1))
         draw_responsibility(timed[-1], {"": audio_responsibility}, frame_times, mouth)
+        draw_spans(timed[-1], spans or {})
         if timed[-1].get_legend_handles_labels()[1]:
             timed[-1].legend(loc="upper right", fontsize="small")
     if mouth is not None:

@@ -51,9 +51,7 @@ def responsibility_figure(
     if mouth is not None:
         draw_strip(rows[0], mouth, duration)
     draw_responsibility(rows[-1], lines, frame_times, mouth)
-    for number, (name, (start, end)) in enumerate((spans or {}).items()):
-        hatch = _HATCHES[number % len(_HATCHES)]
-        rows[-1].axvspan(start, end, facecolor="none", edgecolor=GREY, hatch=hatch, label=name)
+    draw_spans(rows[-1], spans or {})
     if rows[-1].get_legend_handles_labels()[1]:
         figure.legend(loc="outside lower center", ncols=4, fontsize="small", frameon=False)
     share_time(rows, duration)
@@ -75,6 +73,13 @@ def draw_responsibility(
     axes.set_yticks([0, 0.5, 1], ["0 (mouth)", "0.5", "1 (sound)"])
     axes.set_ylabel("audio\nresponsibility")
     axes.grid(alpha=0.3)
+
+
+def draw_spans(axes: Axes, spans: Mapping[str, tuple[float, float]]) -> None:
+    """Hatch spans of time, from and to in seconds, each with its name for the legend."""
+    for number, (name, (start, end)) in enumerate(spans.items()):
+        hatch = _HATCHES[number % len(_HATCHES)]
+        axes.axvspan(start, end, facecolor="none", edgecolor=GREY, hatch=hatch, label=name)
 
 
 def draw_strip(axes: Axes, mouth: MouthTrack, duration: float) -> None:

@@ -10,7 +10,8 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
-from minvae_pyro.guides import CollapsedResponsibility, MixtureGuide, TableResponsibility
+from minvae_pyro.guides import CollapsedResponsibility, FixedResponsibility, MixtureGuide, TableResponsibility
+from minvae_pyro.models import SpeechPrior
 from minvae_pyro.utterances import Utterances
 
 Measure = tuple[Tensor, int]
@@ -46,6 +47,14 @@ def mixture_measures(guide: MixtureGuide, utterances: Utterances) -> dict[str, M
 def _mean(values: Tensor, where: Tensor) -> Measure:
     count = int(where.sum())
     return values.expand(where.shape)[where].sum() / max(1, count), count
+
+
+def still(prior: SpeechPrior, guide: MixtureGuide) -> set[str]:
+    """Which of :func:`mixture_measures` training cannot move: pi that is given, a responsibility that is fixed."""
+    # a prior of another make may have its weights anywhere
+    weights = getattr(prior, "alpha_prior", prior).parameters()
+    given = set() if any(weight.requires_grad for weight in weights) else {"pi"}
+    return given | ({"r_clean", "r_noisy"} if isinstance(guide.responsibility, FixedResponsibility) else set())
 
 
 @contextmanager

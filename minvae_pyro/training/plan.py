@@ -21,7 +21,7 @@ from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
 from minvae_pyro.probability.parameters import local_parameters
 from minvae_pyro.registry.build import submodule, together
 from minvae_pyro.training.configuration import Optimisation
-from minvae_pyro.training.metrics import collapsed_when_unknown, mixture_measures
+from minvae_pyro.training.metrics import collapsed_when_unknown, mixture_measures, still
 from minvae_pyro.utterances import Utterances
 
 
@@ -140,7 +140,7 @@ class TrainingPlan(LightningModule):
         return loss
 
     def validation_step(self, utterances: Utterances, batch_idx: int) -> None:
-        """Measure the bound, and what alpha does in a mixture."""
+        """Measure the bound, and of what alpha does in a mixture all that training can move."""
         devices = [self.device] if self.device.type == "cuda" else []
         # the same draws in every epoch: two epochs then differ by their weights alone
         with torch.random.fork_rng(devices), collapsed_when_unknown(self.guide):
@@ -148,8 +148,10 @@ class TrainingPlan(LightningModule):
             utterances = CachedUtterances.of(utterances)
             self._log_validation("loss", self(utterances), _frames(utterances))
             if isinstance(self.guide, MixtureGuide):
+                fixed = still(self.prior, self.guide)
                 for name, (value, frames) in mixture_measures(self.guide, utterances).items():
-                    self._log_validation(name, value, frames)
+                    if name not in fixed:
+                        self._log_validation(name, value, frames)
 
     def _log_validation(self, name: str, value: Tensor, frames: int) -> None:
         if frames:

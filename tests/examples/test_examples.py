@@ -12,7 +12,7 @@ NUMBERS = [int(script.name[:2]) for script in LESSONS]
 
 
 def test_lessons_are_numbered_through():
-    assert list(range(1, 11)) == NUMBERS
+    assert list(range(1, 12)) == NUMBERS
 
 
 @pytest.mark.parametrize("script", LESSONS, ids=lambda path: path.stem)
@@ -28,7 +28,7 @@ def test_a_lesson_is_a_page(script):
     assert set(re.findall(r":eq:`([^`]+)`", text)) <= labels
 
 
-# the other five run in test_inference_examples.py: files are what the tests are dealt out by, to processes that would
+# the others run in test_inference_examples.py: files are what the tests are dealt out by, to processes that would
 # each run the lessons of the other
 @pytest.mark.parametrize("number", range(1, 6))
 def test_a_lesson_runs(lesson, number):

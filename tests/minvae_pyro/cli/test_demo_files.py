@@ -8,7 +8,7 @@ import torch
 
 import minvae_pyro.training.run
 from minvae_pyro import UserError, enhance, read_sound
-from minvae_pyro.cli.demo import FILES, Demonstration, demonstrate
+from minvae_pyro.cli.demo import FILES, SPANS, Demonstration, demonstrate
 from minvae_pyro.evaluation.scores import si_sdr
 
 QUICK = ["--epochs", "8", "--data.batch_size", "2", "--data.train.init_args.utterances", "16"]
@@ -39,7 +39,7 @@ def test_it_leaves_its_files_and_no_others(shown: Demonstration, folder: Path) -
 
 def test_the_scores_are_those_of_the_files(shown: Demonstration, folder: Path) -> None:
     table = json.loads((folder / "scores.json").read_text())
-    assert set(table) == set(shown.scores) == {"noisy", "enhanced", "enhanced without video"}
+    assert set(table) == set(shown.scores) == {"noisy", "enhanced", "always the mouth", "always the sound"}
     clean = read_sound(folder / "clean.wav").mono()
     for name in ("noisy", "enhanced"):
         written = float(si_sdr(clean, read_sound(folder / f"{name}.wav").mono()))
@@ -56,8 +56,26 @@ def test_the_weights_enhance_again(shown: Demonstration, folder: Path) -> None:
     again = enhance(noisy.waveform, sample_rate=16000, video=track, checkpoint=weights)
     # up to the rounding of the recording and of the crops to files
     assert float(si_sdr(enhanced.mono(), again.speech[0])) > 20
-    assert shown.enhanced.faces_found == 1
     assert torch.isfinite(shown.enhanced.speech).all()
+
+
+def test_its_video_is_covered_and_frozen_where_it_says(shown: Demonstration) -> None:
+    mouth, responsibility = shown.enhanced.mouth, shown.enhanced.audio_responsibility
+    assert mouth is not None
+    assert responsibility is not None
+    times = shown.enhanced.frame_times
+    # pictures are blended to the frames beside them
+    covered, frozen = ((times > start + 0.08) & (times < stop - 0.08) for start, stop in SPANS.values())
+    edge = (times > SPANS["covered"][0] - 0.08) & (times < SPANS["covered"][1] + 0.08)
+    assert not mouth.found[covered].any()
+    assert mouth.found[~edge].all()
+    assert torch.equal(mouth.crops[frozen], mouth.crops[frozen][:1].expand_as(mouth.crops[frozen]))
+    assert (mouth.crops[~edge][1:] != mouth.crops[~edge][:-1]).any(-1).any(-1).double().mean() > 0.5
+    assert responsibility[covered].min() > 0.999
+    assert shown.responsibility["covered"] > 0.8
+    assert shown.responsibility["right"] == pytest.approx(
+        float(responsibility[~(((times >= 1.5) & (times < 2.5)) | ((times >= 4) & (times < 5)))].mean())
+    )
 
 
 def test_what_is_there_is_kept_and_told_before_training(

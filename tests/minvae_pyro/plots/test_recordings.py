@@ -110,6 +110,24 @@ def test_responsibility_stands_at_its_times_and_lost_mouths_are_shaded() -> None
     assert span.get_x() + span.get_width() == pytest.approx(1.18)
 
 
+def test_spans_are_hatched_where_they_are_and_named() -> None:
+    figure = enhancement_figure(
+        tone(500),
+        tone(500),
+        sample_rate=RATE,
+        audio_responsibility=torch.rand(126),
+        mouth=mouths(lost=slice(0, 0)),
+        spans={"covered": (0.5, 0.75), "frozen": (1.0, 1.5)},
+    )
+    axes = panel(figure, "responsibility")
+    drawn = [(span.get_x(), span.get_x() + span.get_width()) for span in axes.patches]
+    np.testing.assert_allclose(drawn, [(0.5, 0.75), (1.0, 1.5)])
+    assert len({span.get_hatch() for span in axes.patches}) == 2
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["covered", "frozen"]
+
+
 def test_strip_shows_found_crops_only() -> None:
     track = mouths(lost=slice(0, 25))
     figure = enhancement_figure(tone(500), tone(500), sample_rate=RATE, mouth=track)

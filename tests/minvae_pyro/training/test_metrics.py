@@ -1,9 +1,15 @@
 import pytest
 import torch
 
-from minvae_pyro.guides import CollapsedResponsibility, FixedResponsibility, MixtureGuide, TableResponsibility
-from minvae_pyro.models import FixedAlphaPrior, MinVAE
-from minvae_pyro.training.metrics import collapsed_when_unknown, mixture_measures
+from minvae_pyro.guides import (
+    CollapsedResponsibility,
+    FixedResponsibility,
+    GatedResponsibility,
+    MixtureGuide,
+    TableResponsibility,
+)
+from minvae_pyro.models import FixedAlphaPrior, LearntMarkovAlphaPrior, MinVAE
+from minvae_pyro.training.metrics import collapsed_when_unknown, mixture_measures, still
 from minvae_pyro.utterances import Utterances
 
 
@@ -35,6 +41,30 @@ def test_responsibility_and_bounds_belong_together(batch):
     measures = {name: float(value) for name, (value, _) in mixture_measures(guide, frame).items()}
     gap = measures["L_a_clean"] - measures["L_v"]
     assert measures["r_clean"] == pytest.approx(torch.tensor(gap).clamp(-30, 30).sigmoid().item(), rel=1e-4)
+
+
+R = {"r_clean", "r_noisy"}
+
+
+@pytest.mark.parametrize(
+    ("alpha_prior", "responsibility", "expected"),
+    [
+        (FixedAlphaPrior(), FixedResponsibility(), {"pi"} | R),
+        (FixedAlphaPrior(), GatedResponsibility(), {"pi"}),
+        (FixedAlphaPrior(), CollapsedResponsibility(), {"pi"}),
+        (None, FixedResponsibility(), R),
+        (LearntMarkovAlphaPrior(), TableResponsibility(1, 1), set()),
+    ],
+)
+def test_what_training_cannot_move_is_known(alpha_prior, responsibility, expected):
+    prior = MinVAE(alpha_prior=alpha_prior)
+    assert still(prior, MixtureGuide(prior, responsibility=responsibility)) == expected
+
+
+def test_a_frozen_pi_does_not_move():
+    prior = MinVAE()
+    prior.alpha_prior.requires_grad_(False)
+    assert still(prior, MixtureGuide(prior)) == {"pi"}
 
 
 def test_nothing_to_measure_counts_nothing(batch):

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
-from _mixture import train
 from torch import Tensor
 
 from minvae_pyro.audio.mixing import mix_at_snr
@@ -14,6 +13,7 @@ from minvae_pyro.audio.stft import STFT
 from minvae_pyro.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from minvae_pyro.evaluation.scores import si_sdr
 from minvae_pyro.guides import FixedResponsibility, SharedGuide
+from minvae_pyro.lessons.mixture import train
 from minvae_pyro.models import ConditionalMinVAE, FixedAlphaPrior
 from minvae_pyro.nn.visual import MouthConvolution
 from minvae_pyro.synthetic.corpus import SyntheticCorpus
@@ -45,9 +45,13 @@ class Recording:
         """SI-SDR of what is heard, (B,) dB."""
         return si_sdr(self.clean, self.noisy)
 
+    def estimate(self, gain: Tensor) -> Tensor:
+        """What a Wiener gain (B, N, F) lets through, (B, samples)."""
+        return self.stft.inverse(gain * self.utterances.spectrum, self.noisy.shape[-1])
+
     def quality(self, gain: Tensor) -> Tensor:
         """SI-SDR of what a Wiener gain (B, N, F) lets through, (B,) dB."""
-        return si_sdr(self.clean, self.stft.inverse(gain * self.utterances.spectrum, self.noisy.shape[-1]))
+        return si_sdr(self.clean, self.estimate(gain))
 
 
 def record(seeds: Iterable[int], noise: str, seconds: float = 3.0, snr_db: float = 0.0) -> Recording:
