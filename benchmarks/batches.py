@@ -19,7 +19,7 @@ from benchmarks.growth import peak
 from benchmarks.quality import Demonstration, settings
 from minvae_pyro.audio.level import level
 from minvae_pyro.checkpoints.checkpoint import Checkpoint, load_checkpoint
-from minvae_pyro.evaluation.jobs import one_thread
+from minvae_pyro.corpora.workers import one_thread
 from minvae_pyro.files import write_atomic
 from minvae_pyro.inference import FastVariational, infer
 from minvae_pyro.inference.settings import DEFAULT_ENGINE

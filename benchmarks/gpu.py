@@ -18,9 +18,9 @@ from torch import Tensor
 from benchmarks.common import answer, markdown
 from minvae_pyro.audio.mixing import mix_at_snr
 from minvae_pyro.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from minvae_pyro.corpora.workers import one_thread
 from minvae_pyro.enhancement.batch import enhance_batch
 from minvae_pyro.errors import UserError
-from minvae_pyro.evaluation.jobs import one_thread
 from minvae_pyro.synthetic.noise import synthetic_noise
 from minvae_pyro.synthetic.talker import synthesise
 from minvae_pyro.training.plan import TrainingPlan

@@ -14,8 +14,8 @@ from torch import Tensor
 from benchmarks.common import fingerprint, markdown
 from benchmarks.quality import Demonstration, settings
 from minvae_pyro.checkpoints.checkpoint import describe, load_checkpoint
+from minvae_pyro.corpora.workers import one_thread
 from minvae_pyro.enhancement.enhance import enhance
-from minvae_pyro.evaluation.jobs import one_thread
 from minvae_pyro.files import write_atomic
 from minvae_pyro.inference import Settings
 

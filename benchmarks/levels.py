@@ -16,9 +16,9 @@ from benchmarks.common import answer, markdown, progress_bar
 from minvae_pyro.audio.files import read_sound
 from minvae_pyro.audio.mixing import mix_at_snr
 from minvae_pyro.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from minvae_pyro.corpora.workers import one_thread
 from minvae_pyro.enhancement.batch import enhance_batch
 from minvae_pyro.errors import UserError
-from minvae_pyro.evaluation.jobs import one_thread
 from minvae_pyro.evaluation.scores import scores
 from minvae_pyro.video.mouth import read_mouth
 from minvae_pyro.video.track import MouthTrack

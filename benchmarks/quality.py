@@ -18,9 +18,9 @@ from benchmarks.common import fingerprint, markdown
 from minvae_pyro.audio.files import read_sound
 from minvae_pyro.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from minvae_pyro.checkpoints.importing import import_weights
+from minvae_pyro.corpora.workers import one_thread
 from minvae_pyro.enhancement.enhance import enhance
 from minvae_pyro.errors import UserError
-from minvae_pyro.evaluation.jobs import one_thread
 from minvae_pyro.evaluation.scores import scores
 from minvae_pyro.files import write_atomic
 from minvae_pyro.inference.settings import ENGINES

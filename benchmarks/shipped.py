@@ -19,9 +19,9 @@ from torch import Tensor
 
 from benchmarks.common import built, fingerprint, markdown
 from minvae_pyro.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from minvae_pyro.corpora.workers import one_thread
 from minvae_pyro.enhancement.enhance import enhance
 from minvae_pyro.enhancement.streaming import enhance_stream
-from minvae_pyro.evaluation.jobs import one_thread
 from minvae_pyro.evaluation.scores import scores, si_sdr
 from minvae_pyro.evaluation.videos import read_once
 from minvae_pyro.files import write_atomic

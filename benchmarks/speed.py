@@ -19,10 +19,11 @@ import pandas as pd
 from benchmarks.common import answer, built, fingerprint, markdown
 from minvae_pyro.audio.files import Sound, write_sound
 from minvae_pyro.checkpoints.checkpoint import checkpoint_file, load_checkpoint
+from minvae_pyro.corpora.workers import one_thread
 from minvae_pyro.enhancement.batch import enhance_batch
 from minvae_pyro.enhancement.enhance import enhance
 from minvae_pyro.evaluation.experiment import BATCH
-from minvae_pyro.evaluation.jobs import mouth_of, mouths_folder, one_thread
+from minvae_pyro.evaluation.jobs import mouth_of, mouths_folder
 from minvae_pyro.evaluation.mixtures import read_mixtures
 from minvae_pyro.evaluation.systems import System
 from minvae_pyro.files import make_folder, write_atomic

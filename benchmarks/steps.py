@@ -15,7 +15,7 @@ from torch.distributions import Normal, kl_divergence
 from torch.nn.functional import logsigmoid
 
 from benchmarks.common import markdown
-from minvae_pyro.evaluation.jobs import one_thread
+from minvae_pyro.corpora.workers import one_thread
 from minvae_pyro.guides import AudioGuide, AudioVisualGuide, MixtureGuide, SharedGuide, TwoVAEsGuide
 from minvae_pyro.guides.encoders import NoisyAudioEncoder
 from minvae_pyro.models import AudioVAE, ConditionalMinVAE, ConditionalVAE, MinVAE, MixtureOfVAEs

@@ -331,11 +331,11 @@ assert torch.allclose(louder, 4 * toy[-1], rtol=1e-6)
 
 # Solution 3
 # 1, whatever is heard
-certain = torch.tensor([1.0, 0.0], dtype=torch.float64)
+sure = torch.tensor([1.0, 0.0], dtype=torch.float64)
 for _ in range(30):
-    certain = certain * (y / certain.sum()).sqrt()
-print(f"solution 3: gain {float(certain[0] / certain.sum()):.0f}")
-assert certain[1] == 0
+    sure = sure * (y / sure.sum()).sqrt()
+print(f"solution 3: gain {float(sure[0] / sure.sum()):.0f}")
+assert sure[1] == 0
 
 # %%
 # **4. Before and after.** Is the start by the mouth, with noise and gain fitted to it, higher or lower than where its

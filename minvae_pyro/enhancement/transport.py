@@ -58,7 +58,10 @@ class Parcel:
     def open(self) -> Recording:
         """The recording."""
         sound = Sound(torch.from_numpy(self.waveform), self.sample_rate, self.clock, self.notes)
-        mouth = None if self.mouth is None else MouthTrack(*map(torch.from_numpy, self.mouth))
+        mouth = None
+        if self.mouth is not None:
+            crops, times, found = map(torch.from_numpy, self.mouth)
+            mouth = MouthTrack(crops, times, found)
         return Recording(sound, mouth, self.notes)
 
 

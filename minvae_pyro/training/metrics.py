@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import pyro.distributions as dist
 import torch
@@ -52,8 +53,8 @@ def _mean(values: Tensor, where: Tensor) -> Measure:
 def still(prior: SpeechPrior, guide: MixtureGuide) -> set[str]:
     """Which of :func:`mixture_measures` training cannot move: pi that is given, a responsibility that is fixed."""
     # a prior of another make may have its weights anywhere
-    weights = getattr(prior, "alpha_prior", prior).parameters()
-    given = set() if any(weight.requires_grad for weight in weights) else {"pi"}
+    weighed: Any = getattr(prior, "alpha_prior", prior)
+    given = set() if any(weight.requires_grad for weight in weighed.parameters()) else {"pi"}
     return given | ({"r_clean", "r_noisy"} if isinstance(guide.responsibility, FixedResponsibility) else set())
 
 
