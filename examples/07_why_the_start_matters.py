@@ -343,7 +343,7 @@ assert sure[1] == 0
 
 # Solution 4
 # lower: the climb has moved the codes too
-start_and_end, _ = landscape(torch.stack([visual_start[0], ends["visual"]]))
+start_and_end = landscape(torch.stack([visual_start[0], ends["visual"]]))[0]
 print(f"solution 4: log p(x, z) {float(start_and_end[0]):.1f} at the start, {float(start_and_end[1]):.1f} at the end")
 assert start_and_end[0] < start_and_end[1]
 
