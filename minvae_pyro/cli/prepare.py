@@ -7,10 +7,15 @@ import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from minvae_pyro.cli.console import CommandParser, say, tell
 from minvae_pyro.corpora.sources import KINDS
 from minvae_pyro.errors import UserError
+
+if TYPE_CHECKING:
+    from minvae_pyro.audio.stft import STFT
+    from minvae_pyro.corpora.hold_out import Part
 
 
 def parser() -> argparse.ArgumentParser:
@@ -32,6 +37,12 @@ def parser() -> argparse.ArgumentParser:
         "--hop", type=int, default=533, help="samples between STFT frames at 16 kHz (default: %(default)s)"
     )
     parser.add_argument(
+        "--hold-out",
+        metavar="WHAT:SHARE",
+        help="prepare two folders, DESTINATION and DESTINATION-held-out: talker:0.1 holds a tenth of the talkers out "
+        "(by their folders, or as the corpus numbers them), utterance:0.1 a tenth of the recordings",
+    )
+    parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a core, %(default)s)"
     )
     return parser
@@ -51,20 +62,35 @@ def main(arguments: Sequence[str]) -> int:
 
     # only now wait for torch: help has come at once
     from minvae_pyro.audio.stft import STFT
-    from minvae_pyro.cli.progress import bar
-    from minvae_pyro.corpora.prepare import prepare
+    from minvae_pyro.corpora.hold_out import HoldOut, Part
 
     try:
         stft = STFT(given.n_fft, given.hop)
     except ValueError as error:
         raise UserError(f"{error}: choose another --hop.") from error
+    parts: dict[Path, Part | None] = {given.destination: None}
+    if given.hold_out is not None:
+        hold_out = HoldOut.parse(given.hold_out)
+        aside = given.destination.with_name(f"{given.destination.name}-held-out")
+        parts = {given.destination: Part(hold_out, held=False), aside: Part(hold_out, held=True)}
+    for destination, part in parts.items():
+        _prepare(given, destination, stft, part)
+    return 0
+
+
+def _prepare(given: argparse.Namespace, destination: Path, stft: STFT, part: Part | None) -> None:
+    """Prepare one folder, and say what is in it."""
+    from minvae_pyro.cli.progress import bar
+    from minvae_pyro.corpora.prepare import prepare
+
     try:
         with bar("prepare", counted=True) as progress:
             result = prepare(
                 given.kind,
                 given.source,
-                given.destination,
+                destination,
                 stft,
+                part=part,
                 workers=given.workers,
                 progress=functools.partial(progress, "prepare"),
             )
@@ -74,8 +100,9 @@ def main(arguments: Sequence[str]) -> int:
         tell(f"left out {name}: {reason}")
     seconds = sum(entry.seconds for entry in result.entries)
     mouths = sum(entry.has_mouth for entry in result.entries)
+    talkers = len({entry.speaker for entry in result.entries})
     say(
-        f"{given.destination}: {len(result.entries)} clips ({mouths} with a mouth), {seconds / 60:.1f} "
-        f"minutes of sound; {result.kept} were there before, {len(result.failed)} left out"
+        f"{destination}: {len(result.entries)} clips ({mouths} with a mouth) of {talkers} "
+        f"talker{'s' * (talkers > 1)}, {seconds / 60:.1f} minutes of sound; {result.kept} were there before, "
+        f"{len(result.failed)} left out"
     )
-    return 0

@@ -62,12 +62,14 @@ class Settings:
         kind: of the corpus.
         source: folder of the recordings.
         stft: the numbers of the transform.
+        part: of the recordings; "" for all.
     """
 
     format: int
     stft: dict[str, Any]
     kind: str = ""
     source: str = ""
+    part: str = ""
 
 
 def entry_from(given: Any, where: str) -> Entry:

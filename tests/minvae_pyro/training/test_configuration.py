@@ -100,3 +100,19 @@ def test_checkpoints_name_no_folder_of_the_machine():
     assert "/home" not in json.dumps(kept)
     assert "output" not in kept
     assert kept["optimisation"]["one_cycle"] is True
+
+
+def test_credits_and_voices_of_a_configuration_are_those_of_its_own_data():
+    gate = ["--config", "min-vae-gate"]
+    own, other = (as_plain(read_configuration(given)) for given in (gate, [*gate, "--data.train", "[mine]"]))
+    assert "GRID" in own["credits"]
+    assert "prepared/librispeech" in own["data"]["noise"]["init_args"]["voices"]
+    assert other["credits"] == ""
+    assert other["data"]["noise"]["init_args"]["voices"] == []
+    assert other["data"]["noise"]["init_args"]["snr_db"] == own["data"]["noise"]["init_args"]["snr_db"]
+    given = ["--credits", "Thanks to Ann.", "--data.noise.voices", "[others]"]
+    typed = as_plain(read_configuration([*gate, "--data.train", "[mine]", *given]))
+    assert typed["credits"] == "Thanks to Ann."
+    assert typed["data"]["noise"]["init_args"]["voices"] == ["others"]
+    # another validation takes nothing away from what was learnt from
+    assert "GRID" in as_plain(read_configuration([*gate, "--data.validation", "[mine]"]))["credits"]
