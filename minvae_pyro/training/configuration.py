@@ -209,7 +209,7 @@ def _leave_behind(settings: jsonargparse.Namespace, own: Mapping[str, Any], argu
     if settings.credits == own.get("credits", "") and not _typed(arguments, "credits"):
         settings.credits = ""
     voices = ((own["data"].get("noise") or {}).get("init_args") or {}).get("voices")
-    if voices and settings.get("data.noise.init_args.voices") == voices and not _typed(arguments, "data.noise"):
+    if voices and not _typed(arguments, "data.noise") and settings.get("data.noise.init_args.voices") == voices:
         settings["data.noise.init_args.voices"] = []
 
 

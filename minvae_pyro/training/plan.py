@@ -150,7 +150,7 @@ class TrainingPlan(LightningModule):
                 f"the loss became {loss.item()} in epoch {self.current_epoch}: lower the learning rate "
                 "(--optimisation.lr) or check the features."
             )
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=int(everyone[1]))
+        self.log("train/loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=int(everyone[1]))
         # the gradient is averaged over the processes, so that each of them counts as one
         return total * self._world / everyone[1].to(total.dtype)
 

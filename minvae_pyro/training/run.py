@@ -115,7 +115,8 @@ def _fit(trainer: Trainer, plan: TrainingPlan, data: CorpusData, settings: jsona
     try:
         if settings.precision == "tf32":
             torch.set_float32_matmul_precision("high")
-        trainer.fit(plan, datamodule=_Batches(data), ckpt_path=last if last.is_file() else None, weights_only=True)
+        begun = settings.resume != "never" and last.is_file()
+        trainer.fit(plan, datamodule=_Batches(data), ckpt_path=last if begun else None, weights_only=True)
     except SystemExit:
         if not trainer.interrupted:
             raise

@@ -17,6 +17,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from minvae_pyro.errors import UserError
 from minvae_pyro.files import make_folder, write_atomic
@@ -25,7 +26,7 @@ from minvae_pyro.registry.build import make
 T = TypeVar("T")
 
 _MONITOR = "validation/loss"  # what early stopping and the best checkpoint go by
-_REFUSALS = (ValueError, TypeError, RuntimeError, ImportError, AttributeError)
+_REFUSALS = (MisconfigurationException, ValueError, TypeError, RuntimeError, ImportError, AttributeError)
 """What Lightning raises for settings that it cannot follow."""
 
 
@@ -65,7 +66,7 @@ def make_trainer(settings: jsonargparse.Namespace, clip: float) -> Trainer:
     elif given.logger is not False:
         written += _made(Logger, given.logger, "trainer.logger", loggers)
     strategy = given.strategy
-    if isinstance(strategy, Mapping) or "." in strategy:
+    if isinstance(strategy, Mapping) or "." in strategy or strategy in strategies.__all__:
         (strategy,) = _made(Strategy, strategy, "trainer.strategy", strategies)
     precision = "32-true" if settings.precision == "tf32" else settings.precision
     try:

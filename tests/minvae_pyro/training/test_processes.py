@@ -24,7 +24,8 @@ PROGRAM = """
 import sys, torch
 torch.set_num_threads(1)
 torch.normal = lambda mean, *rest, **more: mean
-torch.distributions.normal._standard_normal = lambda shape, dtype, device: torch.zeros(shape, dtype=dtype, device=device)
+zeros = lambda shape, dtype, device: torch.zeros(shape, dtype=dtype, device=device)
+torch.distributions.normal._standard_normal = zeros
 from minvae_pyro.cli.main import main
 sys.exit(main([*sys.argv[1:], "--epochs=2"]) or main([*sys.argv[1:], "--epochs=4"]))
 """
@@ -125,9 +126,7 @@ def test_loggers_callbacks_and_strategies_are_named_by_class(options: list[str],
         ("--trainer.accelerator=abacus", "trainer: .*abacus"),
     ],
 )
-def test_what_lightning_does_not_have_is_one_line(
-    options: list[str], tmp_path: Path, given: str, message: str
-) -> None:
+def test_what_lightning_does_not_have_is_one_line(options: list[str], tmp_path: Path, given: str, message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
         train([*options, f"--output={tmp_path / 'run'}", given])
     assert "\n" not in str(caught.value)

@@ -66,6 +66,12 @@ def test_a_run_leaves_weights_logs_and_its_configuration(run, tmp_path):
     assert str(tmp_path) not in json.dumps(checkpoint.metadata)
 
 
+def test_credits_of_what_it_starts_from_are_its_own(run):
+    first = run("first", epochs=1, credits="Thanks to Ann.")
+    start = json.dumps({"prior.decoder": str(first), "guide": str(first)})
+    assert load_checkpoint(run("second", epochs=1, initialise=start)).metadata["credits"] == "Thanks to Ann."
+
+
 def test_the_bound_improves(run, tmp_path):
     run(epochs=16)
     first, *_, last = losses(tmp_path / "run")
