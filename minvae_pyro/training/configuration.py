@@ -209,7 +209,8 @@ def _leave_behind(settings: jsonargparse.Namespace, own: Mapping[str, Any], argu
     if settings.credits == own.get("credits", "") and not _typed(arguments, "credits"):
         settings.credits = ""
     voices = ((own["data"].get("noise") or {}).get("init_args") or {}).get("voices")
-    if voices and not _typed(arguments, "data.noise") and settings.get("data.noise.init_args.voices") == voices:
+    typed = any(_typed(arguments, f"data.noise.{key}voices") for key in ("", "init_args."))
+    if voices and not typed and settings.get("data.noise.init_args.voices") == voices:
         settings["data.noise.init_args.voices"] = []
 
 
