@@ -28,6 +28,9 @@ from minvae_pyro.registry.parser import Parser
 CONFIGURATIONS = shipped("minvae_pyro.training", "configs")
 """Files of the configurations that ship with the package, by name."""
 
+FAMILIES = shipped("minvae_pyro.training", "families")
+"""Files of the families that ship with the package, by name."""
+
 # Keys that may change when a run is continued.
 _FREE = {
     "output",
@@ -104,13 +107,16 @@ def make_parser() -> Parser:
         "       minvae train --prior CLASS --guide CLASS --data.train DATA --data.validation DATA [--KEY VALUE ...]",
         description="Train a speech prior with its guide. Every key of a configuration is an option and the other way "
         "round; what comes later wins. The same command continues a run that was interrupted.",
-        epilog="`minvae list` shows all classes and configurations.",
+        epilog="With a family, an option goes to all stages that have the key, and --stages.NAME.KEY to one; "
+        "--data.strangers are talkers that the visual component is not to meet before the last stage. "
+        "`minvae list` shows all classes and configurations.",
     )
     parser.add_argument(
         "--config",
         action="config",
         metavar="NAME_OR_FILE",
-        help=f"YAML file, or a shipped one: {', '.join(CONFIGURATIONS)}",
+        help=f"YAML file, or a shipped one: {', '.join(CONFIGURATIONS)}; or a family of them, which are trained one "
+        f"after the other: {', '.join(FAMILIES)}",
     )
     build.add_description(parser)
     start = parser.add_argument_group("weights at the start")
@@ -254,4 +260,6 @@ def _file(name: str) -> str:
         return name
     if name in CONFIGURATIONS:
         return str(CONFIGURATIONS[name])
-    raise UserError(f"there is no configuration {name}: give a YAML file or one of {', '.join(CONFIGURATIONS)}.")
+    raise UserError(
+        f"there is no configuration {name}: give a YAML file or one of {', '.join([*CONFIGURATIONS, *FAMILIES])}."
+    )

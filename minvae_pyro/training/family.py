@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from minvae_pyro.checkpoints.checkpoint import checkpoint_file
-from minvae_pyro.errors import UserError
+from minvae_pyro.errors import UserError, about
 from minvae_pyro.files import digest_of, make_folder, write_atomic
 from minvae_pyro.training.configuration import read_configuration
 from minvae_pyro.training.roles import divided, weighed
@@ -39,7 +39,7 @@ def train_family(arguments: Sequence[str], note: Callable[[str], None]) -> Path:
     if file is None:
         raise UserError("no family is given: name one by --config.")
     stages = read_family(file)
-    given = take_apart(arguments, stages)
+    given = take_apart(arguments, stages, Path("runs") / file.stem)
     told = arguments_of(stages, given)
     _claim(given.output)
     if given.train is not None:
@@ -55,7 +55,11 @@ def train_family(arguments: Sequence[str], note: Callable[[str], None]) -> Path:
         if is_first():
             again = ", anew: what it begins with has changed" if anew else ""
             note(f"stage {number} of {len(stages)}: {name}{again}")
-        train_as(read_configuration([*told[name], *(["--resume=never"] if anew else [])]))
+        try:
+            with about(f"stage {name}"):
+                train_as(read_configuration([*told[name], *(["--resume=never"] if anew else [])]))
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"the same command goes on with stage {name}") from None
     return weights_of(list(stages)[-1], given.output)
 
 

@@ -12,12 +12,8 @@ import yaml
 
 from minvae_pyro.corpora.schema import checked
 from minvae_pyro.errors import UserError, about, shown
-from minvae_pyro.registry.files import shipped
-from minvae_pyro.training.configuration import as_plain, configurations_in, read_configuration
+from minvae_pyro.training.configuration import FAMILIES, as_plain, configurations_in, read_configuration
 from minvae_pyro.training.roles import ROLES
-
-FAMILIES = shipped("minvae_pyro.training", "families")
-"""Files of the families that ship with the package, by name."""
 
 
 @dataclass(frozen=True)
@@ -90,27 +86,32 @@ class Given:
     """The options of a command line that trains a family, apart.
 
     Attributes:
+        output: folder of the family.
         common: those of all stages that have the key, in their order.
         own: those of one stage, by its name.
-        output: folder of the family.
         train: prepared folders that were given for training; None for anything else.
         strangers: prepared folders of talkers that the visual component is not to meet.
     """
 
+    output: Path
     common: list[tuple[str, str]] = field(default_factory=list)
     own: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-    output: Path = Path("runs/family")
     train: list[str] | None = None
     strangers: list[str] = field(default_factory=list)
 
 
-def take_apart(arguments: Sequence[str], stages: Mapping[str, Stage]) -> Given:
+def take_apart(arguments: Sequence[str], stages: Mapping[str, Stage], output: Path = Path("runs/family")) -> Given:
     """Sort what was typed.
+
+    Args:
+        arguments: of the command line.
+        stages: of the family.
+        output: the folder where none is given.
 
     Raises:
         UserError: it is no option, has no value, or is of a stage that there is not.
     """
-    given, parts = Given(), iter(arguments)
+    given, parts = Given(output), iter(arguments)
     for part in parts:
         option, sign, value = part.removeprefix("--").partition("=")
         if not part.startswith("--") or not option:

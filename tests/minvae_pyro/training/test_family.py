@@ -10,10 +10,10 @@ from minvae_pyro.cli.main import main
 from minvae_pyro.corpora.corpus import PreparedCorpus
 from minvae_pyro.corpora.manifest import Entry, read_manifest, write_manifest
 from minvae_pyro.errors import UserError
-from minvae_pyro.training.configuration import as_plain, read_configuration
+from minvae_pyro.training.configuration import FAMILIES, as_plain, read_configuration
 from minvae_pyro.training.family import train_family
 from minvae_pyro.training.roles import divided, weighed
-from minvae_pyro.training.stages import FAMILIES, arguments_of, family_file, read_family, take_apart
+from minvae_pyro.training.stages import arguments_of, family_file, read_family, take_apart
 
 SETTINGS = '{"format": 2, "stft": {"n_fft": 1024, "hop": 533, "sample_rate": 16000}}'
 MODEL = "prior: AudioVAE\nguide: AudioGuide\n"
@@ -75,7 +75,7 @@ def test_stages_follow_each_other_and_none_is_done_twice(
 
     with monkeypatch.context() as patch:
         patch.setattr(minvae_pyro.training.family, "train_as", interrupted)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt, match="the same command goes on with stage second"):
             train_family(arguments, notes.append)
     first = (run / "first" / "weights.safetensors").stat()
     weights = train_family(arguments, notes.append)
