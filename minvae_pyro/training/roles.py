@@ -49,7 +49,7 @@ def divided(
         note("no clip in data.train shows a mouth: what the eyes are worth cannot be learnt from these data.")
     elif not foreign and len(talkers) > 1:
         chosen = _STRANGERS.choose(talkers)
-        note(f"{len(chosen)} of {len(talkers)} talkers are strangers to the visual component until the last stage.")
+        note(f"strangers to the visual component until the last stage: {len(chosen)} of {len(talkers)} talkers.")
     elif not foreign:
         note(
             "all clips are of one talker, whom the visual component knows: the gate cannot learn what it is worth for "

@@ -76,7 +76,7 @@ def test_two_processes_have_the_curve_of_one_with_the_double_batch(
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr
     # the second run went on after the first, and only the first process speaks
