@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -51,7 +52,7 @@ def train_family(arguments: Sequence[str], note: Callable[[str], None]) -> Path:
         raise UserError("data.strangers need prepared folders as --data.train.")
     for number, (name, stage) in enumerate(stages.items(), start=1):
         starts = _starts(stage, stages, given.output)
-        anew = agreed(lambda name=name, starts=starts: _has_changed(given.output, name, starts))
+        anew = agreed(functools.partial(_has_changed, given.output, name, starts))
         if is_first():
             again = ", anew: what it begins with has changed" if anew else ""
             note(f"stage {number} of {len(stages)}: {name}{again}")

@@ -142,7 +142,7 @@ class _Batches(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Utterances]:
         # Lightning sets the epoch only after the first batches of a continued run have been drawn
         assert self.trainer is not None
-        epoch = self.trainer.fit_loop.epoch_progress.current.processed
+        epoch = self.trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
         return self.data.train_dataloader(epoch, self.trainer.global_rank, self.trainer.world_size)
 
     def val_dataloader(self) -> DataLoader[Utterances]:

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 
 import jsonargparse
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer, callbacks, loggers, strategies
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.utilities import rank_zero_only
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from minvae_pyro.errors import UserError
 from minvae_pyro.files import make_folder, write_atomic
@@ -64,18 +64,18 @@ def make_trainer(settings: jsonargparse.Namespace, clip: float) -> Trainer:
     if given.logger in (None, True):
         written.append(TensorBoardLogger(output, name="tensorboard", version=""))
     elif given.logger is not False:
-        written += _made(Logger, given.logger, "trainer.logger", loggers)
+        written += _made(Logger, given.logger, "trainer.logger", loggers)  # type: ignore[type-abstract]
     strategy = given.strategy
     if isinstance(strategy, Mapping) or "." in strategy or strategy in strategies.__all__:
-        (strategy,) = _made(Strategy, strategy, "trainer.strategy", strategies)
-    precision = "32-true" if settings.precision == "tf32" else settings.precision
+        (strategy,) = _made(Strategy, strategy, "trainer.strategy", strategies)  # type: ignore[type-abstract]
+    precision: Any = given.precision or ("32-true" if settings.precision == "tf32" else settings.precision)
     try:
         return Trainer(
             accelerator=given.accelerator or ("gpu" if cuda and settings.device != "cpu" else "cpu"),
             devices=given.devices,
             num_nodes=given.num_nodes,
             strategy=strategy,
-            precision=given.precision or precision,
+            precision=precision,
             sync_batchnorm=given.sync_batchnorm,
             deterministic=given.deterministic,
             benchmark=given.benchmark,
@@ -120,7 +120,7 @@ class _WholeFiles(TorchCheckpointIO):
 
 def is_first() -> bool:
     """Whether this process is the first of a run, or the only one: the one that writes and speaks."""
-    return rank_zero_only.rank == 0
+    return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]
 
 
 def agreed(decide: Callable[[], T]) -> T:
