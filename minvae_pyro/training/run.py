@@ -191,9 +191,9 @@ def _writing(output: Path) -> Iterator[None]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Suppress the messages of Lightning about hardware, tips and loaders."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    levels = {logger: logger.level for logger in map(logging.getLogger, ("lightning.pytorch", "lightning.fabric"))}
+    for logger in levels:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             # loading is cheap here, and whoever has cores sets data.workers
@@ -206,4 +206,5 @@ def _quiet() -> Iterator[None]:
             warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in levels.items():
+            logger.setLevel(level)

@@ -84,6 +84,7 @@ def test_two_processes_have_the_curve_of_one_with_the_double_batch(
         *("epoch 1/2", "epoch 2/2", "epoch 3/4", "epoch 4/4")
     ]
     assert done.stdout.count("weights: ") == 2
+    assert "GLOBAL_RANK" not in done.stderr
 
     monkeypatch.setattr(torch, "normal", lambda mean, *rest, **more: mean)
     monkeypatch.setattr(
