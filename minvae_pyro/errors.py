@@ -1,5 +1,10 @@
 """The exceptions that mean: the user can mend this; and how their messages show what a file holds."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class UserError(Exception):
     """Something outside the program is wrong: a file, an argument, a folder.
@@ -11,6 +16,19 @@ class UserError(Exception):
 
 class WriteError(UserError):
     """Nothing can be written any more, because a disk is full, say: unlike one bad recording, it ends the work."""
+
+
+@contextmanager
+def about(key: str) -> Iterator[None]:
+    """Let messages begin with the option that they are about.
+
+    Raises:
+        UserError: of the same class, with the key before its message.
+    """
+    try:
+        yield
+    except UserError as error:
+        raise type(error)(f"{key}: {error}") from error
 
 
 def shown(value: object) -> str:

@@ -15,7 +15,7 @@ from minvae_pyro.corpora.manifest import read_manifest, read_stft
 from minvae_pyro.errors import UserError
 from minvae_pyro.evaluation.descriptions import parse
 from minvae_pyro.files import digest_of
-from minvae_pyro.training.configuration import as_plain, read_configuration
+from minvae_pyro.training.configuration import as_plain, decisive, read_configuration
 from minvae_pyro.training.run import train
 
 # what a run does not depend on
@@ -72,9 +72,8 @@ class Training:
     def fingerprint(self) -> str:
         """Letters that change with whatever decides the weights: configuration, checkpoints at the start, version."""
         starts = [digest_of(checkpoint_file(source)) for source in self._sources()]
-        decisive = {key: value for key, value in self._given.items() if key not in _IRRELEVANT}
-        decisive["data"] = {key: value for key, value in decisive["data"].items() if key != "workers"}
-        return hashlib.sha256(json.dumps([decisive, starts], sort_keys=True).encode()).hexdigest()[:16]
+        given = {key: decisive(key, value) for key, value in self._given.items() if key not in _IRRELEVANT}
+        return hashlib.sha256(json.dumps([given, starts], sort_keys=True).encode()).hexdigest()[:16]
 
     def run(self, folder: Path) -> Path:
         """Train, continue, or find what was trained, and return the weights.

@@ -123,6 +123,11 @@ def kinds() -> dict[str, tuple[str, str, type[Any] | Mapping[str, Any]]]:
         "transforms": ("what is done to batches in training", "train --data.noise, --data.augmentation", Transform),
         "corpora": ("corpora in memory", "train --data.train", Corpus),
         "configurations": ("configurations", "train --config", shipped("minvae_pyro.training", "configs")),
+        "families": (
+            "configurations one after the other",
+            "train --config",
+            shipped("minvae_pyro.training", "families"),
+        ),
         "checkpoints": ("checkpoints", "enhance --checkpoint", weights),
         "ablations": ("ready-made ablations", "ablate NAME", shipped("minvae_pyro.ablation", "ready_made")),
     }

@@ -7,10 +7,15 @@ import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from minvae_pyro.cli.console import CommandParser, add_tracks, few_notes, say, tell
 from minvae_pyro.corpora.sources import KINDS
 from minvae_pyro.errors import UserError
+
+if TYPE_CHECKING:
+    from minvae_pyro.audio.stft import STFT
+    from minvae_pyro.corpora.hold_out import Part
 
 
 def parser() -> argparse.ArgumentParser:
@@ -33,6 +38,12 @@ def parser() -> argparse.ArgumentParser:
     )
     add_tracks(parser, "the recordings")
     parser.add_argument(
+        "--hold-out",
+        metavar="WHAT:SHARE",
+        help="prepare two folders, DESTINATION and DESTINATION-held-out: talker:0.1 holds a tenth of the talkers out "
+        "(by their folders, or as the corpus numbers them), utterance:0.1 a tenth of the recordings",
+    )
+    parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a core, %(default)s)"
     )
     return parser
@@ -52,21 +63,36 @@ def main(arguments: Sequence[str]) -> int:
 
     # only now wait for torch: help has come at once
     from minvae_pyro.audio.stft import STFT
-    from minvae_pyro.cli.progress import bar
-    from minvae_pyro.corpora.prepare import Tracks, prepare
+    from minvae_pyro.corpora.hold_out import HoldOut, Part
 
     try:
         stft = STFT(given.n_fft, given.hop)
     except ValueError as error:
         raise UserError(f"{error}: choose another --hop.") from error
+    parts: dict[Path, Part | None] = {given.destination: None}
+    if given.hold_out is not None:
+        hold_out = HoldOut.parse(given.hold_out)
+        aside = given.destination.with_name(f"{given.destination.name}-held-out")
+        parts = {given.destination: Part(hold_out, held=False), aside: Part(hold_out, held=True)}
+    for destination, part in parts.items():
+        _prepare(given, destination, stft, part)
+    return 0
+
+
+def _prepare(given: argparse.Namespace, destination: Path, stft: STFT, part: Part | None) -> None:
+    """Prepare one folder, and say what is in it."""
+    from minvae_pyro.cli.progress import bar
+    from minvae_pyro.corpora.prepare import Tracks, prepare
+
     try:
         with bar("prepare", counted=True) as progress:
             result = prepare(
                 given.kind,
                 given.source,
-                given.destination,
+                destination,
                 stft,
                 tracks=Tracks(given.audio_track, given.video_track),
+                part=part,
                 workers=given.workers,
                 progress=functools.partial(progress, "prepare"),
             )
@@ -78,8 +104,9 @@ def main(arguments: Sequence[str]) -> int:
         tell(line)
     seconds = sum(entry.seconds for entry in result.entries)
     mouths = sum(entry.has_mouth for entry in result.entries)
+    talkers = len({entry.speaker for entry in result.entries})
     say(
-        f"{given.destination}: {len(result.entries)} clips ({mouths} with a mouth), {seconds / 60:.1f} "
-        f"minutes of sound; {result.kept} were there before, {len(result.failed)} left out"
+        f"{destination}: {len(result.entries)} clips ({mouths} with a mouth) of {talkers} "
+        f"talker{'s' * (talkers > 1)}, {seconds / 60:.1f} minutes of sound; {result.kept} were there before, "
+        f"{len(result.failed)} left out"
     )
-    return 0

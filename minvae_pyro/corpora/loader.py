@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from minvae_pyro.corpora.corpus import Corpus, PreparedCorpus, Transform, common_stft
 from minvae_pyro.corpora.sampler import Batch, BatchOrder
-from minvae_pyro.errors import UserError
+from minvae_pyro.errors import UserError, about
 from minvae_pyro.utterances import Utterances, concatenate
 
 _AHEAD = 3  # batches that are loaded before they are asked for
@@ -47,11 +47,19 @@ def _ahead(batches: Any) -> Iterator[Utterances]:
 
 @dataclass(eq=False)
 class BatchDataset(Dataset[Utterances]):
-    """Loads batches of a corpus and applies transforms in their order; ``independent`` as of :class:`CorpusData`."""
+    """Loads batches of a corpus and applies transforms in their order.
+
+    Attributes:
+        corpus: where the batches come from.
+        transforms: what is done to each.
+        independent: as of :class:`CorpusData`.
+        others: where transforms find other clips; ``corpus`` when omitted.
+    """
 
     corpus: Corpus
     transforms: Sequence[Transform] = ()
     independent: float | None = None
+    others: Corpus | None = None
 
     def __getitem__(self, batch: Batch) -> Utterances:
         """Load one batch, padded to its longest piece."""
@@ -61,8 +69,9 @@ class BatchDataset(Dataset[Utterances]):
             share = utterances.noisy_power.new_full(utterances.mask.shape, self.independent)
             utterances = utterances.replace(independent=share)
         for transform in self.transforms:
-            utterances = transform(utterances, generator, self.corpus)
-        return utterances
+            utterances = transform(utterances, generator, self.others or self.corpus)
+        # of padding nothing counts
+        return utterances if batch.counts else utterances.replace(mask=torch.zeros_like(utterances.mask))
 
 
 def _join(utterances: list[Utterances]) -> Utterances:
@@ -73,13 +82,18 @@ def _join(utterances: list[Utterances]) -> Utterances:
     return joined.replace(mouth=joined.mouth.expand(*joined.mask.shape, *utterances[0].mouth.shape[2:]))
 
 
+def _opened(source: list[str] | Corpus, mouth: bool, key: str) -> Corpus:
+    with about(key):
+        return PreparedCorpus(source, mouth) if isinstance(source, list) else source
+
+
 class CorpusData:
     """Training and validation batches.
 
     Args:
         train: prepared folders, or a corpus.
         validation: prepared folders, or a corpus.
-        batch_size: utterances (or pieces of them) in a batch.
+        batch_size: utterances (or pieces of them) in a batch of one process.
         crop_frames: cut training utterances into pieces of so many frames, at a place drawn anew each epoch; whole
             utterances when omitted. Validation takes whole utterances.
         noise: injects noise into the input of the audio encoder, in training and, drawn once and for all, in
@@ -110,7 +124,7 @@ class CorpusData:
         seed: int = 0,
     ) -> None:
         self.train, self.validation = (
-            PreparedCorpus(source, mouth) if isinstance(source, list) else source for source in (train, validation)
+            _opened(source, mouth, key) for key, source in (("data.train", train), ("data.validation", validation))
         )
         common_stft({"training data": self.train.stft, "validation data": self.validation.stft})
         if batch_size < 1 or (crop_frames is not None and crop_frames < 1):
@@ -125,22 +139,24 @@ class CorpusData:
         self.workers = workers
         self.seed = seed
 
-    def train_dataloader(self, epoch: int = 0) -> DataLoader[Utterances]:
-        """Batches of an epoch; ``sampler.set_epoch`` goes on to another."""
-        return self._loader(self.train, self.noise, self.augmentation, shuffle=True, epoch=epoch)
+    def train_dataloader(self, epoch: int = 0, rank: int = 0, world: int = 1) -> DataLoader[Utterances]:
+        """Batches of an epoch for one of ``world`` processes; ``sampler.set_epoch`` goes on to another."""
+        return self._loader(self.train, self.noise, self.augmentation, shuffle=True, epoch=epoch, share=(rank, world))
 
-    def val_dataloader(self) -> DataLoader[Utterances]:
+    def val_dataloader(self, rank: int = 0, world: int = 1) -> DataLoader[Utterances]:
         """The same batches in every epoch."""
-        return self._loader(self.validation, self.noise, shuffle=False)
+        return self._loader(self.validation, self.noise, shuffle=False, share=(rank, world))
 
     def _loader(
-        self, corpus: Corpus, *transforms: Transform | None, shuffle: bool, epoch: int = 0
+        self, corpus: Corpus, *transforms: Transform | None, shuffle: bool, epoch: int = 0, share: tuple[int, int]
     ) -> DataLoader[Utterances]:
         crop = self.crop_frames if shuffle else None
-        order = BatchOrder(corpus.lengths, self.batch_size, crop, shuffle, self.seed if shuffle else 0)
-        order.set_epoch(epoch)
+        seed = self.seed if shuffle else 0
+        order = BatchOrder(corpus.lengths, self.batch_size, crop, shuffle, seed, epoch, *share)
         return LoadingAhead(
-            BatchDataset(corpus, [transform for transform in transforms if transform is not None], self.independent),
+            BatchDataset(
+                corpus, [transform for transform in transforms if transform is not None], self.independent, self.train
+            ),
             batch_size=None,
             sampler=order,
             num_workers=self.workers,

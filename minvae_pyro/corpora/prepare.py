@@ -21,6 +21,7 @@ from minvae_pyro.audio.level import SILENCE, sounding_level
 from minvae_pyro.audio.observed import audible_band
 from minvae_pyro.audio.stft import STFT, stft_settings
 from minvae_pyro.corpora.corpus import check_features, check_length
+from minvae_pyro.corpora.hold_out import Part
 from minvae_pyro.corpora.manifest import DIGITS, FORMAT, Entry, entry_from, read_settings, write_manifest
 from minvae_pyro.corpora.sources import Clip, find_clips
 from minvae_pyro.corpora.workers import one_thread
@@ -76,6 +77,7 @@ def prepare(
     stft: STFT,
     *,
     tracks: Tracks | None = None,
+    part: Part | None = None,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Prepared:
@@ -87,16 +89,20 @@ def prepare(
         destination: folder for features, manifest and settings; made when missing.
         stft: the STFT whose power is stored.
         tracks: which tracks of the recordings are used.
+        part: which of its clips; all when omitted.
         workers: processes; the result does not depend on their number.
         progress: called with the number of clips that are done, and of all.
 
     Raises:
-        UserError: nothing to read in ``source``; ``destination`` was prepared otherwise; or not one clip could be read.
+        UserError: nothing to read in ``source``; ``destination`` was prepared otherwise; not one clip could be read; or
+            there is nobody to hold out.
         WriteError: something cannot be written; what was is kept, and the same call continues.
     """
     tracks = tracks or Tracks()
     clips = find_clips(kind, source)
-    _claim(destination, kind, source, stft, tracks)
+    if part is not None:
+        clips = part.of(clips)
+    _claim(destination, kind, source, stft, tracks, part)
     outcomes: dict[str, Entry | str] = {clip.id: entry for clip in clips if (entry := _stored(destination, clip, stft))}
     notes: dict[str, tuple[str, ...]] = {}
     kept = len(outcomes)
@@ -117,17 +123,19 @@ def prepare(
     return Prepared(entries, kept, failed, told)
 
 
-def _claim(destination: Path, kind: str, source: Path, stft: STFT, tracks: Tracks) -> None:
+def _claim(destination: Path, kind: str, source: Path, stft: STFT, tracks: Tracks, part: Part | None) -> None:
     """Make the folder and say in it how it is prepared; refuse one that was prepared otherwise."""
     settings = {
         "format": FORMAT,
         "kind": kind,
         "source": str(source.resolve()),
         "stft": stft_settings(stft),
+        "part": "" if part is None else str(part),
         **asdict(tracks),
     }
     before = read_settings(destination)
     if before is not None:
+        before.setdefault("part", "")
         changed = [f"another {name} ({before.get(name)})" for name in settings if before.get(name) != settings[name]]
         if changed:
             raise UserError(f"{destination} was prepared with {' and '.join(changed)}: choose another destination.")

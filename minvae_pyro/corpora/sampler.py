@@ -22,10 +22,14 @@ class FrameSpan(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What to load as one batch, and the seed of whatever is random in it."""
+    """What to load as one batch, and the seed of whatever is random in it.
+
+    One that only keeps a process in step with the others is there for its shape and does not count.
+    """
 
     pieces: tuple[FrameSpan, ...]
     seed: int
+    counts: bool = True
 
 
 @dataclass(eq=False)
@@ -35,13 +39,18 @@ class BatchOrder(Sampler[Batch]):
     Utterances are cut into pieces at a place drawn anew each epoch, all pieces are shuffled, and pieces of like length
     share a batch, so that little is padded.
 
+    Of several processes each has its share of the batches of one with ``batch_size * world``: every ``world``-th piece.
+    All have as many batches; whoever gets no piece of the last one has a batch that does not count.
+
     Attributes:
         lengths: frames of every utterance.
-        batch_size: pieces in a batch.
+        batch_size: pieces in a batch of one process.
         crop_frames: length of a piece; whole utterances when None.
         shuffle: False keeps the order of the corpus, and the same batches in every epoch.
         seed: of the run.
         epoch: of the run.
+        rank: number of this process.
+        world: how many processes share the batches.
     """
 
     lengths: Sequence[int]
@@ -50,13 +59,19 @@ class BatchOrder(Sampler[Batch]):
     shuffle: bool
     seed: int
     epoch: int = 0
+    rank: int = 0
+    world: int = 1
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch; Lightning calls this."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return math.ceil(sum(map(self._count, self.lengths)) / self.batch_size)
+        return math.ceil(sum(map(self._count, self.lengths)) / self._together)
+
+    @property
+    def _together(self) -> int:
+        return self.batch_size * self.world
 
     def _count(self, length: int) -> int:
         return 1 if self.crop_frames is None else max(1, length // self.crop_frames)
@@ -67,13 +82,15 @@ class BatchOrder(Sampler[Batch]):
         pieces = self._pieces(generator)
         if self.shuffle:
             order = torch.randperm(len(pieces), generator=generator).tolist()
-            pools = _chunks([pieces[i] for i in order], _POOL * self.batch_size)
+            pools = _chunks([pieces[i] for i in order], _POOL * self._together)
             pieces = [p for pool in pools for p in sorted(pool, key=lambda p: p.stop - p.start)]
-        batches = _chunks(pieces, self.batch_size)
+        batches = _chunks(pieces, self._together)
         if self.shuffle:
             batches = [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
         for number, batch in enumerate(batches):
-            yield Batch(tuple(batch), _mix(self.seed, epoch, number))
+            mine = tuple(batch[self.rank :: self.world])
+            seed = _mix(self.seed, epoch, number, *([self.rank] if self.rank else []))
+            yield Batch(mine or (batch[0],), seed, bool(mine))
 
     def _pieces(self, generator: torch.Generator) -> list[FrameSpan]:
         pieces = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,7 +15,10 @@ VIDEO_SUFFIXES = {
     *(".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".mkv", ".webm", ".ogv", ".flv", ".avi", ".wmv"),
     *(".mpg", ".mpeg", ".vob", ".ts", ".mts", ".m2ts"),
 }
-_SPLITS_AND_CONTENTS = {"train", "validation", "test", "audio", "video", "lips"}
+_SPLITS_AND_CONTENTS = {"train", "validation", "test", "audio", "video", "lips", "mpg_6000", "mpg_vcd"}
+# VoxCeleb, VCTK, GRID, speechocean762: their talkers, above folders of recordings
+_TALKER = re.compile(r"id\d{5}|p\d{3}|s\d{1,2}|SPEAKER\d{4}")
+_ABOVE = 3  # folders in which a corpus may say who talks
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Clip:
         sound: file with the clean sound.
         video: file that shows the talker; None for sound only.
         lips: file with mouth pictures ready made; None where they have to be cut from a video.
-        speaker: who talks, by the folder.
+        speaker: who talks, see :func:`speaker_of`.
     """
 
     id: str
@@ -94,8 +98,21 @@ KINDS = tuple(_KINDS)
 
 
 def speaker_of(path: Path) -> str:
-    """The nearest folder that is named neither after a split nor after what it holds."""
+    """Who talks: as the corpus says it, else the nearest folder named neither after a split nor after what it holds.
+
+    LibriSpeech has a talker's chapters in folders of their own and says in each file's name whose it is; VoxCeleb,
+    VCTK, GRID and speechocean762 have numbers for their talkers, and may have folders below.
+
+    Example:
+        >>> speaker_of(Path("/LibriSpeech/dev-clean/84/121123/84-121123-0001.flac"))
+        '84'
+    """
     names = [parent.name for parent in path.absolute().parents]
+    said = re.fullmatch(r"(\d+)-(\d+)-\d+", path.stem)
+    if said and names[:2] == [said[2], said[1]]:
+        return said[1]
+    if numbered := [name for name in names[:_ABOVE] if _TALKER.fullmatch(name)]:
+        return numbered[0]
     return next((name for name in names if name not in _SPLITS_AND_CONTENTS), "")
 
 

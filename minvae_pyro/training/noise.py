@@ -10,6 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from minvae_pyro.corpora.corpus import Corpus, PreparedCorpus, Transform
+from minvae_pyro.errors import about
 from minvae_pyro.utterances import Utterances
 
 
@@ -52,7 +53,10 @@ class RealisticNoise(Transform):
         share: of utterances that get noise.
         snr_db: lowest and highest signal-to-noise ratio over the piece, drawn uniformly, in decibels.
         talkers: share of noises that are one or two other talkers; of the rest, half are stationary and half modulated.
-        voices: prepared folders of the other talkers, opened at the first call; the training corpus when omitted.
+        voices: prepared folders of the other talkers; the training data when omitted.
+
+    Raises:
+        UserError: a folder of ``voices`` that is missing or not prepared.
     """
 
     share: float = 0.5
@@ -60,16 +64,17 @@ class RealisticNoise(Transform):
     talkers: float = 0.4
     voices: Sequence[str] = ()
 
+    def __post_init__(self) -> None:
+        # now: before the first batch comes, hours may have been spent
+        _ = self._voices_corpus
+
     @cached_property
     def _voices_corpus(self) -> PreparedCorpus | None:
-        return PreparedCorpus(self.voices, mouth=False) if self.voices else None
+        with about("data.noise.voices"):
+            return PreparedCorpus(self.voices, mouth=False) if self.voices else None
 
     def __call__(self, utterances: Utterances, generator: Generator, corpus: Corpus) -> Utterances:
-        """Add noise to ``noisy_power`` in utterances drawn at random.
-
-        Raises:
-            UserError: a folder of ``voices`` that is missing or not prepared.
-        """
+        """Add noise to ``noisy_power`` in utterances drawn at random."""
         chosen = (torch.rand(len(utterances), generator=generator) < self.share).nonzero().squeeze(1)
         if len(chosen) == 0:
             return utterances

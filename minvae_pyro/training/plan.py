@@ -24,11 +24,14 @@ from minvae_pyro.training.configuration import Optimisation
 from minvae_pyro.training.metrics import collapsed_when_unknown, mixture_measures, still
 from minvae_pyro.utterances import Utterances
 
+_APART = 998_244_353  # between the seeds of two processes
+
 
 class TrainingPlan(LightningModule):
     """Minimises the enumerated bound with analytic divergences, per frame.
 
-    The bound is an ordinary module, so that data-parallel training works.
+    The bound is an ordinary module, so that data-parallel training works. Then frames are counted over all processes:
+    losses and gradients are those of one process with all batches together, whatever each has got.
 
     Args:
         prior: the speech prior.
@@ -58,6 +61,7 @@ class TrainingPlan(LightningModule):
         super().__init__()
         self.optimisation = optimisation or Optimisation()
         self.seed = seed
+        self._measured: dict[str, list[float]] = {}
         self.bound = AnalyticTraceEnum_ELBO(max_plate_nesting=2)(prior, guide)
         whole = together(prior, guide)
         for path, source in (initialise or {}).items():
@@ -81,13 +85,16 @@ class TrainingPlan(LightningModule):
 
     def forward(self, utterances: Utterances) -> Tensor:
         """Negative bound of a batch in nats per frame, scalar."""
+        return self.total(utterances) / utterances.mask.sum()
+
+    def total(self, utterances: Utterances) -> Tensor:
+        """Negative bound of a batch in nats, scalar."""
         # Validation costs a tenth of a step; parameters stay in their modules, out of Pyro's global store.
         with pyro.validation_enabled(False), local_parameters(self.prior, self.guide):
             if torch.is_grad_enabled():
-                loss = self.bound(CachedUtterances.of(utterances))
-            else:  # Pyro refuses to give a differentiable loss that cannot be differentiated
-                loss = torch.tensor(self.bound.elbo.loss(self.prior, self.guide, utterances))
-            return loss / utterances.mask.sum()
+                return self.bound(CachedUtterances.of(utterances))
+            # Pyro refuses to give a differentiable loss that cannot be differentiated
+            return torch.tensor(self.bound.elbo.loss(self.prior, self.guide, utterances))
 
     def configure_optimizers(self) -> Any:
         """Adam on what is not frozen, and its schedule."""
@@ -104,10 +111,14 @@ class TrainingPlan(LightningModule):
         """Size the responsibility table of the published recipe by the corpus.
 
         Raises:
-            UserError: the data are cut into pieces, which the table cannot address.
+            UserError: the data are cut into pieces, which the table cannot address, or shared by processes.
         """
         if (table := self.table()) is None:
             return
+        if self._world > 1:
+            raise UserError(
+                "the responsibility table belongs to one process: leave trainer.devices and num_nodes at 1."
+            )
         data: CorpusData = self.trainer.datamodule.data  # type: ignore[attr-defined]
         if data.crop_frames is not None:
             raise UserError("the responsibility table is per frame of whole utterances: leave data.crop_frames out.")
@@ -115,7 +126,7 @@ class TrainingPlan(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Seed the epoch, and keep frozen networks from dropout and batch statistics."""
-        torch.manual_seed(self.seed * 1_000_003 + self.current_epoch)
+        torch.manual_seed(self.seed * 1_000_003 + self.current_epoch + _APART * self.global_rank)
         for module in self._frozen:
             module.eval()
 
@@ -130,32 +141,61 @@ class TrainingPlan(LightningModule):
         Raises:
             UserError: the loss is not a number any more.
         """
-        loss = self(utterances)
+        total, frames = self.total(utterances), utterances.mask.sum()
+        everyone = self._over_all([float(total.detach()), float(frames)])
+        loss = everyone[0] / everyone[1]
+        # not finite on one, and all stop
         if not torch.isfinite(loss):
             raise UserError(
                 f"the loss became {loss.item()} in epoch {self.current_epoch}: lower the learning rate "
                 "(--optimisation.lr) or check the features."
             )
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=_frames(utterances))
-        return loss
+        self.log("train/loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=int(everyone[1]))
+        # the gradient is averaged over the processes, so that each of them counts as one
+        return total * self._world / everyone[1].to(total.dtype)
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin to measure."""
+        self._measured = {}
 
     def validation_step(self, utterances: Utterances, batch_idx: int) -> None:
         """Measure the bound, and of what alpha does in a mixture all that training can move."""
         devices = [self.device] if self.device.type == "cuda" else []
         # the same draws in every epoch: two epochs then differ by their weights alone
         with torch.random.fork_rng(devices), collapsed_when_unknown(self.guide):
-            torch.manual_seed(batch_idx)
+            torch.manual_seed(batch_idx + _APART * self.global_rank)
             utterances = CachedUtterances.of(utterances)
-            self._log_validation("loss", self(utterances), _frames(utterances))
+            self._add("loss", float(self.total(utterances)), int(utterances.mask.sum()))
             if isinstance(self.guide, MixtureGuide):
                 fixed = still(self.prior, self.guide)
                 for name, (value, frames) in mixture_measures(self.guide, utterances).items():
                     if name not in fixed:
-                        self._log_validation(name, value, frames)
+                        self._add(name, float(value) * frames, frames)
 
-    def _log_validation(self, name: str, value: Tensor, frames: int) -> None:
-        if frames:
-            self.log(f"validation/{name}", value, on_epoch=True, batch_size=frames)
+    def on_validation_epoch_end(self) -> None:
+        """Log means over the frames of all processes."""
+        everyone = self._over_all([number for sums in self._measured.values() for number in sums])
+        for name, (total, frames) in zip(self._measured, everyone.view(-1, 2), strict=True):
+            if frames:
+                self._log_validation(name, total / frames)
+
+    def _add(self, name: str, total: float, frames: int) -> None:
+        sums = self._measured.setdefault(name, [0.0, 0.0])
+        sums[0] += total
+        sums[1] += frames
+
+    def _log_validation(self, name: str, value: Tensor) -> None:
+        self.log(f"validation/{name}", value, on_epoch=True, sync_dist=True, batch_size=1)
+
+    def _over_all(self, numbers: list[float]) -> Tensor:
+        """Sums over the processes, (len(numbers),)."""
+        precise = torch.float32 if self.device.type == "mps" else torch.float64
+        mine = torch.tensor(numbers, dtype=precise, device=self.device)
+        return mine if self._world == 1 else self.trainer.strategy.reduce(mine, reduce_op="sum")
+
+    @property
+    def _world(self) -> int:
+        return 1 if self._trainer is None else self.trainer.world_size
 
     def table(self) -> TableResponsibility | None:
         """The responsibility table of the published recipe, if the guide has one."""
@@ -167,10 +207,6 @@ def resize_table(table: TableResponsibility, utterances: int, frames: int) -> No
     start = float(table.logit.flatten()[0])
     for name in ("logit", "fresh"):
         table.register_buffer(name, torch.full((utterances, frames), start, device=table.logit.device))
-
-
-def _frames(utterances: Utterances) -> int:
-    return int(utterances.mask.sum())
 
 
 def _initialise(whole: nn.Module, path: str, source: str, trust: Sequence[str]) -> None:

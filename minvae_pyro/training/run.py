@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import shutil
 import signal
-import sys
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import jsonargparse
 import torch
-from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer, seed_everything
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch import LightningDataModule, Trainer, seed_everything
 from torch.utils.data import DataLoader
 
-from minvae_pyro.checkpoints.checkpoint import save_checkpoint
+from minvae_pyro.checkpoints.checkpoint import checkpoint_file, describe, save_checkpoint
 from minvae_pyro.corpora.loader import CorpusData
 from minvae_pyro.errors import UserError, WriteError
 from minvae_pyro.files import failed_write, make_folder, write_atomic
@@ -32,9 +27,8 @@ from minvae_pyro.registry.build import tie
 from minvae_pyro.registry.match import check_sites
 from minvae_pyro.training.configuration import as_plain, changes, for_checkpoint, make_parser, read_configuration
 from minvae_pyro.training.plan import TrainingPlan, resize_table
+from minvae_pyro.training.trainer import agreed, is_first, make_trainer
 from minvae_pyro.utterances import Utterances
-
-_MONITOR = "validation/loss"  # what early stopping and the best checkpoint go by
 
 
 def train(arguments: Sequence[str]) -> Path:
@@ -60,7 +54,7 @@ def train_as(settings: jsonargparse.Namespace) -> Path:
     """As :func:`train`, the arguments read already."""
     plain = as_plain(settings)
     output = Path(settings.output)
-    if _finished(output, plain):
+    if agreed(lambda: _finished(output, plain)):
         return output / "weights.safetensors"
     with _quiet(), _writing(output):
         seed_everything(settings.seed, verbose=False)
@@ -71,73 +65,48 @@ def train_as(settings: jsonargparse.Namespace) -> Path:
         plan = TrainingPlan(
             made.prior, made.guide, made.optimisation, made.freeze, made.initialise, settings.seed, settings.trust
         )
+        trainer = make_trainer(settings, plan.optimisation.clip)
         # only now: a mistake in the model or the data leaves the folder as it was
-        if plain["resume"] == "never":
-            shutil.rmtree(output / "checkpoints", ignore_errors=True)
-        (output / "weights.safetensors").unlink(missing_ok=True)
-        make_folder(output)
-        write_atomic(output / "config.json", json.dumps(plain, indent=2).encode(), overwrite=True)
-        _fit(plan, made.data, settings)
-        weights = save_checkpoint(
-            output / "weights.safetensors",
-            plan.prior,
-            plan.guide,
-            plain,
-            made.data.train.stft,
-            enhancement=plain["enhancement"],
-            training=for_checkpoint(plain),
-            credits=plain["credits"],
-            half=plain["half"],
-            overwrite=True,
-        )
-        draw_run(output)
+        agreed(lambda: _claim(output, plain) if is_first() else None)
+        _fit(trainer, plan, made.data, settings)
+        weights = output / "weights.safetensors"
+        if is_first():
+            save_checkpoint(
+                weights,
+                plan.prior,
+                plan.guide,
+                plain,
+                made.data.train.stft,
+                enhancement=plain["enhancement"],
+                training=for_checkpoint(plain),
+                credits=plain["credits"] or _credits(plain["initialise"].values(), settings.trust),
+                half=plain["half"],
+                overwrite=True,
+            )
+            draw_run(output)
+        # nobody goes on to what begins with them before they are there
+        trainer.strategy.barrier("weights")
         return weights
 
 
-class EpochLines(Callback):
-    """Prints a line an epoch, where no progress bar can be drawn."""
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Print what was measured."""
-        text = "  ".join(f"{name} {float(value):.4g}" for name, value in sorted(trainer.callback_metrics.items()))
-        # that nobody reads it, or that it cannot be written, is no reason to stop
-        with suppress(OSError):
-            print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {text}", flush=True)
+def _claim(output: Path, plain: dict[str, Any]) -> None:
+    """Make the folder that of this run."""
+    if plain["resume"] == "never":
+        shutil.rmtree(output / "checkpoints", ignore_errors=True)
+    (output / "weights.safetensors").unlink(missing_ok=True)
+    make_folder(output)
+    write_atomic(output / "config.json", json.dumps(plain, indent=2).encode(), overwrite=True)
 
 
-def _fit(plan: TrainingPlan, data: CorpusData, settings: jsonargparse.Namespace) -> None:
+def _credits(sources: Iterable[str], trust: Sequence[str]) -> str:
+    """Those of the checkpoints that a run has started from: their data have gone in too."""
+    files = dict.fromkeys(checkpoint_file(source.partition("#")[0]) for source in sources)
+    return " ".join(dict.fromkeys(text for file in files if (text := describe(file, trust).get("credits"))))
+
+
+def _fit(trainer: Trainer, plan: TrainingPlan, data: CorpusData, settings: jsonargparse.Namespace) -> None:
     """Run Lightning on a plan; afterwards the plan has the best weights."""
-    cuda = torch.cuda.is_available()
-    if settings.device == "cuda" and not cuda:
-        raise UserError("there is no CUDA device: choose --device cpu.")
     output = Path(settings.output)
-    checkpoints = ModelCheckpoint(
-        dirpath=output / "checkpoints",
-        filename="best",
-        monitor=_MONITOR,
-        save_last=True,
-        enable_version_counter=False,
-        save_on_train_epoch_end=True,
-    )
-    terminal = sys.stderr.isatty()
-    callbacks: list[Callback] = [RichProgressBar(leave=True) if terminal else EpochLines(), checkpoints]
-    if settings.patience > 0:
-        callbacks.append(EarlyStopping(_MONITOR, patience=settings.patience))
-    trainer = Trainer(
-        accelerator="gpu" if cuda and settings.device != "cpu" else "cpu",
-        devices=1,
-        precision="32-true" if settings.precision == "tf32" else settings.precision,
-        max_epochs=settings.epochs,
-        gradient_clip_val=plan.optimisation.clip,
-        callbacks=callbacks,
-        logger=[CSVLogger(output, name="csv"), TensorBoardLogger(output, name="tensorboard", version="")],
-        enable_model_summary=False,
-        enable_progress_bar=terminal,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        default_root_dir=output,
-        plugins=[_WholeFiles()],
-    )
     last = output / "checkpoints" / "last.ckpt"
     table = plan.table()
     size = None if table is None else table.logit.shape
@@ -146,7 +115,8 @@ def _fit(plan: TrainingPlan, data: CorpusData, settings: jsonargparse.Namespace)
     try:
         if settings.precision == "tf32":
             torch.set_float32_matmul_precision("high")
-        trainer.fit(plan, datamodule=_Batches(data), ckpt_path=last if last.is_file() else None, weights_only=True)
+        begun = settings.resume != "never" and last.is_file()
+        trainer.fit(plan, datamodule=_Batches(data), ckpt_path=last if begun else None, weights_only=True)
     except SystemExit:
         if not trainer.interrupted:
             raise
@@ -162,16 +132,6 @@ def _fit(plan: TrainingPlan, data: CorpusData, settings: jsonargparse.Namespace)
         resize_table(table, *size)
 
 
-class _WholeFiles(TorchCheckpointIO):
-    """Writes checkpoints whole or not at all: one that was cut short would end every attempt to continue."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        content = io.BytesIO()
-        torch.save(checkpoint, content)
-        make_folder(Path(path).parent)
-        write_atomic(path, content.getvalue(), overwrite=True)
-
-
 class _Batches(LightningDataModule):
     """The batches of the data, as Lightning needs them."""
 
@@ -182,17 +142,20 @@ class _Batches(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Utterances]:
         # Lightning sets the epoch only after the first batches of a continued run have been drawn
         assert self.trainer is not None
-        return self.data.train_dataloader(self.trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
+        epoch = self.trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
+        return self.data.train_dataloader(epoch, self.trainer.global_rank, self.trainer.world_size)
 
     def val_dataloader(self) -> DataLoader[Utterances]:
-        return self.data.val_dataloader()
+        assert self.trainer is not None
+        return self.data.val_dataloader(self.trainer.global_rank, self.trainer.world_size)
 
 
 def _finished(output: Path, plain: dict[str, Any]) -> bool:
     """Whether the folder holds this very run, and its end; refuse a folder that holds something else."""
     path = output / "config.json"
     if not path.is_file():
-        if output.is_dir() and any(output.iterdir()):
+        # of several processes the first one may be making it just now
+        if is_first() and output.is_dir() and any(output.iterdir()):
             raise UserError(f"{output} is not empty and holds no run: choose another --output.")
         return False
     # without a checkpoint there is nothing to continue, and nothing to lose
@@ -228,9 +191,9 @@ def _writing(output: Path) -> Iterator[None]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Suppress the messages of Lightning about hardware, tips and loaders."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    levels = {logger: logger.level for logger in map(logging.getLogger, ("lightning.pytorch", "lightning.fabric"))}
+    for logger in levels:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             # loading is cheap here, and whoever has cores sets data.workers
@@ -243,4 +206,5 @@ def _quiet() -> Iterator[None]:
             warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in levels.items():
+            logger.setLevel(level)

@@ -11,7 +11,7 @@ import pytest
 
 from minvae_pyro import shipped
 from minvae_pyro.cli.main import COMMANDS
-from minvae_pyro.training.configuration import CONFIGURATIONS, make_parser
+from minvae_pyro.training.configuration import CONFIGURATIONS, FAMILIES, make_parser
 
 REPOSITORY = Path(__file__).parents[2]
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
@@ -44,7 +44,7 @@ def test_commands_of_the_page_can_be_given(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_checkpoints_and_configurations_of_the_page_ship(page: Path) -> None:
-    known = {"--checkpoint": set(shipped()), "--config": set(CONFIGURATIONS)}
+    known = {"--checkpoint": set(shipped()), "--config": {*CONFIGURATIONS, *FAMILIES}}
     for words in commands(page):
         for option, value in itertools.pairwise(words):
             if option in known and not re.search(r"[/.]|^[A-Z_]+$", value):

@@ -9,7 +9,7 @@ from minvae_pyro.cli.list import Entry, kinds, paper, summary
 from minvae_pyro.cli.main import main
 
 ALL = kinds()
-KINDS = ALL.keys() - {"configurations", "checkpoints", "ablations"}
+KINDS = ALL.keys() - {"configurations", "families", "checkpoints", "ablations"}
 
 
 def entries(kind: str) -> list[Entry]:
@@ -77,6 +77,7 @@ def test_help(capsys):
         ("engines", {"svi", "vem"}),
         ("starts", {"visual", "audio", "both", "prior", "random"}),
         ("configurations", {"a-vae", "demo", "min-vae"}),
+        ("families", {"family"}),
         ("checkpoints", {"a-vae", "min-vae"}),
         ("ablations", {"videos"}),
     ],

@@ -25,6 +25,26 @@ def test_a_folder_is_prepared(recordings, tmp_path, capsys):
     assert output.err == ""
 
 
+def test_talkers_are_held_out_in_a_folder_of_their_own(tmp_path, capsys):
+    for talker in ("ann", "bob", "eve"):
+        (tmp_path / "all" / talker).mkdir(parents=True)
+        for name in ("1.wav", "2.wav"):
+            sound = np.random.default_rng(0).standard_normal(8000) / 10
+            soundfile.write(tmp_path / "all" / talker / name, sound, 16000)
+    arguments = ["prepare", "folder", str(tmp_path / "all"), str(tmp_path / "out"), "--workers", "1"]
+    assert main([*arguments, "--hold-out", "talker:0.3"]) == 0
+    stays, held = ({e.speaker for e in read_manifest(tmp_path / name)} for name in ("out", "out-held-out"))
+    assert (len(stays), len(held), stays | held) == (2, 1, {"ann", "bob", "eve"})
+    lines = capsys.readouterr().out.splitlines()
+    assert "4 clips (0 with a mouth) of 2 talkers" in lines[0]
+    assert "2 clips (0 with a mouth) of 1 talker," in lines[1]
+    # the folder knows which part it is
+    assert main([*arguments, "--hold-out", "talker:0.3"]) == 0
+    assert "4 were there before" in capsys.readouterr().out
+    assert main(arguments) == 2
+    assert "another part (all but talker:0.3)" in capsys.readouterr().err
+
+
 def test_clips_left_out_are_listed(recordings, tmp_path, capsys):
     (recordings / "bad.wav").write_bytes(b"no sound")
     assert main(["prepare", "folder", str(recordings), str(tmp_path / "out"), "--workers", "1"]) == 0
@@ -40,6 +60,8 @@ def test_clips_left_out_are_listed(recordings, tmp_path, capsys):
         ("folder", "nowhere", [], "is not a folder"),
         ("grid", "recordings", [], "holds no video files"),
         ("folder", "recordings", ["--hop", "2000"], "choose another --hop"),
+        ("folder", "recordings", ["--hold-out", "talker:9"], "give talker:0.1"),
+        ("folder", "recordings", ["--hold-out", "talker:0.1"], "only one talker"),
     ],
 )
 def test_mistakes_are_one_line_and_code_2(recordings, tmp_path, capsys, kind, source, options, message):

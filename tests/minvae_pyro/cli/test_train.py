@@ -47,7 +47,7 @@ def test_training_prints_its_epochs_and_where_the_weights_are(options, tmp_path,
     ("arguments", "message"),
     [
         (["--config", "nothing"], "there is no configuration nothing"),
-        (["--config", "a-vae", "--data.train", '["nowhere"]'], "nowhere does not exist"),
+        (["--config", "a-vae", "--data.train", '["nowhere"]'], "data.train: nowhere does not exist"),
         (["--config", "a-vae", "--rate", "3"], "--rate"),
     ],
 )

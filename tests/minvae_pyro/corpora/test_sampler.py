@@ -53,3 +53,22 @@ def test_pieces_of_like_length_share_a_batch():
     lengths = [10, 90] * 64
     order = BatchOrder(lengths, 4, None, shuffle=True, seed=0)
     assert all(len({lengths[p.row] for p in batch.pieces}) == 1 for batch in order)
+
+
+@given(
+    st.lists(st.integers(1, 50), min_size=1, max_size=20),
+    st.integers(1, 4),
+    st.integers(1, 4),
+    st.one_of(st.none(), st.integers(1, 20)),
+    st.booleans(),
+)
+def test_processes_share_the_batches_of_one(lengths, size, world, crop, shuffle):
+    whole = list(BatchOrder(lengths, size * world, crop, shuffle, seed=1, epoch=2))
+    orders = [BatchOrder(lengths, size, crop, shuffle, 1, 2, rank, world) for rank in range(world)]
+    assert [len(order) for order in orders] == [len(whole)] * world
+    for batch, *shares in zip(whole, *orders, strict=True):
+        pieces = [piece for share in shares if share.counts for piece in share.pieces]
+        assert sorted(pieces) == sorted(batch.pieces)
+        assert all(1 <= len(share.pieces) <= size for share in shares)
+        # no process draws the numbers of another
+        assert len({share.seed for share in shares}) == world

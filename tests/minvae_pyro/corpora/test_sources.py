@@ -34,6 +34,23 @@ def test_ntcd_timit_takes_clean_speech_and_its_lips(tmp_path):
     assert clip.lips == source / "08F/lips/sa1.mat"
 
 
+@pytest.mark.parametrize(
+    ("file", "talker"),
+    [
+        ("LibriSpeech/dev-clean/84/121123/84-121123-0001.flac", "84"),
+        ("vox2/dev/id00012/21Uxsk56VDQ/00001.m4a", "id00012"),
+        ("GRID/s1/video/mpg_6000/bbaf2n.mpg", "s1"),
+        ("speechocean762/WAVE/SPEAKER0001/000010011.WAV", "SPEAKER0001"),
+        ("mine/ann/1.mp4", "ann"),
+        # chapters of two talkers, one file renamed: the folder is all there is
+        ("mine/84/121123/first.flac", "121123"),
+    ],
+)
+def test_the_corpus_says_who_talks(tmp_path, file, talker):
+    (clip,) = find_clips("folder", touch(tmp_path, file))
+    assert clip.speaker == talker
+
+
 def test_folder_pairs_sound_and_video_of_one_name(tmp_path):
     source = touch(tmp_path, "x/talk.wav", "x/talk.mp4", "x/alone.flac", "y/film.mov", "y/readme.md")
     clips = {c.id: c for c in find_clips("folder", source)}

@@ -100,3 +100,20 @@ def test_checkpoints_name_no_folder_of_the_machine():
     assert "/home" not in json.dumps(kept)
     assert "output" not in kept
     assert kept["optimisation"]["one_cycle"] is True
+
+
+def test_credits_and_voices_of_a_configuration_are_those_of_its_own_data():
+    def gate(*arguments):
+        return as_plain(read_configuration(["--config", "min-vae-gate", *arguments]))
+
+    own, other = gate(), gate("--data.train=[mine]", "--data.noise.talkers=1")
+    assert "GRID" in own["credits"]
+    assert "prepared/librispeech" in own["data"]["noise"]["init_args"]["voices"]
+    assert other["credits"] == ""
+    assert other["data"]["noise"]["init_args"] == own["data"]["noise"]["init_args"] | {"voices": [], "talkers": 1.0}
+    typed = gate("--data.train=[mine]", "--credits", "Thanks to Ann.", "--data.noise.voices", "[others]")
+    assert typed["credits"] == "Thanks to Ann."
+    assert typed["data"]["noise"]["init_args"]["voices"] == ["others"]
+    assert gate("--data.train=[mine]", "--data.noise=null")["data"]["noise"] is None
+    # another validation takes nothing away from what was learnt from
+    assert "GRID" in gate("--data.validation=[mine]")["credits"]

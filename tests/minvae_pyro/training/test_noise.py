@@ -98,7 +98,6 @@ def test_other_talkers_come_from_the_voices_that_are_named(batch, corpora):
     assert (named(batch, generator(), silent).noisy_power != batch.noisy_power).any(-1).all()
 
 
-def test_voices_that_are_missing_are_a_mistake_of_the_user(batch, corpus, tmp_path):
-    noise = RealisticNoise(share=1.0, talkers=1.0, voices=(str(tmp_path / "nowhere"),))
-    with pytest.raises(UserError, match="nowhere"):
-        noise(batch, generator(), corpus)
+def test_voices_that_are_missing_are_told_at_once_and_by_their_key(tmp_path):
+    with pytest.raises(UserError, match=r"^data\.noise\.voices: .*nowhere does not exist"):
+        RealisticNoise(share=1.0, talkers=1.0, voices=(str(tmp_path / "nowhere"),))

@@ -61,6 +61,16 @@ def test_loss_without_gradients_is_the_same(batch):
         torch.testing.assert_close(plan(batch), with_gradients.detach(), rtol=1e-5, atol=0)
 
 
+@pytest.mark.parametrize("description", [PLAIN, MIXTURE])
+def test_a_batch_that_does_not_count_moves_nothing(batch, description):
+    """What keeps a process in step with others; and every parameter has a gradient, for which processes wait."""
+    plan = TrainingPlan(*build(description))
+    total = plan.total(batch.replace(mask=torch.zeros_like(batch.mask)))
+    total.backward()
+    assert float(total.detach()) == 0
+    assert all(not p.grad.any() for p in plan.parameters())
+
+
 def test_pyro_is_left_as_it_was(batch):
     plan = TrainingPlan(*build(MIXTURE))
     plan(batch)

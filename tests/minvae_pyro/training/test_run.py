@@ -58,11 +58,18 @@ def test_a_run_leaves_weights_logs_and_its_configuration(run, tmp_path):
     checkpoint = load_checkpoint(weights)
     assert checkpoint.stft.hop == 533
     assert checkpoint.metadata["training"]["epochs"] == 2
-    assert "GRID" in checkpoint.metadata["credits"]
+    # it has learnt from other data than those of the configuration
+    assert not checkpoint.metadata["credits"]
     assert len(losses(folder)) == 2
     assert list(folder.glob("tensorboard/events*"))
     assert json.loads((folder / "config.json").read_text())["epochs"] == 2
     assert str(tmp_path) not in json.dumps(checkpoint.metadata)
+
+
+def test_credits_of_what_it_starts_from_are_its_own(run):
+    first = run("first", epochs=1, credits="Thanks to Ann.")
+    start = json.dumps({"prior.decoder": str(first), "guide": str(first)})
+    assert load_checkpoint(run("second", epochs=1, initialise=start)).metadata["credits"] == "Thanks to Ann."
 
 
 def test_the_bound_improves(run, tmp_path):
@@ -76,10 +83,10 @@ def test_the_best_epoch_is_exported_not_the_last(run, tmp_path, monkeypatch):
     seen = {}
     original = TrainingPlan._log_validation
 
-    def rising(self, name, value, frames):
+    def rising(self, name, value):
         epoch = self.current_epoch
         seen[epoch] = self.prior.decoder.hidden.bias.detach().clone()
-        original(self, name, torch.tensor(float(abs(epoch - 1))), frames)
+        original(self, name, torch.tensor(float(abs(epoch - 1))))
 
     monkeypatch.setattr(TrainingPlan, "_log_validation", rising)
     exported = load_checkpoint(run(epochs=4)).prior.decoder.hidden.bias
