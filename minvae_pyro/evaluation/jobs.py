@@ -25,6 +25,7 @@ from minvae_pyro.enhancement.batch import Estimate, enhance_batch
 from minvae_pyro.errors import UserError, WriteError
 from minvae_pyro.evaluation.delays import delay_note
 from minvae_pyro.evaluation.mixtures import Mixture
+from minvae_pyro.evaluation.pitch_errors import PITCH_ERRORS, pitch_errors
 from minvae_pyro.evaluation.scores import METRICS, scores
 from minvae_pyro.evaluation.systems import CLEAN, INPUT, Estimates, System, given
 from minvae_pyro.evaluation.videos import make_video, read_once
@@ -44,6 +45,7 @@ class Job:
         output: folder of the experiment.
         device: where to compute.
         sounds: whether to keep them.
+        pitch: whether to compare the pitch, too.
     """
 
     system: System | Estimates | None
@@ -51,6 +53,7 @@ class Job:
     output: Path
     device: str = "cpu"
     sounds: bool = True
+    pitch: bool = False
 
     @property
     def name(self) -> str:
@@ -61,7 +64,7 @@ class Job:
     def file(self) -> Path:
         """Where the rows of the finished job are; the name changes with all that decides them."""
         files = [file for mixture in self.mixtures for file in mixture.files]
-        description: list[Any] = [__version__, self.name, self.sounds, self.device]
+        description: list[Any] = [__version__, self.name, self.sounds, self.device] + ["pitch"] * self.pitch
         if isinstance(self.system, System):
             files.append(checkpoint_file(self.system.checkpoint))
             # what inference does of itself may change with the version; what a checkpoint asks for, with its content
@@ -144,6 +147,7 @@ def _rows(job: Job) -> Iterator[dict[str, Any]]:
             "clip": mixture.clip.stem,
             "seed": job.system.seed if isinstance(job.system, System) else 0,
             **dict.fromkeys((*METRICS, "seconds", "elapsed", "real_time_factor", "audio_responsibility"), math.nan),
+            **dict.fromkeys(PITCH_ERRORS if job.pitch else (), math.nan),
         }
         if mixture in built:
             row["seconds"] = len(built[mixture][0]) / mixture.sample_rate
@@ -161,6 +165,8 @@ def _measured(
         found |= scores(clean, estimate.speech, mixture.sample_rate, noisy.double() - clean.double())
         notes.append(found.pop("note"))
         notes.append(delay_note(clean, estimate.speech, mixture.sample_rate))
+        if job.pitch:
+            found |= pitch_errors(clean, estimate.speech, mixture.sample_rate)
     trust = estimate.audio_responsibility
     if trust is not None:
         found["audio_responsibility"] = float(trust.mean())
