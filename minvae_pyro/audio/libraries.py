@@ -1,7 +1,7 @@
 """Libraries of sound that are installed with the package but need not load on every machine.
 
-librosa compiles for the processor that it runs on; torchaudio loads beside a torch of its own kind only. Enhancement and
-training do without either: whoever uses one asks here for it, when it is used.
+librosa compiles for the processor that it runs on; torchaudio loads beside a torch of its own kind only. Enhancement
+and training do without either: whoever uses one asks here for it, when it is used.
 """
 
 from __future__ import annotations

@@ -68,7 +68,14 @@ def pitch_of(waveform: Tensor, sample_rate: int) -> Pitch:
         if not piece.any():
             continue
         found = pyin(
-            piece, fmin=LOWEST, fmax=HIGHEST, sr=_RATE, frame_length=_FRAME, hop_length=_HOP, center=False, fill_na=np.nan
+            piece,
+            fmin=LOWEST,
+            fmax=HIGHEST,
+            sr=_RATE,
+            frame_length=_FRAME,
+            hop_length=_HOP,
+            center=False,
+            fill_na=np.nan,
         )[0]
         frequency[first:last] = found[first - begin : last - begin]
     return Pitch(np.arange(count) * (_HOP / _RATE), frequency)

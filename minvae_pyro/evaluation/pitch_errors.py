@@ -1,9 +1,9 @@
 """What an estimate of speech makes of the pitch of its talker, who is followed by pYIN in both.
 
 Voicing decision error: Nakatani et al., "A method for fundamental frequency estimation and voicing decision", Speech
-Communication 50(3), 2008. Gross pitch error: Rabiner et al., "A comparative performance study of several pitch detection
-algorithms", IEEE TASSP 24(5), 1976. Both together: Chu & Alwan, "Reducing F0 frame error of F0 tracking algorithms under
-noisy conditions with an unvoiced/voiced classification frontend", ICASSP 2009.
+Communication 50(3), 2008. Gross pitch error: Rabiner et al., "A comparative performance study of several pitch
+detection algorithms", IEEE TASSP 24(5), 1976. Both together: Chu & Alwan, "Reducing F0 frame error of F0 tracking
+algorithms under noisy conditions with an unvoiced/voiced classification frontend", ICASSP 2009.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ def pitch_errors(clean: Tensor, estimate: Tensor, sample_rate: int) -> dict[str,
         UserError: the two differ in length, or librosa cannot be loaded.
     """
     if clean.shape != estimate.shape:
-        raise UserError(f"clean sound and estimate differ in length ({len(clean)}, {len(estimate)} samples): align them.")
+        raise UserError(
+            f"clean sound and estimate differ in length ({len(clean)}, {len(estimate)} samples): align them."
+        )
     return compare(pitch_of(clean, sample_rate), pitch_of(estimate, sample_rate))
 
 

@@ -87,7 +87,12 @@ def constant_q_rows(sound: Tensor, sample_rate: int, most_columns: int) -> Rows:
     # shorter than the longest filter, a sound would be refused
     padded = np.pad(samples, (0, max(0, sample_rate - len(samples))))
     bands = librosa.cqt(
-        padded, sr=sample_rate, hop_length=hop, fmin=_LOWEST, n_bins=int(octaves * _PER_OCTAVE), bins_per_octave=_PER_OCTAVE
+        padded,
+        sr=sample_rate,
+        hop_length=hop,
+        fmin=_LOWEST,
+        n_bins=int(octaves * _PER_OCTAVE),
+        bins_per_octave=_PER_OCTAVE,
     )
     power = np.square(np.abs(bands))[:, : max(1, -(-len(samples) // hop))].astype(np.float32)
     share = -(-power.shape[1] // most_columns)
@@ -100,5 +105,12 @@ def draw_pitch(axes: Axes, pitch: Pitch, height: Callable[[NDArray[np.float64]],
     """Draw the pitch over a picture, where there is a voice, and mark when there is one along the bottom."""
     axes.plot(pitch.times, height(pitch.frequency), color=SKY, linewidth=1.4, label="pitch")
     axes.fill_between(
-        pitch.times, 0, 0.02, where=pitch.voiced, transform=axes.get_xaxis_transform(), color=SKY, linewidth=0, step="mid"
+        pitch.times,
+        0,
+        0.02,
+        where=pitch.voiced,
+        transform=axes.get_xaxis_transform(),
+        color=SKY,
+        linewidth=0,
+        step="mid",
     )

@@ -20,7 +20,7 @@ _QUIET = 1e-3  # of the impulse: filters of torchaudio clip at 1
 
 @dataclass(frozen=True)
 class MicrophoneColour(Transform):
-    """Records every utterance with another microphone: bass, treble and a peak or dip between, by torchaudio's equaliser.
+    """Records utterances with other microphones: bass, treble and a peak or dip between, by torchaudio's filters.
 
     Speech that is scored and what the audio encoder hears change alike, and keep the power that the speech had. For
     priors of the sound; the noise is coloured with the speech where noise is injected before.
