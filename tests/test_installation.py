@@ -39,7 +39,7 @@ def talk(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("command", [[], ["enhance"], ["train"], ["demo"], ["evaluate"], ["prepare"]])
+@pytest.mark.parametrize("command", [[], ["enhance"], ["train"], ["demo"]])
 def test_help_needs_no_librosa_and_no_torchaudio(command: list[str], tmp_path: Path) -> None:
     done = run(WITHOUT, *command, "--help", folder=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")

@@ -84,8 +84,8 @@ def constant_q_rows(sound: Tensor, sample_rate: int, most_columns: int) -> Rows:
         raise UserError(f"a constant-q picture begins at {_LOWEST:g} Hz: {sample_rate} Hz leave no room above it.")
     samples = sound.detach().cpu().float().numpy()
     hop = 2 ** max(6, int(np.log2(0.01 * sample_rate)))  # about 10 ms; its octaves halve it
-    # shorter than the longest filter, a sound would be refused
-    padded = np.pad(samples, (0, max(0, sample_rate - len(samples))))
+    # librosa warns of sounds that are shorter than its longest filter
+    padded = np.pad(samples, (0, max(0, 2 * sample_rate - len(samples))))
     bands = librosa.cqt(
         padded,
         sr=sample_rate,

@@ -34,7 +34,7 @@ def corpus(batch):
 
 
 def test_a_microphone_passes_what_its_filters_do_to_tones():
-    time = torch.arange(16000, dtype=torch.float64) / 16000
+    time = torch.arange(16384, dtype=torch.float64) / 16000
     passed = microphones(3, 9.0, 1024, 16000)
     assert passed.shape == (3, 513)
     # the gains are drawn as the function says
@@ -43,20 +43,22 @@ def test_a_microphone_passes_what_its_filters_do_to_tones():
     middles = 400 * 6.25 ** torch.rand(3, generator=draw, dtype=torch.float64)
     for number in range(3):
         for bin_ in (1, 8, 64, 200, 400):
-            sound = 0.1 * torch.sin(2 * math.pi * bin_ * 15.625 * time)
+            # quiet, for filters clip at 1
+            sound = 0.01 * torch.sin(2 * math.pi * bin_ * 15.625 * time)
             heard = torchaudio.functional.bass_biquad(sound, 16000, gains[number, 0].item(), 120.0)
             heard = torchaudio.functional.equalizer_biquad(
                 heard, 16000, middles[number].item(), gains[number, 1].item()
             )
             heard = torchaudio.functional.treble_biquad(heard, 16000, gains[number, 2].item(), 3000.0)
-            ratio = heard[8000:].square().mean() / sound[8000:].square().mean()
+            # whole periods, when the filters have settled
+            ratio = heard[8192:].square().mean() / sound[8192:].square().mean()
             assert passed[number, bin_] == pytest.approx(float(ratio), rel=0.01)
 
 
 def test_speech_and_what_is_heard_change_alike_and_keep_their_power(batch, corpus):
     coloured = MicrophoneColour(share=0.5)(batch, generator(), corpus)
-    ratio = coloured.spectrum / batch.spectrum
-    torch.testing.assert_close(coloured.noisy_power / batch.noisy_power, ratio)
+    ratio = coloured.spectrum[:, :20] / batch.spectrum[:, :20]  # what no utterance pads
+    torch.testing.assert_close(coloured.noisy_power[:, :20] / batch.noisy_power[:, :20], ratio)
     mask = batch.mask[..., None]
     torch.testing.assert_close((coloured.spectrum * mask).sum((1, 2)), (batch.spectrum * mask).sum((1, 2)))
     changed = (ratio[:, 0] - 1).abs().amax(1) > 1e-3
@@ -70,7 +72,7 @@ def test_complex_spectra_change_by_the_root(batch, corpus):
     spectrum = batch.spectrum.sqrt() * phase
     plain = MicrophoneColour()(batch, generator(), corpus)
     rotated = MicrophoneColour()(batch.replace(spectrum=spectrum), generator(), corpus)
-    torch.testing.assert_close(rotated.spectrum.abs().square(), plain.spectrum)
+    torch.testing.assert_close(rotated.spectrum.abs().square(), plain.spectrum, rtol=1e-4, atol=1e-6)
 
 
 def test_seeds_decide_and_the_default_generator_is_left_alone(batch, corpus):
