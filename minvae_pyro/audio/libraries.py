@@ -20,10 +20,11 @@ def load_librosa(what: str) -> ModuleType:
         UserError: it cannot be loaded here.
     """
     with _loading("librosa", what, "install it, or leave that out"):
-        # its parts are loaded when they are first used: those that can fail, now
         import librosa
-        import librosa.core
         import librosa.filters
+
+        # its parts are loaded when they are first asked for: those that need numba, now
+        _ = librosa.pyin, librosa.cqt
     return librosa  # type: ignore[no-any-return]
 
 
