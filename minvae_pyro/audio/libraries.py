@@ -25,7 +25,7 @@ def load_librosa(what: str) -> ModuleType:
 
         # its parts are loaded when they are first asked for: those that need numba, now
         _ = librosa.pyin, librosa.cqt
-    return librosa  # type: ignore[no-any-return]
+    return librosa
 
 
 def load_torchaudio(what: str) -> ModuleType:
@@ -37,7 +37,7 @@ def load_torchaudio(what: str) -> ModuleType:
     with _loading("torchaudio", what, "install the build that belongs to this torch, or leave that out"):
         import torchaudio
         import torchaudio.functional
-    return torchaudio  # type: ignore[no-any-return]
+    return torchaudio
 
 
 @contextmanager

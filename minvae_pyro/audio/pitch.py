@@ -78,4 +78,4 @@ def pitch_of(waveform: Tensor, sample_rate: int) -> Pitch:
             fill_na=np.nan,
         )[0]
         frequency[first:last] = found[first - begin : last - begin]
-    return Pitch(np.arange(count) * (_HOP / _RATE), frequency)
+    return Pitch(np.arange(count, dtype=np.float64) * (_HOP / _RATE), frequency)

@@ -94,11 +94,11 @@ def constant_q_rows(sound: Tensor, sample_rate: int, most_columns: int) -> Rows:
         n_bins=int(octaves * _PER_OCTAVE),
         bins_per_octave=_PER_OCTAVE,
     )
-    power = np.square(np.abs(bands))[:, : max(1, -(-len(samples) // hop))].astype(np.float32)
+    power = np.square(np.abs(bands))[:, : max(1, -(-len(samples) // hop))]
     share = -(-power.shape[1] // most_columns)
     starts = np.arange(0, power.shape[1], share)
     power = np.add.reduceat(power, starts, axis=1) / np.diff(starts, append=power.shape[1])
-    return Rows(power, _LOWEST * 2 ** (np.arange(len(power)) / _PER_OCTAVE))
+    return Rows(power.astype(np.float32), _LOWEST * 2 ** (np.arange(len(power)) / _PER_OCTAVE))
 
 
 def draw_pitch(axes: Axes, pitch: Pitch, height: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> None:
