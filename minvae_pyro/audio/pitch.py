@@ -20,6 +20,7 @@ LOWEST, HIGHEST = 60.0, 500.0
 _RATE = 16000  # Hz, at which they are
 _HOP = 160
 _FRAME = 1024  # nearly four periods of the lowest
+_QUIETEST = 1e-5  # of the energy of the loudest frame, which a voice has
 _BLOCK = 3000  # frames at once: the most likely path through an hour would fill the memory
 _MARGIN = 50  # frames on either side of them, that a path begins and ends in
 
@@ -50,7 +51,7 @@ def pitch_of(waveform: Tensor, sample_rate: int) -> Pitch:
         sample_rate: in Hz.
 
     Returns:
-        A frame at 0 and every 10 ms up to the end of the sound.
+        A frame at 0 and every 10 ms up to the end of the sound. There is no voice where it is 50 dB below its loudest.
 
     Raises:
         UserError: librosa cannot be loaded.
@@ -78,4 +79,9 @@ def pitch_of(waveform: Tensor, sample_rate: int) -> Pitch:
             fill_na=np.nan,
         )[0]
         frequency[first:last] = found[first - begin : last - begin]
+    # what is left of noise below the speech hums, too
+    energy = np.concatenate([[0.0], np.square(padded).cumsum()])
+    starts = np.arange(count) * _HOP
+    energy = energy[starts + _FRAME] - energy[starts]
+    frequency[energy < _QUIETEST * energy.max()] = np.nan
     return Pitch(np.arange(count, dtype=np.float64) * (_HOP / _RATE), frequency)

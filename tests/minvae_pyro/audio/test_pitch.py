@@ -38,6 +38,14 @@ def test_there_is_no_pitch_in_silence_and_in_noise():
     assert not pitch_of(torch.zeros(rate), rate).voiced.any()
 
 
+def test_a_hum_far_below_the_speech_is_no_voice():
+    tone = voice(torch.full((8000,), 150.0), 16000)
+    voiced = pitch_of(torch.cat([tone, 1e-3 * tone, 0.1 * tone]), 16000).voiced
+    assert voiced[5:45].all()
+    assert not voiced[55:95].any()
+    assert voiced[105:145].all()
+
+
 @pytest.mark.parametrize("samples", [1, 100, 1024])
 def test_short_sounds_have_their_frames(samples):
     assert len(pitch_of(torch.rand(samples), 16000).times) == samples // 160 + 1
