@@ -21,6 +21,7 @@ WITHOUT = f"import sys; sys.modules.update(librosa=None, torchaudio=None)\n{MAIN
 # The metrics of Lightning import librosa themselves where it is installed, but none of its parts: what cannot be loaded
 # where librosa cannot is numba.
 CANNOT_LOAD = f"import sys; sys.modules.update(numba=None, torchaudio=None)\n{MAIN}"
+SMALL = [f"--data.{part}.utterances=2" for part in ("train", "validation")]
 MEGABYTES = 25
 
 
@@ -55,8 +56,7 @@ def test_a_recording_is_enhanced_without_them(talk: Path) -> None:
 
 def test_a_model_is_trained_without_them(tmp_path: Path) -> None:
     """The demo's model on its corpus, but smaller."""
-    sizes = [f"--data.{part}.utterances=2" for part in ("train", "validation")]
-    done = run(CANNOT_LOAD, "train", "--config", "demo", *sizes, "--epochs=1", "--output=run", folder=tmp_path)
+    done = run(CANNOT_LOAD, "train", "--config", "demo", *SMALL, "--epochs=1", "--output=run", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "weights.safetensors").is_file()
 
@@ -66,7 +66,7 @@ def test_a_model_is_trained_without_them(tmp_path: Path) -> None:
     [
         (["enhance", "talk.wav", "--report", "report", "--report-pitch"], "librosa"),
         (["enhance", "talk.wav", "--report", "report", "--report-scale", "mel"], "librosa"),
-        (["train", "--config", "demo", "--data.augmentation", "MicrophoneColour"], "torchaudio"),
+        (["train", "--config", "demo", *SMALL, "--data.augmentation", "MicrophoneColour"], "torchaudio"),
     ],
 )
 def test_what_needs_one_says_so_and_writes_nothing(arguments: list[str], library: str, talk: Path) -> None:
