@@ -1,8 +1,16 @@
 # Everything runs in .venv, which the first target that needs it creates. `make help` lists the targets.
+#   make demo TORCH=cpu     takes a build of torch without CUDA: a third of the disk. It stays until another is asked for.
 
 PYTHON ?= python3
 BIN := .venv/bin
+DEMO := .venv/.installed-demo
 INSTALLED := .venv/.installed
+
+# The results were measured with the first; of the second PyPI has no build for Linux.
+TORCH ?= $(or $(patsubst .venv/.torch-%,%,$(wildcard .venv/.torch-*)),gpu)
+BUILD_gpu := 'torch == 2.11.*' 'torchaudio == 2.11.*'
+BUILD_cpu := 'torch == 2.13.*' 'torchaudio == 2.11.*' --extra-index-url https://download.pytorch.org/whl/cpu
+BUILD := $(or $(BUILD_$(TORCH)),$(error TORCH is cpu or gpu, not $(TORCH)))
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -12,18 +20,27 @@ SHELL := /bin/bash
 help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-install: $(INSTALLED)  ## create .venv and install the package with all it needs
+install: $(INSTALLED)  ## create .venv and install the package with all that tests, pages and checks need
 
-# The stamp is newer than the requirements as long as nothing has to be installed.
-$(INSTALLED): setup.cfg pyproject.toml
+.venv/.torch-$(TORCH):
 	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11)' \
 	  || { echo "minvae_pyro needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing into .venv (the first time a few minutes, mostly PyTorch)"
-	@$(BIN)/python -m pip install --quiet --editable '.[test,docs,notebooks,dev]'
+	@$(BIN)/python -m pip install --quiet --upgrade --no-deps $(BUILD)
+	@rm -f .venv/.torch-*
 	@touch $@
 
-demo: $(INSTALLED)  ## a minute: train on a synthetic talking mouth, enhance it, write sound and figure into demo/
+# The stamps are newer than the requirements as long as nothing has to be installed.
+$(DEMO): setup.cfg pyproject.toml .venv/.torch-$(TORCH)
+	@$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(INSTALLED): setup.cfg pyproject.toml .venv/.torch-$(TORCH)
+	@$(BIN)/python -m pip install --quiet --editable '.[test,docs,notebooks,dev]'
+	@touch $(DEMO) $@
+
+demo: $(DEMO)  ## a minute: train on a synthetic talking mouth, enhance it, write sound and figure into demo/
 	$(BIN)/minvae demo --output demo --overwrite
 
 test: $(INSTALLED)  ## run the tests, two at a time

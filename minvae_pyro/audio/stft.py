@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import torch
-import torchaudio.functional
 from torch import Tensor
 
 
@@ -75,10 +74,9 @@ class STFT(torch.nn.Module):
         if samples == 0:
             raise ValueError("a waveform without samples has no spectrum")
         padded = torch.nn.functional.pad(waveform, (0, self._covered(self.frames(samples)) - samples))
-        spectrum = torchaudio.functional.spectrogram(
-            padded, power=None, pad_mode="constant", **self._settings(waveform.dtype)
-        )
-        return spectrum.mT
+        rows = padded.reshape(-1, padded.shape[-1])  # torch's transform takes one axis of signals
+        spectrum = torch.stft(rows, pad_mode="constant", return_complex=True, **self._settings(waveform.dtype))
+        return spectrum.mT.reshape(*waveform.shape[:-1], -1, self.frequencies)
 
     def inverse(self, spectrum: Tensor, samples: int) -> Tensor:
         """Inverse of (..., frames, frequencies) by overlap-add, (..., samples) real.
@@ -88,10 +86,10 @@ class STFT(torch.nn.Module):
         """
         if spectrum.shape[-2] != self.frames(samples):
             raise ValueError(f"{samples} samples have {self.frames(samples)} frames, not {spectrum.shape[-2]}")
-        waveform = torchaudio.functional.inverse_spectrogram(
-            spectrum.mT, length=self._covered(spectrum.shape[-2]), **self._settings(spectrum.real.dtype)
-        )
-        return waveform[..., :samples]
+        rows = spectrum.reshape(-1, *spectrum.shape[-2:]).mT
+        length = self._covered(spectrum.shape[-2])
+        waveform = torch.istft(rows, length=length, **self._settings(spectrum.real.dtype))
+        return waveform.reshape(*spectrum.shape[:-2], length)[..., :samples]
 
     def frame_times(self, frames: int) -> Tensor:
         """Centre of each frame in seconds, (frames,) float64."""
@@ -100,7 +98,7 @@ class STFT(torch.nn.Module):
 
     def _settings(self, dtype: torch.dtype) -> dict[str, Any]:
         sizes = {"n_fft": self.n_fft, "hop_length": self.hop, "win_length": self.n_fft}
-        return {"pad": 0, "window": self.window.to(dtype), "normalized": False, **sizes}
+        return {"window": self.window.to(dtype), "center": True, "normalized": False, "onesided": True, **sizes}
 
     def _covered(self, frames: int) -> int:
         """Samples from the centre of the first frame to that of the last."""

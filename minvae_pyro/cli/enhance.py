@@ -22,6 +22,7 @@ _SUFFIXES = (".wav", ".flac")
 _FILMS = (".mp4", ".mov", ".mkv", ".m4v")
 _FORMATS = ("wav", "flac", "video", "mp4", "mov", "mkv")
 _REPORT = ("figure.png", "contact-sheet.png")
+_SCALES = ("linear", "mel", "constant-q")
 _PARTS = {
     "engine": "fast (default), svi, vem, map, mcem, langevin, or any inference engine",
     "noise": "noise model, such as NMFNoise or BayesianNMFNoise",
@@ -112,6 +113,15 @@ def parser() -> Parser:
     parser.add_argument(
         "--report", type=_path, metavar="DIR", help="write a figure, and a sheet of the mouths that the model saw"
     )
+    parser.add_argument(
+        "--report-scale",
+        choices=_SCALES,
+        default="linear",
+        help="of the frequencies in its spectrograms (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--report-pitch", action="store_true", help="draw the pitch of the voice, by pYIN, over its spectrograms"
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     parser.add_argument(
@@ -193,14 +203,21 @@ def _enhance_one(given: Any, described: dict[str, Any]) -> int:
         check_file(_draw_file(output, number), overwrite=given.overwrite)
     if given.report is not None:
         check_folder(given.report, _REPORT, overwrite=given.overwrite)
+    elif given.report_pitch or given.report_scale != "linear":
+        raise UserError("--report-pitch and --report-scale are of the report: add --report FOLDER.")
 
     # What can be refused is refused; only now wait for torch.
     from minvae_pyro.audio.files import Sound, write_sound
+    from minvae_pyro.audio.libraries import load_librosa
     from minvae_pyro.cli.progress import bar
     from minvae_pyro.enhancement.enhance import enhance
     from minvae_pyro.enhancement.output import write_enhancement
     from minvae_pyro.inference.settings import start_named
 
+    if given.report_pitch:
+        load_librosa("--report-pitch")
+    if given.report_scale != "linear":
+        load_librosa(f"--report-scale {given.report_scale}")
     if given.start is not None:
         start_named(given.start)
     parts = _parts(described, given.checkpoint, given.trust)
@@ -236,7 +253,9 @@ def _enhance_one(given: Any, described: dict[str, Any]) -> int:
     if given.report is not None:
         from minvae_pyro.enhancement.report import write_report
 
-        write_report(result, given.report, overwrite=given.overwrite)
+        write_report(
+            result, given.report, scale=given.report_scale, pitch=given.report_pitch, overwrite=given.overwrite
+        )
     for note in [*result.notes, *left_out]:
         tell(f"note: {note}")
     summary = _summary(result, output)

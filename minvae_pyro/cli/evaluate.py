@@ -142,6 +142,7 @@ def run(
                 workers=given.workers,
                 device=given.device,
                 sounds=not given.no_sounds,
+                pitch=given.pitch,
                 overwrite=given.overwrite,
                 progress=progress,
                 note=notes.append,
@@ -212,7 +213,7 @@ def _systems(given: argparse.Namespace) -> list[System]:
 
 
 def add_running(parser: argparse.ArgumentParser, kind: str) -> None:
-    """Add ``--trust``, ``--workers``, ``--device``, ``--no-sounds`` and ``--overwrite``.
+    """Add ``--trust``, ``--workers``, ``--device``, ``--pitch``, ``--no-sounds`` and ``--overwrite``.
 
     Args:
         parser: of the command.
@@ -221,5 +222,8 @@ def add_running(parser: argparse.ArgumentParser, kind: str) -> None:
     parser.add_argument("--trust", action="append", default=[], metavar="MODULE", help=TRUST_HELP)
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default: cpu)")
+    parser.add_argument(
+        "--pitch", action="store_true", help="also compare pitch and voicing with those of the clean speech (pYIN)"
+    )
     parser.add_argument("--no-sounds", action="store_true", help="keep no sounds; the report has no players then")
     parser.add_argument("--overwrite", action="store_true", help=f"replace the results of another {kind}")

@@ -83,6 +83,7 @@ def kinds() -> dict[str, tuple[str, str, type[Any] | Mapping[str, Any]]]:
     # what derives from a base class has a name once it is imported
     import minvae_pyro.synthetic.corpus
     import minvae_pyro.training.augmentation
+    import minvae_pyro.training.microphone
     import minvae_pyro.training.noise  # noqa: F401
     from minvae_pyro.corpora.corpus import Corpus, Transform
     from minvae_pyro.guides import Responsibility, UtteranceGuide

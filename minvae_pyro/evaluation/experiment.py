@@ -11,6 +11,7 @@ import joblib  # type: ignore[import-untyped]
 import numpy as np
 import pandas as pd
 
+from minvae_pyro.audio.libraries import load_librosa
 from minvae_pyro.checkpoints.checkpoint import check_device, describe
 from minvae_pyro.corpora.spreadsheets import csv_bytes
 from minvae_pyro.corpora.workers import one_thread
@@ -18,6 +19,7 @@ from minvae_pyro.errors import UserError
 from minvae_pyro.evaluation.jobs import Job, mouth_of, mouths_folder, noted
 from minvae_pyro.evaluation.metrics import column
 from minvae_pyro.evaluation.mixtures import Mixture
+from minvae_pyro.evaluation.pitch_errors import PITCH_ERRORS
 from minvae_pyro.evaluation.scores import METRICS
 from minvae_pyro.evaluation.systems import INPUT, Estimates, System, check_name
 from minvae_pyro.files import check_folder, make_folder, write_atomic
@@ -44,6 +46,7 @@ def evaluate(
     workers: int = 1,
     device: str = "cpu",
     sounds: bool = True,
+    pitch: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
     note: Callable[[str], None] | None = None,
@@ -64,6 +67,7 @@ def evaluate(
         workers: processes; the results do not depend on their number.
         device: where to compute.
         sounds: whether to keep them.
+        pitch: whether to compare the pitch with that of the clean speech, too.
         overwrite: replace the table of an earlier experiment in the same folder.
         progress: called with how far the work is.
         note: called with a plain sentence on each file in ``output`` that was kept but is damaged, and done again.
@@ -72,7 +76,8 @@ def evaluate(
         A row for each system and mixture: first the mixtures as they are, as system ``input``, then ``systems``, then
         ``estimates``. The columns: system, id, talker, noise, snr_db, clip, seed; ``factor:NAME`` for each factor of
         the systems; the scores of :data:`minvae_pyro.evaluation.scores.METRICS` and, as ``<score>_gain``, what they are
-        above those of the mixture (NaN where that is infinite, as SI-SAR is); seconds (of sound), elapsed (of
+        above those of the mixture (NaN where that is infinite, as SI-SAR is); with ``pitch`` the errors of
+        :data:`minvae_pyro.evaluation.pitch_errors.PITCH_ERRORS`; seconds (of sound), elapsed (of
         inference), real_time_factor; audio_responsibility (mean over frames, NaN without alpha); note.
 
     Raises:
@@ -81,12 +86,14 @@ def evaluate(
     output = Path(output)
     others = [Estimates(name, Path(folder)) for name, folder in (estimates or {}).items()]
     _check(mixtures, systems, others, workers, device)
+    if pitch:
+        load_librosa("the comparison of pitch")
     check_folder(output, TABLES, overwrite=overwrite)
     for folder in (mouths_folder(output), output / "jobs"):
         make_folder(folder)
     report = progress or (lambda what, done, total: None)
     batches = [tuple(mixtures[first : first + BATCH]) for first in range(0, len(mixtures), BATCH)]
-    jobs = [Job(s, batch, output, device, sounds) for s in (None, *systems, *others) for batch in batches]
+    jobs = [Job(s, batch, output, device, sounds, pitch) for s in (None, *systems, *others) for batch in batches]
     tell = note or (lambda sentence: None)
     missing = [job for job in jobs if job.rows() is None]
     for job in missing:
@@ -207,4 +214,5 @@ def _table(rows: Sequence[Mapping[str, Any]], systems: Sequence[System]) -> pd.D
         reference = before[metric].where(np.isfinite(before[metric]))
         table[f"{metric}_gain"] = table[metric] - table["id"].map(reference)
     numbers = [*METRICS, *(f"{metric}_gain" for metric in METRICS)]
-    return table[[*_MIXTURE, *map(column, names), *numbers, *_LAST]]
+    pitch = [name for name in PITCH_ERRORS if name in table]
+    return table[[*_MIXTURE, *map(column, names), *numbers, *pitch, *_LAST]]

@@ -26,6 +26,7 @@ from minvae_pyro.errors import UserError, WriteError
 from minvae_pyro.evaluation.delays import delay_note
 from minvae_pyro.evaluation.kept import keep_rows, kept_rows
 from minvae_pyro.evaluation.mixtures import Mixture, in_table
+from minvae_pyro.evaluation.pitch_errors import PITCH_ERRORS, pitch_errors
 from minvae_pyro.evaluation.scores import METRICS, scores
 from minvae_pyro.evaluation.systems import CLEAN, INPUT, Estimates, System, given
 from minvae_pyro.evaluation.videos import make_video, read_once
@@ -49,6 +50,7 @@ class Job:
         output: folder of the experiment.
         device: where to compute.
         sounds: whether to keep them.
+        pitch: whether to compare the pitch, too.
     """
 
     system: System | Estimates | None
@@ -56,6 +58,7 @@ class Job:
     output: Path
     device: str = "cpu"
     sounds: bool = True
+    pitch: bool = False
 
     @property
     def name(self) -> str:
@@ -66,7 +69,7 @@ class Job:
     def file(self) -> Path:
         """Where the rows of the finished job are; the name changes with all that decides them."""
         files = [file for mixture in self.mixtures for file in mixture.files]
-        description: list[Any] = [__version__, self.name, self.sounds, self.device]
+        description: list[Any] = [__version__, self.name, self.sounds, self.device] + ["pitch"] * self.pitch
         if isinstance(self.system, System):
             files.append(checkpoint_file(self.system.checkpoint))
             # what inference does of itself may change with the version; what a checkpoint asks for, with its content
@@ -83,7 +86,8 @@ class Job:
     def rows(self) -> list[dict[str, Any]] | None:
         """What was found, a row for each mixture; None where the job is to be done, again if its file is damaged."""
         known = [{"system": self.name, "id": mixture.id} for mixture in self.mixtures]
-        return kept_rows(self.file, _COLUMNS, known)
+        columns = _COLUMNS | dict.fromkeys(PITCH_ERRORS if self.pitch else (), float)
+        return kept_rows(self.file, columns, known)
 
     def run(self) -> None:
         """Enhance and score, and keep what was found."""
@@ -139,6 +143,7 @@ def _rows(job: Job) -> Iterator[dict[str, Any]]:
             "clip": mixture.clip.stem,
             "seed": job.system.seed if isinstance(job.system, System) else 0,
             **dict.fromkeys(_NUMBERS, math.nan),
+            **dict.fromkeys(PITCH_ERRORS if job.pitch else (), math.nan),
         }
         if mixture in built:
             row["seconds"] = len(built[mixture][0]) / mixture.sample_rate
@@ -156,6 +161,8 @@ def _measured(
         found |= scores(clean, estimate.speech, mixture.sample_rate, noisy.double() - clean.double())
         notes.append(found.pop("note"))
         notes.append(delay_note(clean, estimate.speech, mixture.sample_rate))
+        if job.pitch:
+            found |= pitch_errors(clean, estimate.speech, mixture.sample_rate)
     trust = estimate.audio_responsibility
     if trust is not None:
         found["audio_responsibility"] = float(trust.mean())

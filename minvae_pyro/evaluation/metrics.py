@@ -55,6 +55,9 @@ _GAINS = {f"{name}_gain": Quantity(f"{q.title} gain", q.unit, q.digits, signed=T
 QUANTITIES = {
     **_SCORES,
     **_GAINS,
+    "voicing_error": Quantity("voicing decision error", digits=3),
+    "gross_pitch_error": Quantity("gross pitch error", digits=3),
+    "pitch_frame_error": Quantity("pitch frame error", digits=3),
     "audio_responsibility": Quantity("audio responsibility"),
     "real_time_factor": Quantity("work per sound", "s/s"),
     "elapsed": Quantity("work", "s"),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from minvae_pyro.plots.responsibilities import draw_responsibility, draw_spans, draw_strip
+from minvae_pyro.plots.scales import Scale
 from minvae_pyro.plots.spectrograms import draw_spectrograms, share_time
 from minvae_pyro.plots.style import BLUE, VERMILLION
 from minvae_pyro.video.track import MouthTrack
@@ -35,6 +36,8 @@ def enhancement_figure(
     draws: Tensor | None = None,
     highest: float | None = None,
     title: str | None = None,
+    scale: Scale = "linear",
+    pitch: bool = False,
 ) -> Figure:
     """Draw what enhancement did to a recording, from top to bottom on one time axis.
 
@@ -56,6 +59,11 @@ def enhancement_figure(
             those of the draws. The estimate, their mean, lies below them where little is known.
         highest: Hz up to which spectrograms are drawn: there is nothing to see above what the model hears.
         title: Above all.
+        scale: Of the frequencies, see :func:`minvae_pyro.plots.spectrogram_figure`.
+        pitch: Whether the pitch of the voice is drawn over the spectrograms.
+
+    Raises:
+        UserError: ``scale`` or ``pitch`` need librosa, which cannot be loaded.
     """
     sounds = {"noisy": noisy, "enhanced": enhanced} | ({} if clean is None else {"clean": clean})
     heights = [2.0] * len(sounds) + [1.1] * (draws is not None)
@@ -68,7 +76,8 @@ def enhancement_figure(
 
     duration = max(map(len, sounds.values())) / sample_rate
     timed: list[Axes] = [figure.add_subplot(grid[next(rows), 0]) for _ in sounds]
-    draw_spectrograms(timed, sounds, sample_rate, figure.add_subplot(grid[: len(sounds), 1]), highest)
+    colours = figure.add_subplot(grid[: len(sounds), 1])
+    draw_spectrograms(timed, sounds, sample_rate, colours, highest, scale, pitch)
     if draws is not None:
         timed.append(figure.add_subplot(grid[next(rows), 0]))
         _draw_interval(timed[-1], enhanced, draws, sample_rate)

@@ -13,18 +13,34 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from minvae_pyro.audio.pitch import pitch_of
 from minvae_pyro.errors import UserError
+from minvae_pyro.plots.scales import Rows, Scale, check_scale, constant_q_rows, draw_pitch, mel_rows
 
 _COLUMNS = 2000  # of a spectrogram: more than a page has dots
 _WINDOW_SECONDS = 0.032
 _DYNAMIC_RANGE = 70.0  # dB below the loudest spot that are told apart
 
 
-def spectrogram_figure(sounds: Mapping[str, Tensor], sample_rate: int, *, title: str | None = None) -> Figure:
+def spectrogram_figure(
+    sounds: Mapping[str, Tensor],
+    sample_rate: int,
+    *,
+    title: str | None = None,
+    scale: Scale = "linear",
+    pitch: bool = False,
+) -> Figure:
     """Draw spectrograms of sounds, (samples,) each, by name: one below the other, on one scale of decibels.
 
+    Args:
+        sounds: Each one channel.
+        sample_rate: Hz.
+        title: Above all.
+        scale: Of the frequencies: "linear", "mel", or "constant-q", on which semitones are equally far apart.
+        pitch: Whether the pitch of the voice is drawn in, and when there is one (pYIN).
+
     Raises:
-        UserError: No sound, or one that is not a row of samples.
+        UserError: No sound, one that is not a row of samples, no such scale, or what needs librosa without it.
     """
     if not sounds:
         raise UserError("there is no sound to draw: give at least one by name")
@@ -35,7 +51,7 @@ def spectrogram_figure(sounds: Mapping[str, Tensor], sample_rate: int, *, title:
     figure.suptitle(title or "")
     grid = figure.add_gridspec(len(sounds), 2, width_ratios=[1, 0.018])
     rows = [figure.add_subplot(grid[row, 0]) for row in range(len(sounds))]
-    draw_spectrograms(rows, sounds, sample_rate, figure.add_subplot(grid[:, 1]))
+    draw_spectrograms(rows, sounds, sample_rate, figure.add_subplot(grid[:, 1]), scale=scale, pitch=pitch)
     share_time(rows, max(map(len, sounds.values())) / sample_rate)
     figure.align_ylabels()
     return figure
@@ -77,17 +93,41 @@ def draw_spectrograms(
     sample_rate: int,
     colours: Axes,
     highest: float | None = None,
+    scale: Scale = "linear",
+    pitch: bool = False,
 ) -> None:
-    """Draw a sound on each of as many axes, up to some Hz, on one scale that is shown on axes of its own."""
+    """Draw a sound on each of as many axes, up to some Hz, in decibels that are shown on axes of their own."""
+    check_scale(scale)
     top = sample_rate / 2 if highest is None else min(highest, sample_rate / 2)
-    spectrograms = {name: power_spectrogram(sound, sample_rate) for name, sound in sounds.items()}
-    loudest = max(float(spectrogram.max()) for spectrogram in spectrograms.values())
-    scale = Normalize(loudest - _DYNAMIC_RANGE, loudest)
-    for axes, (name, spectrogram) in zip(rows, spectrograms.items(), strict=True):
-        extent = (0.0, len(sounds[name]) / sample_rate, 0.0, sample_rate / 2000)
-        axes.imshow(spectrogram, origin="lower", aspect="auto", extent=extent, cmap="magma", norm=scale)
-        axes.set(ylabel=f"{name}\nfrequency (kHz)", ylim=(0.0, top / 1000))
-    colours.figure.colorbar(ScalarMappable(scale, "magma"), cax=colours, label="power (dB)")
+    pictures = {name: _rows(sound, sample_rate, scale) for name, sound in sounds.items()}
+    levels = {name: _decibels(picture.power) for name, picture in pictures.items()}
+    loudest = max(float(level.max()) for level in levels.values())
+    shades = Normalize(loudest - _DYNAMIC_RANGE, loudest)
+    for axes, (name, picture) in zip(rows, pictures.items(), strict=True):
+        whole = sample_rate / 2000 if scale == "linear" else float(len(picture.power))
+        extent = (0.0, len(sounds[name]) / sample_rate, 0.0, whole)
+        axes.imshow(levels[name], origin="lower", aspect="auto", extent=extent, cmap="magma", norm=shades)
+        axes.set_ylabel(f"{name}\nfrequency (kHz)")
+        height = _kilohertz if scale == "linear" else picture.height
+        if scale != "linear":
+            picture.label(axes)
+        if pitch:
+            draw_pitch(axes, pitch_of(sounds[name], sample_rate), height)
+        axes.set_ylim(0, whole if top == sample_rate / 2 else float(height(np.array([top]))[0]))
+    colours.figure.colorbar(ScalarMappable(shades, "magma"), cax=colours, label="power (dB)")
+
+
+def _rows(sound: Tensor, sample_rate: int, scale: Scale) -> Rows:
+    if scale == "constant-q":
+        return constant_q_rows(sound, sample_rate, _COLUMNS)
+    power = _power(sound, sample_rate, _COLUMNS)
+    if scale == "mel":
+        return mel_rows(power, sample_rate)
+    return Rows(power, np.linspace(0, sample_rate / 2, len(power)))
+
+
+def _kilohertz(frequency: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return frequency / 1000
 
 
 def share_time(rows: Sequence[Axes], duration: float) -> None:
@@ -107,10 +147,16 @@ def frame_edges(frames: int, frame_times: Tensor | None) -> tuple[float, float]:
 
 
 def power_spectrogram(sound: Tensor, sample_rate: int, most_columns: int = _COLUMNS) -> npt.NDArray[np.float32]:
-    """Power in dB, (frequencies, columns): at most so many columns, each the mean over its share of time.
+    """Power in dB, (frequencies, columns): at most so many columns, each the mean over its share of time."""
+    return _decibels(_power(sound, sample_rate, most_columns))
 
-    About 4096 frames are transformed at once, so that hours fit in memory.
-    """
+
+def _decibels(power: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return 10 * np.log10(power + np.float32(1e-12))
+
+
+def _power(sound: Tensor, sample_rate: int, most_columns: int) -> npt.NDArray[np.float32]:
+    """About 4096 frames are transformed at once, so that hours fit in memory."""
     window = max(16, round(_WINDOW_SECONDS * sample_rate))
     hop = window // 4
     sound = sound.detach().to("cpu", torch.float32)
@@ -126,4 +172,4 @@ def power_spectrogram(sound: Tensor, sample_rate: int, most_columns: int = _COLU
         stretch = padded[first * share * hop : (last * share - 1) * hop + window]
         spectrum = torch.fft.rfft(stretch.unfold(0, window, hop) * shape)
         power[first:last] = spectrum.abs().square().reshape(last - first, share, -1).mean(1)
-    return (10 * (power.T + 1e-12).log10()).numpy()
+    return power.T.numpy()

@@ -17,6 +17,7 @@ import yaml
 # what derives from a base class has a name once it is imported
 import minvae_pyro.synthetic.corpus
 import minvae_pyro.training.augmentation
+import minvae_pyro.training.microphone
 import minvae_pyro.training.noise  # noqa: F401
 from minvae_pyro.corpora.loader import CorpusData
 from minvae_pyro.errors import UserError

@@ -58,7 +58,13 @@ def train_as(settings: jsonargparse.Namespace) -> Path:
         return output / "weights.safetensors"
     with _quiet(), _writing(output):
         seed_everything(settings.seed, verbose=False)
-        made = make_parser().instantiate(settings)
+        try:
+            made = make_parser().instantiate(settings)
+        except ValueError as error:
+            # what a constructor refuses is told among what other types would refuse
+            if isinstance(error.__cause__, UserError):
+                raise error.__cause__ from error
+            raise
         tie(made.prior, made.guide, made.tie)
         check_sites(made.prior, made.guide, made.data.train.load(0, 0, 1))
         made.data.seed = settings.seed

@@ -164,4 +164,4 @@ def test_11_a_covered_mouth_is_left_to_the_sound(lesson):
     right, covered = lesson(11).numbers(r"covered: r (\S+) with the right video, (\S+) so")
     assert right < 0.5 < 0.8 < covered
     right, frozen = lesson(11).numbers(r"frozen: r (\S+) with the right video, (\S+) so")
-    assert right < 0.1 < 0.4 < frozen
+    assert right < 0.1 < 0.2 < frozen

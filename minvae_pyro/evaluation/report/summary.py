@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from minvae_pyro.evaluation.metrics import GAINS
+from minvae_pyro.evaluation.pitch_errors import PITCH_ERRORS
 from minvae_pyro.evaluation.report.figures import figures_of
 from minvae_pyro.evaluation.report.markup import to_latex, to_markdown
 from minvae_pyro.evaluation.report.page import NAME, write_html
@@ -49,6 +50,8 @@ def write_overview(
         "Scores": summary(table, ["system"], METRICS),
         **{f"Gains by {name}": split for name, split in results.splits.items()},
     }
+    if set(PITCH_ERRORS) <= set(table):
+        sections["Pitch (share of frames in error)"] = summary(table, ["system"], PITCH_ERRORS)
     told = [results.gains]
     if len(results.comparison):
         sections[f"Against {results.baseline}"] = results.comparison

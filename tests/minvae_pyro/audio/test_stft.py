@@ -40,6 +40,27 @@ def test_frames_equal_a_windowed_fft_written_out(hop):
     torch.testing.assert_close(stft(waveform), torch.stack(expected), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("hop", [256, 533, 768])
+@pytest.mark.parametrize("shape", [(1,), (5000,), (2, 3, 3000)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_it_equals_torchaudio_to_the_bit(hop, shape, dtype):
+    try:
+        from torchaudio.functional import inverse_spectrogram, spectrogram
+    except (ImportError, OSError) as missing:  # it loads beside a torch of its own kind only
+        pytest.skip(f"torchaudio cannot be loaded: {missing}")
+    torch.manual_seed(2)
+    stft, waveform, samples = STFT(hop=hop), torch.randn(shape, dtype=dtype), shape[-1]
+    covered = (stft.frames(samples) - 1) * hop
+    sizes = {"n_fft": 1024, "hop_length": hop, "win_length": 1024}
+    settings = {"pad": 0, "window": stft.window.to(dtype), "normalized": False, **sizes}
+    padded = torch.nn.functional.pad(waveform, (0, covered - samples))
+    found = stft(waveform)
+    assert torch.equal(found, spectrogram(padded, power=None, pad_mode="constant", **settings).mT)
+    changed = found * torch.rand(found.shape)
+    back = inverse_spectrogram(changed.mT, length=covered, **settings)[..., :samples]
+    assert torch.equal(stft.inverse(changed, samples), back)
+
+
 @pytest.mark.parametrize("hop", HOPS)
 def test_frame_times_point_at_a_click(hop):
     stft = STFT(hop=hop, sample_rate=16000)

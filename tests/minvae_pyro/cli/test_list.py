@@ -72,7 +72,10 @@ def test_help(capsys):
         ("mouth-networks", {"MouthPerceptron", "MouthConvolution"}),
         ("audio-encoders", {"SpectrumEncoder"}),
         ("decoders", {"SpectrumDecoder", "DeepDecoder"}),
-        ("transforms", {"NoNoise", "UniformNoise", "RealisticNoise", "MouthAugmentation", "MouthCorruption"}),
+        (
+            "transforms",
+            {"NoNoise", "UniformNoise", "RealisticNoise", "MouthAugmentation", "MouthCorruption", "MicrophoneColour"},
+        ),
         ("corpora", {"SyntheticCorpus"}),
         ("engines", {"svi", "vem"}),
         ("starts", {"visual", "audio", "both", "prior", "random"}),
