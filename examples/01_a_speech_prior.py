@@ -58,7 +58,9 @@ def frames_of_speech(seeds: range, talker: int | None = None) -> Tensor:
 
 
 training, held_out = frames_of_speech(range(40)), frames_of_speech(range(1000, 1010))
-print(f"{len(training)} frames to train on, {len(held_out)} held out, {stft.frequencies} frequencies")
+print(
+    f"{len(training)} frames to train on, {len(held_out)} held out, {stft.frequencies} frequencies"
+)
 
 # %%
 # A coefficient is a weighted sum of a thousand samples. Where within the sound a frame happens to begin is arbitrary,
@@ -73,7 +75,9 @@ print(f"{len(training)} frames to train on, {len(held_out)} held out, {stft.freq
 # s^2`, so :math:`\mathbb{E}[s^2]` must be zero. That can be checked.
 
 pseudo = (training.square().mean(0).abs() / training.abs().square().mean(0)).median()
-print(f"|E s^2| / E|s|^2, median over frequencies: {pseudo:.3f} (0 for a circular variable, 1 for a real one)")
+print(
+    f"|E s^2| / E|s|^2, median over frequencies: {pseudo:.3f} (0 for a circular variable, 1 for a real one)"
+)
 assert pseudo < 0.1
 
 # %%
@@ -122,8 +126,13 @@ with torch.no_grad():
     ours = poutine.trace(story).get_trace(128, training[:128])
     known = poutine.condition(prior, data={"z": ours.nodes["z"]["value"][None]})
     theirs = poutine.trace(known).get_trace(Utterances.from_spectrum(training[:128]))
-    own_log_density, their_log_density = float(ours.log_prob_sum()), float(theirs.log_prob_sum())
-print(f"log p(s, z) by the five lines {own_log_density:.1f}, by AudioVAE {their_log_density:.1f}")
+    own_log_density, their_log_density = (
+        float(ours.log_prob_sum()),
+        float(theirs.log_prob_sum()),
+    )
+print(
+    f"log p(s, z) by the five lines {own_log_density:.1f}, by AudioVAE {their_log_density:.1f}"
+)
 assert abs(own_log_density - their_log_density) < 1e-6 * abs(own_log_density)
 
 # %%
@@ -150,10 +159,19 @@ for likelihood, observed in (
 ):
     score = likelihood.log_prob(observed).mean()
     scores.append(float(score.detach()))
-    gradients.append(torch.cat([g.flatten() for g in torch.autograd.grad(score, list(decoder.parameters()))]))
+    gradients.append(
+        torch.cat(
+            [
+                g.flatten()
+                for g in torch.autograd.grad(score, list(decoder.parameters()))
+            ]
+        )
+    )
 constant = scores[0] - scores[1]
 difference = float((gradients[0] - gradients[1]).norm() / gradients[0].norm())
-print(f"complex normal minus exponential: {constant:.4f}; -log(pi) = {-math.log(math.pi):.4f}")
+print(
+    f"complex normal minus exponential: {constant:.4f}; -log(pi) = {-math.log(math.pi):.4f}"
+)
 print(f"relative difference of the gradients: {difference:.1e}")
 assert abs(constant + math.log(math.pi)) < 1e-3
 assert difference < 1e-5
@@ -181,7 +199,9 @@ assert difference < 1e-5
 # In Pyro :math:`q` is called the guide, and it samples the same site ``z``. A draw :math:`z = \mu + \varsigma
 # \varepsilon`, :math:`\varepsilon \sim N(0, I)`, lets gradients pass through.
 
-encoder = SpectrumEncoder(latent_dim=L)  # log-power -> 128 tanh units -> mean and standard deviation of z
+encoder = SpectrumEncoder(
+    latent_dim=L
+)  # log-power -> 128 tanh units -> mean and standard deviation of z
 
 
 def posterior(frames: int, spectrum: Tensor) -> None:
@@ -205,10 +225,18 @@ with torch.no_grad():
     decoder.log_variance.weight.zero_()
     decoder.log_variance.bias.copy_(training.abs().square().mean(0).log())
 
-climb = SVI(story, posterior, ClippedAdam({"lr": 2e-3, "clip_norm": 1000.0}), TraceMeanField_ELBO())
+climb = SVI(
+    story,
+    posterior,
+    ClippedAdam({"lr": 2e-3, "clip_norm": 1000.0}),
+    TraceMeanField_ELBO(),
+)
 bound: list[float] = []
 for epoch in range(20):
-    total = sum(climb.step(128, training[rows]) for rows in torch.randperm(len(training)).split(128)[:-1])
+    total = sum(
+        climb.step(128, training[rows])
+        for rows in torch.randperm(len(training)).split(128)[:-1]
+    )
     bound.append(-total / (len(training) // 128 * 128))
     if epoch % 5 == 4:
         print(f"epoch {epoch + 1:2}: ELBO {bound[-1]:7.1f} nats a frame")
@@ -229,7 +257,9 @@ def nats_per_frame(model: AudioVAE, q: AudioGuide, spectrum: Tensor) -> float:
     """ELBO of clean speech, per frame."""
     utterances = Utterances.from_spectrum(spectrum)
     with torch.no_grad(), local_parameters(model, q):
-        return -float(AnalyticTraceEnum_ELBO(max_plate_nesting=2).loss(model, q, utterances)) / len(spectrum)
+        return -float(
+            AnalyticTraceEnum_ELBO(max_plate_nesting=2).loss(model, q, utterances)
+        ) / len(spectrum)
 
 
 stranger = frames_of_speech(range(2000, 2010), talker=7)
@@ -241,7 +271,10 @@ for name, spectrum in (("the same talker", held_out), ("another talker", strange
         "trained here": nats_per_frame(prior, guide, spectrum),
         "shipped A-VAE": nats_per_frame(shipped.prior, shipped.guide, spectrum),
     }
-    print(f"{name:15}: " + ", ".join(f"{model} {value:.0f}" for model, value in table[name].items()))
+    print(
+        f"{name:15}: "
+        + ", ".join(f"{model} {value:.0f}" for model, value in table[name].items())
+    )
 same, other = table["the same talker"], table["another talker"]
 assert same["trained here"] > same["shipped A-VAE"] > same["long-term spectrum"] + 1000
 assert other["shipped A-VAE"] > other["trained here"] > other["long-term spectrum"]
@@ -261,9 +294,18 @@ with torch.no_grad():
     q_z = dist.Normal(mean, scale).to_event(1)
     draws = q_z.sample((200,))
     p_z = dist.Normal(torch.zeros(L), 1.0).to_event(1)
-    log_weight = ComplexNormal(decoder(draws)).log_prob(some).sum(-1) + p_z.log_prob(draws) - q_z.log_prob(draws)
-tighter = {k: float((log_weight[:k].logsumexp(0) - math.log(k)).mean()) for k in (1, 10, 200)}
-print("bound by draws averaged: " + ", ".join(f"{k}: {value:.1f}" for k, value in tighter.items()))
+    log_weight = (
+        ComplexNormal(decoder(draws)).log_prob(some).sum(-1)
+        + p_z.log_prob(draws)
+        - q_z.log_prob(draws)
+    )
+tighter = {
+    k: float((log_weight[:k].logsumexp(0) - math.log(k)).mean()) for k in (1, 10, 200)
+}
+print(
+    "bound by draws averaged: "
+    + ", ".join(f"{k}: {value:.1f}" for k, value in tighter.items())
+)
 assert tighter[1] < tighter[10] < tighter[200]
 
 # %%
@@ -284,7 +326,9 @@ with torch.no_grad():
     spread = {
         "held-out speech": float(levels(held_out).std()),
         "draws from the prior": float(levels(drawn).std()),
-        "noise with the long-term spectrum": float(levels(average.expand(drawn.shape).sample()).std()),
+        "noise with the long-term spectrum": float(
+            levels(average.expand(drawn.shape).sample()).std()
+        ),
     }
 for name, decibels in spread.items():
     print(f"level of a frame, standard deviation: {decibels:4.1f} dB in {name}")
@@ -302,8 +346,12 @@ assert spread["draws from the prior"] > 5 * spread["noise with the long-term spe
 with torch.no_grad():
     panels = {
         "held-out speech, $|s|^2$": held_out[5:65].abs().square(),
-        r"the same, $\sigma^2(z)$ at the encoder's mean": decoder(encoder(held_out[5:65].abs().square())[0]),
-        r"$\sigma^2(z)$ with $z$ drawn from $N(0, I)$, frames in no order": decoder(torch.randn(60, L)),
+        r"the same, $\sigma^2(z)$ at the encoder's mean": decoder(
+            encoder(held_out[5:65].abs().square())[0]
+        ),
+        r"$\sigma^2(z)$ with $z$ drawn from $N(0, I)$, frames in no order": decoder(
+            torch.randn(60, L)
+        ),
     }
 figure = Figure(figsize=(7.5, 8.5), layout="constrained")
 rows = figure.subplots(4, 1, height_ratios=[1, 1, 1, 1.2])
@@ -315,11 +363,22 @@ for axes, (name, power) in zip(rows, panels.items(), strict=False):
     axes.set(title=name, ylabel="frequency (kHz)")
 rows[2].set_xlabel("time (s)")
 figure.colorbar(picture, ax=rows[:3], label="power (dB)")
-rows[3].plot(range(1, len(bound) + 1), bound, color=BLUE, marker="o", label="trained here, in training")
+rows[3].plot(
+    range(1, len(bound) + 1),
+    bound,
+    color=BLUE,
+    marker="o",
+    label="trained here, in training",
+)
 looks = ((GREY, "--"), (BLUE, ":"), (VERMILLION, "-."))
 for (model, value), (colour, dash) in zip(same.items(), looks, strict=True):
     rows[3].axhline(value, color=colour, linestyle=dash, label=f"{model}, held out")
-rows[3].set(xlabel="epoch", ylabel="ELBO (nats per frame)", ylim=(-3700, 200), title="What the code is worth")
+rows[3].set(
+    xlabel="epoch",
+    ylabel="ELBO (nats per frame)",
+    ylim=(-3700, 200),
+    title="What the code is worth",
+)
 rows[3].xaxis.set_major_locator(MaxNLocator(integer=True))
 rows[3].legend(loc=(0.58, 0.22), fontsize="small")
 show(figure, "01_a_speech_prior")
@@ -340,9 +399,13 @@ play({"held-out speech": speak(4.0, 1000)})
 
 # Solution 1
 # a density of F complex numbers, each half as wide in both directions: F log 4 nats
-quieter = ComplexNormal(training.abs().square().mean(0) / 4).log_prob(held_out / 2).sum(1)
+quieter = (
+    ComplexNormal(training.abs().square().mean(0) / 4).log_prob(held_out / 2).sum(1)
+)
 change = float((quieter - average.log_prob(held_out).sum(1)).mean())
-print(f"solution 1: {change:+.2f} nats a frame; F log 4 = {stft.frequencies * math.log(4):.2f}")
+print(
+    f"solution 1: {change:+.2f} nats a frame; F log 4 = {stft.frequencies * math.log(4):.2f}"
+)
 assert math.isclose(change, stft.frequencies * math.log(4), rel_tol=1e-3)
 
 # %%
@@ -353,7 +416,9 @@ assert math.isclose(change, stft.frequencies * math.log(4), rel_tol=1e-3)
 # the density knows the power alone
 phase = torch.rand(held_out.shape) * 2 * math.pi
 turned = average.log_prob(torch.polar(held_out.abs(), phase))
-print(f"solution 2: largest change {float((turned - average.log_prob(held_out)).abs().max()):.1e} nats")
+print(
+    f"solution 2: largest change {float((turned - average.log_prob(held_out)).abs().max()):.1e} nats"
+)
 assert torch.allclose(turned, average.log_prob(held_out), rtol=1e-3, atol=1e-2)
 
 # %%
@@ -365,7 +430,9 @@ order = torch.randperm(len(some))
 with torch.no_grad():
     shuffled = ComplexNormal(decoder(draws[:10, order])).log_prob(some[order]).sum(-1)
     in_order = ComplexNormal(decoder(draws[:10])).log_prob(some).sum(-1)
-print(f"solution 3: {float(in_order.sum(1).mean()):.1f} in order, {float(shuffled.sum(1).mean()):.1f} shuffled, nats")
+print(
+    f"solution 3: {float(in_order.sum(1).mean()):.1f} in order, {float(shuffled.sum(1).mean()):.1f} shuffled, nats"
+)
 assert torch.allclose(in_order.sum(1), shuffled.sum(1), rtol=1e-4)
 
 # %%
@@ -377,7 +444,9 @@ assert torch.allclose(in_order.sum(1), shuffled.sum(1), rtol=1e-4)
 with torch.no_grad():
     likelihood = float(ComplexNormal(decoder(draws)).log_prob(some).sum(-1).mean())
     price = float(torch.distributions.kl_divergence(q_z, p_z).mean())
-print(f"solution 4: {likelihood - float(log_weight.mean()):.1f} nats a frame above, the code costs {price:.1f}")
+print(
+    f"solution 4: {likelihood - float(log_weight.mean()):.1f} nats a frame above, the code costs {price:.1f}"
+)
 assert math.isclose(likelihood - float(log_weight.mean()), price, rel_tol=0.05)
 
 # %%

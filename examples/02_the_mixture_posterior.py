@@ -46,7 +46,10 @@ power = sentence.power[0, :N]
 with torch.no_grad():
     m_a, s_a = (value[0, :N] for value in trained.encode_audio(sentence))
     m_v, s_v = (value[0, :N] for value in trained.encode_visual(sentence))
-    audio_prior, visual_prior = prior.audio_component(sentence), prior.visual_component(sentence)
+    audio_prior, visual_prior = (
+        prior.audio_component(sentence),
+        prior.visual_component(sentence),
+    )
     pi = prior.alpha_prior(sentence).mean[0, 0]  # the same in every frame
 L = prior.latent_dim
 print(f"{N} frames; the learnt prior probability of the sound is {pi:.2f}")
@@ -77,7 +80,9 @@ print(f"{N} frames; the learnt prior probability of the sound is {pi:.2f}")
 # Everything is chosen by broadcasting, ``torch.where``: the programs must work when ``alpha`` is one number per frame,
 # and when it comes with an axis that holds both of its values.
 
-log_odds = torch.zeros(N, requires_grad=True)  # of r: both encoders are equally likely to begin with
+log_odds = torch.zeros(
+    N, requires_grad=True
+)  # of r: both encoders are equally likely to begin with
 
 
 def story(power: Tensor) -> None:
@@ -85,7 +90,10 @@ def story(power: Tensor) -> None:
     with pyro.plate("frames", N):
         alpha = pyro.sample("alpha", dist.Bernoulli(pi))
         audio = (alpha == 1)[..., None]
-        mean, scale = (torch.where(audio, a, v) for a, v in zip(audio_prior, visual_prior, strict=True))
+        mean, scale = (
+            torch.where(audio, a, v)
+            for a, v in zip(audio_prior, visual_prior, strict=True)
+        )
         z = pyro.sample("z", dist.Normal(mean, scale).to_event(1))
         pyro.sample("s", dist.Exponential(1 / prior.decoder(z)).to_event(1), obs=power)
 
@@ -95,12 +103,21 @@ def sampled(power: Tensor) -> None:
     with pyro.plate("frames", N):
         alpha = pyro.sample("alpha", dist.Bernoulli(logits=log_odds))
         audio = (alpha == 1)[..., None]
-        pyro.sample("z", dist.Normal(torch.where(audio, m_a, m_v), torch.where(audio, s_a, s_v)).to_event(1))
+        pyro.sample(
+            "z",
+            dist.Normal(
+                torch.where(audio, m_a, m_v), torch.where(audio, s_a, s_v)
+            ).to_event(1),
+        )
 
 
 def enumerated(power: Tensor) -> None:
     """The same posterior; alpha takes both of its values at once."""
-    with poutine.infer_config(config_fn=lambda site: {"enumerate": "parallel"} if site["name"] == "alpha" else {}):
+    with poutine.infer_config(
+        config_fn=lambda site: (
+            {"enumerate": "parallel"} if site["name"] == "alpha" else {}
+        )
+    ):
         sampled(power)
 
 
@@ -111,11 +128,15 @@ def enumerated(power: Tensor) -> None:
 # :math:`2^N` combinations, which is what a model without the plate would mean.
 
 with torch.no_grad():
-    both = poutine.trace(poutine.enum(enumerated, first_available_dim=-2)).get_trace(power)
+    both = poutine.trace(poutine.enum(enumerated, first_available_dim=-2)).get_trace(
+        power
+    )
     told = poutine.trace(poutine.replay(story, both)).get_trace(power)
 told.compute_log_prob()
 for site in ("alpha", "z", "s"):
-    value, log_density = (tuple(told.nodes[site][part].shape) for part in ("value", "log_prob"))
+    value, log_density = (
+        tuple(told.nodes[site][part].shape) for part in ("value", "log_prob")
+    )
     print(f"{site:5} value {value}, log-density {log_density}")
 assert told.nodes["alpha"]["value"].shape == (2, 1)
 assert told.nodes["z"]["value"].shape == (2, N, L)
@@ -171,7 +192,10 @@ DRAWS = 300
 
 def gradients(elbo: TraceEnum_ELBO | Trace_ELBO, guide: object) -> Tensor:
     """Gradients of the bound by the log-odds of each frame, one row a draw, (DRAWS, N)."""
-    rows = [torch.autograd.grad(-elbo.differentiable_loss(story, guide, power), log_odds)[0] for _ in range(DRAWS)]
+    rows = [
+        torch.autograd.grad(-elbo.differentiable_loss(story, guide, power), log_odds)[0]
+        for _ in range(DRAWS)
+    ]
     return torch.stack(rows)
 
 
@@ -180,11 +204,20 @@ by_sum = gradients(TraceEnum_ELBO(max_plate_nesting=1), enumerated)
 
 with torch.no_grad():
     f = []
-    for m, s, component, weight in ((m_v, s_v, visual_prior, 1 - pi), (m_a, s_a, audio_prior, pi)):
+    for m, s, component, weight in (
+        (m_v, s_v, visual_prior, 1 - pi),
+        (m_a, s_a, audio_prior, pi),
+    ):
         q_z, p_z = dist.Normal(m, s).to_event(1), dist.Normal(*component).to_event(1)
         z = q_z.sample((DRAWS,))
         likelihood = dist.Exponential(1 / prior.decoder(z)).log_prob(power).sum(-1)
-        f.append(likelihood + p_z.log_prob(z) - q_z.log_prob(z) + weight.log() - math.log(0.5))
+        f.append(
+            likelihood
+            + p_z.log_prob(z)
+            - q_z.log_prob(z)
+            + weight.log()
+            - math.log(0.5)
+        )
     by_hand = 0.25 * (f[1] - f[0])
     extra = 0.25 * (0.5 * (f[1] + f[0])).square().mean(0)
 
@@ -196,14 +229,26 @@ error = ((by_score.var(0) + by_sum.var(0)) / DRAWS).sqrt()
 deviation = (by_score.mean(0) - by_sum.mean(0)) / error
 ratio = by_score.var(0) / by_sum.var(0)
 predicted = by_hand.var(0) + extra
-print(f"means differ by {deviation.square().mean().sqrt():.2f} standard errors (root mean square over frames)")
+print(
+    f"means differ by {deviation.square().mean().sqrt():.2f} standard errors (root mean square over frames)"
+)
 for name, drawn in (("enumerated", by_sum), ("REINFORCE", by_score)):
-    print(f"standard deviation of the gradient, median frame: {drawn.std(0).median():6.1f} nats {name}")
-low, middle, high = (float(value) for value in ratio.quantile(torch.tensor([0.0, 0.5, 1.0])))
-print(f"variance of REINFORCE over that of enumeration: median {middle:.0f}, from {low:.0f} to {high:.0f}")
-print(f"measured variance of REINFORCE over the predicted one: median {(by_score.var(0) / predicted).median():.2f}")
+    print(
+        f"standard deviation of the gradient, median frame: {drawn.std(0).median():6.1f} nats {name}"
+    )
+low, middle, high = (
+    float(value) for value in ratio.quantile(torch.tensor([0.0, 0.5, 1.0]))
+)
+print(
+    f"variance of REINFORCE over that of enumeration: median {middle:.0f}, from {low:.0f} to {high:.0f}"
+)
+print(
+    f"measured variance of REINFORCE over the predicted one: median {(by_score.var(0) / predicted).median():.2f}"
+)
 assert deviation.square().mean().sqrt() < 1.5
-from_hand = (by_sum.mean(0) - by_hand.mean(0)) / ((by_sum.var(0) + by_hand.var(0)) / DRAWS).sqrt()
+from_hand = (by_sum.mean(0) - by_hand.mean(0)) / (
+    (by_sum.var(0) + by_hand.var(0)) / DRAWS
+).sqrt()
 assert from_hand.square().mean().sqrt() < 1.5
 assert (ratio > 1).all()
 assert 0.8 < (by_score.var(0) / predicted).median() < 1.25
@@ -220,7 +265,9 @@ assert 0.8 < (by_score.var(0) / predicted).median() < 1.25
 best = (f[1].mean(0) - f[0].mean(0)).sigmoid()
 
 
-def learn(elbo: TraceEnum_ELBO | Trace_ELBO, guide: object, steps: int = 120) -> list[float]:
+def learn(
+    elbo: TraceEnum_ELBO | Trace_ELBO, guide: object, steps: int = 120
+) -> list[float]:
     """Distance of r from its best value, mean over frames, before each step and after the last."""
     with torch.no_grad():
         log_odds.zero_()
@@ -228,7 +275,9 @@ def learn(elbo: TraceEnum_ELBO | Trace_ELBO, guide: object, steps: int = 120) ->
     distance = []
     for _ in range(steps):
         distance.append(float((log_odds.detach().sigmoid() - best).abs().mean()))
-        (log_odds.grad,) = torch.autograd.grad(elbo.differentiable_loss(story, guide, power), log_odds)
+        (log_odds.grad,) = torch.autograd.grad(
+            elbo.differentiable_loss(story, guide, power), log_odds
+        )
         climb.step()
     return [*distance, float((log_odds.detach().sigmoid() - best).abs().mean())]
 
@@ -238,7 +287,9 @@ learnt = {
     "REINFORCE": learn(Trace_ELBO(), sampled),
 }
 for name, distance in learnt.items():
-    print(f"{name:10}: distance from the best responsibility {distance[0]:.2f} -> {distance[-1]:.3f}")
+    print(
+        f"{name:10}: distance from the best responsibility {distance[0]:.2f} -> {distance[-1]:.3f}"
+    )
 assert learnt["enumerated"][-1] < 0.5 * learnt["REINFORCE"][-1]
 
 # %%
@@ -253,7 +304,9 @@ assert learnt["enumerated"][-1] < 0.5 * learnt["REINFORCE"][-1]
 with local_parameters(prior, trained), torch.no_grad():
     loss = AnalyticTraceEnum_ELBO(max_plate_nesting=2).loss(prior, trained, sentence)
     print(f"the bound of the package: {-loss / sentence.frames:.0f} nats a frame")
-    forgetful = poutine.infer_config(trained, config_fn=lambda site: {"enumerate": None})
+    forgetful = poutine.infer_config(
+        trained, config_fn=lambda site: {"enumerate": None}
+    )
     try:
         with pyro.validation_enabled():
             AnalyticTraceEnum_ELBO(max_plate_nesting=2).loss(prior, forgetful, sentence)
@@ -274,34 +327,64 @@ line = m_v[frame] + position[:, None] * (m_a[frame] - m_v[frame])
 direction = (m_a[frame] - m_v[frame]) / (m_a[frame] - m_v[frame]).norm()
 for r, dash in ((0.1, ":"), (0.5, "-"), (0.9, "--")):
     density = torch.zeros(len(position))
-    for weight, mean, scale in ((r, m_a[frame], s_a[frame]), (1 - r, m_v[frame], s_v[frame])):
+    for weight, mean, scale in (
+        (r, m_a[frame], s_a[frame]),
+        (1 - r, m_v[frame], s_v[frame]),
+    ):
         along = float((direction * scale).square().sum().sqrt())
-        density += weight * dist.Normal(float(mean @ direction), along).log_prob(line @ direction).exp()
+        density += (
+            weight
+            * dist.Normal(float(mean @ direction), along)
+            .log_prob(line @ direction)
+            .exp()
+        )
     top_left.plot(position, density, dash, color=BLUE, label=f"r = {r}")
 top_left.axvline(0, color=GREY, linewidth=0.8)
 top_left.axvline(1, color=GREY, linewidth=0.8)
 top_left.set_xticks([0, 1], ["$m_v$", "$m_a$"])
-top_left.set(xlabel="code, along the line through both means", ylabel="density", title="One frame's mixture posterior")
+top_left.set(
+    xlabel="code, along the line through both means",
+    ylabel="density",
+    title="One frame's mixture posterior",
+)
 top_left.legend()
 
 limit = float(by_score[:, frame].abs().max())
 bins = torch.linspace(-limit, limit, 61).tolist()
-for name, drawn, colour in (("REINFORCE", by_score, VERMILLION), ("enumerated", by_sum, BLUE)):
-    top_right.hist(drawn[:, frame].numpy(), bins=bins, color=colour, alpha=0.7, label=name)
-top_right.axvline(float(by_sum[:, frame].mean()), color="black", linestyle=":", label="mean")
-top_right.set(xlabel="gradient (nats)", ylabel="draws", title="Gradient of one frame's log-odds")
+for name, drawn, colour in (
+    ("REINFORCE", by_score, VERMILLION),
+    ("enumerated", by_sum, BLUE),
+):
+    top_right.hist(
+        drawn[:, frame].numpy(), bins=bins, color=colour, alpha=0.7, label=name
+    )
+top_right.axvline(
+    float(by_sum[:, frame].mean()), color="black", linestyle=":", label="mean"
+)
+top_right.set(
+    xlabel="gradient (nats)", ylabel="draws", title="Gradient of one frame's log-odds"
+)
 top_right.legend()
 
 low_left.loglog(predicted, by_score.var(0), "o", color=VERMILLION, label="REINFORCE")
 low_left.loglog(by_hand.var(0), by_sum.var(0), "s", color=BLUE, label="enumerated")
 ends = [float(by_sum.var(0).min()) / 2, float(by_score.var(0).max()) * 2]
 low_left.loglog(ends, ends, color=GREY, linewidth=0.8)
-low_left.set(xlabel="predicted variance", ylabel="measured variance", title="Variance of the gradient, all frames")
+low_left.set(
+    xlabel="predicted variance",
+    ylabel="measured variance",
+    title="Variance of the gradient, all frames",
+)
 low_left.legend()
 
 low_right.plot(learnt["REINFORCE"], "--", color=VERMILLION, label="REINFORCE")
 low_right.plot(learnt["enumerated"], color=BLUE, label="enumerated")
-low_right.set(xlabel="step of Adam", ylabel="mean $|r - r^*|$", ylim=(0, None), title="Learning the responsibility")
+low_right.set(
+    xlabel="step of Adam",
+    ylabel="mean $|r - r^*|$",
+    ylim=(0, None),
+    title="Learning the responsibility",
+)
 low_right.legend()
 show(figure, "02_the_mixture_posterior")
 
@@ -317,7 +400,9 @@ show(figure, "02_the_mixture_posterior")
 # the difference f_1 - f_0 stays and so does enumeration; the second moment falls to a variance
 size = 0.5 * (f[1] + f[0])
 with_baseline = 0.25 * (size - size.mean(0)).square().mean(0)
-print(f"solution 1: the extra variance falls {float((extra / with_baseline).median()):.1f} times in the median frame")
+print(
+    f"solution 1: the extra variance falls {float((extra / with_baseline).median()):.1f} times in the median frame"
+)
 assert (with_baseline < extra).all()
 
 # %%
@@ -341,7 +426,9 @@ assert 0.9 < agreement < 1.1
 # f_1 = f_0: there is nothing to choose, and only enumeration says so in every single draw
 agreeing = torch.stack([f[1], f[1]])
 drawn = torch.where(torch.rand(DRAWS, N) < 0.5, 0.5 * agreeing[1], -0.5 * agreeing[0])
-print(f"solution 3: standard deviation {float(drawn.std(0).median()):.0f} nats by REINFORCE, 0 by enumeration")
+print(
+    f"solution 3: standard deviation {float(drawn.std(0).median()):.0f} nats by REINFORCE, 0 by enumeration"
+)
 assert not (0.25 * (agreeing[1] - agreeing[0])).any()
 assert (drawn.std(0) > 0).all()
 
@@ -353,7 +440,9 @@ assert (drawn.std(0) > 0).all()
 # that of alpha given z, to a fourth; the variance of enumeration is left
 chosen = torch.rand(50, 4, DRAWS, N) < 0.5
 averaged = torch.where(chosen, 0.5 * f[1], -0.5 * f[0]).mean(1)
-quarter = float((averaged.reshape(-1, N).var(0) / (by_hand.var(0) + extra / 4)).median())
+quarter = float(
+    (averaged.reshape(-1, N).var(0) / (by_hand.var(0) + extra / 4)).median()
+)
 print(f"solution 4: drawn variance over Var[enum] + extra / 4: {quarter:.3f}")
 assert 0.9 < quarter < 1.1
 
@@ -363,6 +452,8 @@ assert 0.9 < quarter < 1.1
 # Solution 5
 # by logit(0.9) - logit(pi), a few nats: little beside differences of hundreds
 moved = (f[1].mean(0) - f[0].mean(0) + math.log(9) - pi.logit()).sigmoid()
-print(f"solution 5: {int(((moved > 0.5) != (best > 0.5)).sum())} of {N} frames change sides")
+print(
+    f"solution 5: {int(((moved > 0.5) != (best > 0.5)).sum())} of {N} frames change sides"
+)
 assert (moved - best).sign().unique().numel() <= 2
 assert ((moved > 0.5) != (best > 0.5)).float().mean() < 0.2

@@ -18,9 +18,19 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from minvae_pyro.guides import CollapsedResponsibility, MixtureGuide, Responsibility, TableResponsibility
+from minvae_pyro.guides import (
+    CollapsedResponsibility,
+    MixtureGuide,
+    Responsibility,
+    TableResponsibility,
+)
 from minvae_pyro.lessons import show
-from minvae_pyro.lessons.mixture import in_noise, rows_of, talker_utterances, train_on_talker
+from minvae_pyro.lessons.mixture import (
+    in_noise,
+    rows_of,
+    talker_utterances,
+    train_on_talker,
+)
 from minvae_pyro.models import MinVAE
 from minvae_pyro.plots.style import BLUE, GREEN, GREY, VERMILLION
 from minvae_pyro.probability.elbo import AnalyticTraceEnum_ELBO
@@ -51,7 +61,9 @@ noisy = in_noise(sentence.frames)
 prior, guide = train_on_talker(training)
 
 
-def both_bounds(guide: MixtureGuide, utterances: Utterances) -> tuple[Tensor, Tensor, Tensor]:
+def both_bounds(
+    guide: MixtureGuide, utterances: Utterances
+) -> tuple[Tensor, Tensor, Tensor]:
     """Log-odds of the prior probability pi, L^a and L^v of each frame, (B, N) each, at one draw of z per encoder."""
     posterior = dist.Normal(*guide.posteriors(utterances))
     p_alpha, audio, visual = guide.bounds(utterances, posterior, guide.draw(posterior))
@@ -63,7 +75,9 @@ with torch.no_grad():
     pyro.set_rng_seed(1)
     log_odds, audio, visual = (value[0] for value in both_bounds(guide, sentence))
 for name, frames in (("clean", ~noisy), ("noisy", noisy)):
-    print(f"{name} sound: L^a {audio[frames].median():6.0f}, L^v {visual[frames].median():6.0f} nats, median frame")
+    print(
+        f"{name} sound: L^a {audio[frames].median():6.0f}, L^v {visual[frames].median():6.0f} nats, median frame"
+    )
 
 # %%
 # The best responsibility
@@ -105,14 +119,20 @@ def divergence(one: Tensor, other: Tensor) -> Tensor:
 
 
 best = (log_odds + audio - visual).sigmoid()
-log_z = torch.logsumexp(torch.stack([logsigmoid(log_odds) + audio, logsigmoid(-log_odds) + visual]), 0)
+log_z = torch.logsumexp(
+    torch.stack([logsigmoid(log_odds) + audio, logsigmoid(-log_odds) + visual]), 0
+)
 
 grid = torch.linspace(1e-4, 1 - 1e-4, 9999, dtype=torch.float64)[:, None]
 bound = grid * audio + (1 - grid) * visual - divergence(grid.logit(), log_odds)
 found = grid[bound.argmax(0), 0]
 gap = log_z - bound - divergence(grid.logit(), log_odds + audio - visual)
-print(f"closed form against search over r: largest difference {(best - found).abs().max():.1e} (grid step 1e-4)")
-print(f"log Z - L(r) - KL(r || r*): largest value {gap.abs().max():.1e} nats, over all frames and all r")
+print(
+    f"closed form against search over r: largest difference {(best - found).abs().max():.1e} (grid step 1e-4)"
+)
+print(
+    f"log Z - L(r) - KL(r || r*): largest value {gap.abs().max():.1e} nats, over all frames and all r"
+)
 assert (best - found).abs().max() < 1.5e-4
 assert gap.abs().max() < 1e-8
 
@@ -149,14 +169,20 @@ assert abs(float(log_z.sum()) + loss) < 1e-6
 weights = list(guide.audio.parameters()) + list(guide.visual.parameters())
 pyro.set_rng_seed(1)
 log_odds_, audio_, visual_ = both_bounds(guide, sentence)
-through = torch.logsumexp(torch.stack([logsigmoid(log_odds_) + audio_, logsigmoid(-log_odds_) + visual_]), 0).sum()
+through = torch.logsumexp(
+    torch.stack([logsigmoid(log_odds_) + audio_, logsigmoid(-log_odds_) + visual_]), 0
+).sum()
 held = (best * audio_ + (1 - best) * visual_).sum()
 gradients = [
-    torch.cat([g.flatten() for g in torch.autograd.grad(value, weights, retain_graph=True)])
+    torch.cat(
+        [g.flatten() for g in torch.autograd.grad(value, weights, retain_graph=True)]
+    )
     for value in (through, held)
 ]
 difference = float((gradients[0] - gradients[1]).norm() / gradients[0].norm())
-print(f"gradient through r* against r* held fixed: relative difference {difference:.1e}")
+print(
+    f"gradient through r* against r* held fixed: relative difference {difference:.1e}"
+)
 assert difference < 1e-10
 
 # %%
@@ -169,7 +195,9 @@ assert difference < 1e-10
 # rule. At each step of the table that price is noted, at the draw of the step.
 
 
-def train_on(rule: Responsibility, epochs: int = 5) -> tuple[MinVAE, MixtureGuide, list[float]]:
+def train_on(
+    rule: Responsibility, epochs: int = 5
+) -> tuple[MinVAE, MixtureGuide, list[float]]:
     """Train copies of prior and guide under a rule; the third result is KL(r || r*), nats a frame, at each step."""
     prior_, guide_ = copy.deepcopy((prior, guide))
     prior_.float()
@@ -187,9 +215,18 @@ def train_on(rule: Responsibility, epochs: int = 5) -> tuple[MinVAE, MixtureGuid
                     pyro.set_rng_seed(seed)
                     with torch.no_grad():
                         log_odds, audio, visual = both_bounds(guide_, batch)
-                    price.append(float(divergence(rule.logit[rows], log_odds + audio - visual).mean()))
+                    price.append(
+                        float(
+                            divergence(
+                                rule.logit[rows], log_odds + audio - visual
+                            ).mean()
+                        )
+                    )
                 pyro.set_rng_seed(seed)
-                loss = climber.differentiable_loss(prior_, guide_, batch) / batch.mask.sum()
+                loss = (
+                    climber.differentiable_loss(prior_, guide_, batch)
+                    / batch.mask.sum()
+                )
                 adam.zero_grad()
                 loss.backward()
                 adam.step()
@@ -198,7 +235,10 @@ def train_on(rule: Responsibility, epochs: int = 5) -> tuple[MinVAE, MixtureGuid
     return prior_.double(), guide_.double(), price
 
 
-rules = {"table": TableResponsibility(len(training), training.frames), "collapsed": CollapsedResponsibility()}
+rules = {
+    "table": TableResponsibility(len(training), training.frames),
+    "collapsed": CollapsedResponsibility(),
+}
 held_out = talker_utterances(4, first_seed=6000).to(torch.float64)
 price: list[float] = []
 reached = {}
@@ -208,12 +248,19 @@ for name, rule in rules.items():
     with torch.no_grad():
         pyro.set_rng_seed(2)
         log_odds, a, v = both_bounds(guide_, held_out)
-        collapsed = torch.logsumexp(torch.stack([logsigmoid(log_odds) + a, logsigmoid(-log_odds) + v]), 0)
+        collapsed = torch.logsumexp(
+            torch.stack([logsigmoid(log_odds) + a, logsigmoid(-log_odds) + v]), 0
+        )
     reached[name] = float(collapsed.mean())
-    print(f"trained by {name:9}: log Z of held-out speech {reached[name]:.1f} nats a frame")
+    print(
+        f"trained by {name:9}: log Z of held-out speech {reached[name]:.1f} nats a frame"
+    )
 steps = len(training) // 2
 by_epoch = torch.tensor(price).reshape(-1, steps).mean(1)
-print("cost of the stale table, nats a frame, by epoch:", ", ".join(f"{value:.1f}" for value in by_epoch.tolist()))
+print(
+    "cost of the stale table, nats a frame, by epoch:",
+    ", ".join(f"{value:.1f}" for value in by_epoch.tolist()),
+)
 assert min(price) > -1e-3
 assert by_epoch[0] > 10 * by_epoch[1:].mean()
 assert reached["collapsed"] > reached["table"]
@@ -231,10 +278,20 @@ assert reached["collapsed"] > reached["table"]
 figure = Figure(figsize=(9, 6.8), layout="constrained")
 (top_left, top_right), (low_left, low_right) = figure.subplots(2, 2)
 colours = (BLUE, VERMILLION, GREEN)
-for frame, colour, dash in zip((best - 0.5).abs().argsort()[:3].tolist(), colours, ("-", "--", "-."), strict=True):
-    top_left.plot(grid[:, 0], bound[:, frame] - log_z[frame], dash, color=colour, label=f"frame {frame}")
+for frame, colour, dash in zip(
+    (best - 0.5).abs().argsort()[:3].tolist(), colours, ("-", "--", "-."), strict=True
+):
+    top_left.plot(
+        grid[:, 0],
+        bound[:, frame] - log_z[frame],
+        dash,
+        color=colour,
+        label=f"frame {frame}",
+    )
     top_left.axvline(float(best[frame]), color=colour, linestyle=":")
-top_left.set(xlabel="responsibility $r$", ylabel="$L(r)$ below its best (nats)", ylim=(-12, 0.6))
+top_left.set(
+    xlabel="responsibility $r$", ylabel="$L(r)$ below its best (nats)", ylim=(-12, 0.6)
+)
 top_left.set_title("The bound over $r$; dotted: $r^*$")
 top_left.legend()
 
@@ -243,11 +300,20 @@ for axes in (top_right, low_left):
     for start in range(15, sentence.frames, 30):
         end = min(start + 15, sentence.frames)
         label = "noise in the audio encoder" if start == 15 else None
-        axes.axvspan(start * 533 / 16000, end * 533 / 16000, color=GREY, alpha=0.3, linewidth=0, label=label)
+        axes.axvspan(
+            start * 533 / 16000,
+            end * 533 / 16000,
+            color=GREY,
+            alpha=0.3,
+            linewidth=0,
+            label=label,
+        )
     axes.set_xlabel("time (s)")
 top_right.plot(times, audio, color=BLUE, label="$L^a$, sound")
 top_right.plot(times, visual, "--", color=VERMILLION, label="$L^v$, mouth")
-top_right.set(ylabel="bound (nats)", title="What each encoder achieves", ylim=(-6000, 2600))
+top_right.set(
+    ylabel="bound (nats)", title="What each encoder achieves", ylim=(-6000, 2600)
+)
 top_right.legend(loc="lower right", fontsize="small")
 low_left.plot(times, best, color=BLUE, marker=".")
 low_left.set(title="The responsibility of the sound, $r^*$", yticks=[0, 0.5, 1])
@@ -256,7 +322,9 @@ low_left.set_yticklabels(["0 (mouth)", "0.5", "1 (sound)"])
 low_right.semilogy(range(1, len(price) + 1), price, color=VERMILLION)
 for epoch in range(1, len(price) // steps):
     low_right.axvline(epoch * steps + 0.5, color=GREY, linewidth=0.8)
-low_right.set(xlabel="step (vertical lines: refreshes)", ylabel="KL$(r, r^*)$, nats per frame")
+low_right.set(
+    xlabel="step (vertical lines: refreshes)", ylabel="KL$(r, r^*)$, nats per frame"
+)
 low_right.set_title("What a stored $r$ costs")
 show(figure, "03_the_responsibility")
 
@@ -271,11 +339,16 @@ show(figure, "03_the_responsibility")
 
 # Solution 1
 # log Z - (L^a + L^v) / 2 = log cosh(d / 2), about |d| / 2 - log 2
-even_z = torch.logsumexp(torch.stack([audio, visual]), 0) - torch.tensor(2.0, dtype=torch.float64).log()
+even_z = (
+    torch.logsumexp(torch.stack([audio, visual]), 0)
+    - torch.tensor(2.0, dtype=torch.float64).log()
+)
 cost = even_z - 0.5 * (audio + visual)
 half = (audio - visual) / 2
 formula = torch.logaddexp(half, -half) - torch.tensor(2.0, dtype=torch.float64).log()
-print(f"solution 1: {float(cost.mean()):.1f} nats a frame, by the formula {float(formula.mean()):.1f}")
+print(
+    f"solution 1: {float(cost.mean()):.1f} nats a frame, by the formula {float(formula.mean()):.1f}"
+)
 assert torch.allclose(cost, formula, atol=1e-6)
 
 # %%
@@ -295,7 +368,9 @@ assert sides == close
 # Solution 3
 # log Z, by the constant; r* is made of the difference
 raised = torch.logsumexp(torch.stack([audio + 100, visual + 100]), 0)
-print(f"solution 3: log Z rises by {float((raised - torch.logsumexp(torch.stack([audio, visual]), 0)).mean()):.3f}")
+print(
+    f"solution 3: log Z rises by {float((raised - torch.logsumexp(torch.stack([audio, visual]), 0)).mean()):.3f}"
+)
 assert torch.allclose(raised, torch.logsumexp(torch.stack([audio, visual]), 0) + 100)
 assert torch.equal((audio + 100 > visual + 100), audio > visual)
 
@@ -307,7 +382,10 @@ assert torch.equal((audio + 100 > visual + 100), audio > visual)
 # less clear: the difference of the bounds is a twentieth, and r* moves towards one half
 sure = (audio - visual).sigmoid()
 doubtful = ((audio - visual) / 20).sigmoid()
-print(f"solution 4: mean distance of r* from 1/2: {float((sure - 0.5).abs().mean()):.3f}, ", end="")
+print(
+    f"solution 4: mean distance of r* from 1/2: {float((sure - 0.5).abs().mean()):.3f}, ",
+    end="",
+)
 print(f"a twentieth {float((doubtful - 0.5).abs().mean()):.3f}")
 assert ((doubtful - 0.5).abs() <= (sure - 0.5).abs()).all()
 
@@ -317,6 +395,8 @@ assert ((doubtful - 0.5).abs() <= (sure - 0.5).abs()).all()
 # Solution 5
 # r* becomes 1 - r*, and the bound stays: a mixture does not know the names of its components
 renamed = (visual - audio).sigmoid()
-print(f"solution 5: largest deviation of r* from 1 - r*: {float((renamed - (1 - sure)).abs().max()):.1e}")
+print(
+    f"solution 5: largest deviation of r* from 1 - r*: {float((renamed - (1 - sure)).abs().max()):.1e}"
+)
 assert torch.allclose(renamed, 1 - sure)
 assert torch.equal(torch.logaddexp(visual, audio), torch.logaddexp(audio, visual))

@@ -76,7 +76,10 @@ COPIES = 20_000
 
 def gradient_draws(elbo: ELBO, m: float, scale: float) -> Tensor:
     """Gradients of the divergence by mean and standard deviation, (COPIES, 2)."""
-    mean, deviation = (torch.full((COPIES,), value, dtype=torch.float64, requires_grad=True) for value in (m, scale))
+    mean, deviation = (
+        torch.full((COPIES,), value, dtype=torch.float64, requires_grad=True)
+        for value in (m, scale)
+    )
 
     def model() -> None:
         with pyro.plate("copies", COPIES):
@@ -86,12 +89,17 @@ def gradient_draws(elbo: ELBO, m: float, scale: float) -> Tensor:
         with pyro.plate("copies", COPIES):
             pyro.sample("z", dist.Normal(mean, deviation))
 
-    return torch.stack(torch.autograd.grad(elbo.differentiable_loss(model, guide), (mean, deviation)), 1)
+    return torch.stack(
+        torch.autograd.grad(elbo.differentiable_loss(model, guide), (mean, deviation)),
+        1,
+    )
 
 
 cases = [(m, scale) for m in (0.0, 1.0, 2.0) for scale in (0.1, 0.3, 1.0)]
 measured = {}
-print(" m   scale   by the draw: mean, variance (predicted)   in closed form: mean, variance")
+print(
+    " m   scale   by the draw: mean, variance (predicted)   in closed form: mean, variance"
+)
 for m, scale in cases:
     by_draw = gradient_draws(Trace_ELBO(), m, scale)
     closed = gradient_draws(TraceMeanField_ELBO(), m, scale)
@@ -129,13 +137,21 @@ trained = train_on_talker(talker_utterances(16, first_seed=1000))
 prior, guide = (copy.deepcopy(part).double() for part in trained)
 guide = MixtureGuide(prior, guide.audio, guide.visual, FixedResponsibility())
 exact = batch.to(torch.float64)
-exact = exact.replace(mouth_seen=torch.ones_like(exact.mouth_seen))  # a frame without a mouth would have r = 1
+exact = exact.replace(
+    mouth_seen=torch.ones_like(exact.mouth_seen)
+)  # a frame without a mouth would have r = 1
 with torch.no_grad(), local_parameters(prior, guide):
     pyro.set_rng_seed(1)
     posterior = dist.Normal(*guide.posteriors(exact))
     p_alpha, audio, visual = guide.bounds(exact, posterior, guide.draw(posterior))
     half = dist.Bernoulli(0.5 * torch.ones_like(audio))
-    by_hand = float((0.5 * audio + 0.5 * visual - torch.distributions.kl_divergence(half, p_alpha)).sum())
+    by_hand = float(
+        (
+            0.5 * audio
+            + 0.5 * visual
+            - torch.distributions.kl_divergence(half, p_alpha)
+        ).sum()
+    )
     pyro.set_rng_seed(1)
     by_pyro = -AnalyticTraceEnum_ELBO(max_plate_nesting=2).loss(prior, guide, exact)
 print(f"bound by hand {by_hand:.7f}, by AnalyticTraceEnum_ELBO {by_pyro:.7f} nats")
@@ -169,12 +185,19 @@ def untrained(listening: float | None) -> tuple[MinVAE, MixtureGuide]:
             decoder.log_variance.weight.mul_(listening)
             decoder.log_variance.bias.copy_(batch.power.mean((0, 1)).log())
     prior = MinVAE(decoder=decoder)
-    return prior.eval(), MixtureGuide(prior, visual=visual, responsibility=FixedResponsibility()).eval()
+    return prior.eval(), MixtureGuide(
+        prior, visual=visual, responsibility=FixedResponsibility()
+    ).eval()
 
 
-def gradients(elbo: ELBO, prior: MinVAE, guide: MixtureGuide, data: Utterances) -> dict[str, Tensor]:
+def gradients(
+    elbo: ELBO, prior: MinVAE, guide: MixtureGuide, data: Utterances
+) -> dict[str, Tensor]:
     """Gradients by the weights of each encoder, one row a draw, (DRAWS, weights)."""
-    encoders = {"audio": list(guide.audio.parameters()), "visual": list(guide.visual.parameters())}
+    encoders = {
+        "audio": list(guide.audio.parameters()),
+        "visual": list(guide.visual.parameters()),
+    }
     rows: dict[str, list[Tensor]] = {name: [] for name in encoders}
     with local_parameters(prior, guide):
         for draw in range(DRAWS):
@@ -190,20 +213,31 @@ unit_power = torch.empty_like(batch.power).exponential_()
 states = {
     "start from the long-term spectrum": (untrained(0.1), batch),
     "random decoder around it": (untrained(1.0), batch),
-    "random networks, random data": (untrained(None), batch.replace(spectrum=unit_power, noisy_power=unit_power)),
+    "random networks, random data": (
+        untrained(None),
+        batch.replace(spectrum=unit_power, noisy_power=unit_power),
+    ),
     "after training": (trained, batch),
 }
 ratios: dict[str, dict[str, float]] = {}
 for state, ((prior, guide), data) in states.items():
     sampled = gradients(TraceEnum_ELBO(max_plate_nesting=2), prior, guide, data)
-    analytic = gradients(AnalyticTraceEnum_ELBO(max_plate_nesting=2), prior, guide, data)
+    analytic = gradients(
+        AnalyticTraceEnum_ELBO(max_plate_nesting=2), prior, guide, data
+    )
     ratios[state] = {}
     for encoder in ("audio", "visual"):
-        noise, less_noise = (float(draws[encoder].var(0).sum()) for draws in (sampled, analytic))
+        noise, less_noise = (
+            float(draws[encoder].var(0).sum()) for draws in (sampled, analytic)
+        )
         apart = (sampled[encoder].mean(0) - analytic[encoder].mean(0)).norm()
         ratios[state][encoder] = noise / less_noise
-        print(f"{state}, {encoder} encoder: variance by the draw over closed form {noise / less_noise:.2f}")
-        assert float(apart) < 2 * math.sqrt((noise + less_noise) / DRAWS), "the means differ"
+        print(
+            f"{state}, {encoder} encoder: variance by the draw over closed form {noise / less_noise:.2f}"
+        )
+        assert float(apart) < 2 * math.sqrt((noise + less_noise) / DRAWS), (
+            "the means differ"
+        )
 assert min(ratios["start from the long-term spectrum"].values()) > 8
 assert 2 < min(ratios["random networks, random data"].values()) < 5
 assert 0.9 < ratios["after training"]["audio"] < 1.2
@@ -219,27 +253,48 @@ assert 0.9 < ratios["after training"]["audio"] < 1.2
 figure = Figure(figsize=(9, 4.2), layout="constrained")
 left, right = figure.subplots(1, 2, width_ratios=[1, 1.15])
 scales = torch.linspace(0.08, 1.1, 50)
-for m, colour, dash in zip((0.0, 1.0, 2.0), (BLUE, VERMILLION, GREEN), ("-", "--", "-."), strict=True):
+for m, colour, dash in zip(
+    (0.0, 1.0, 2.0), (BLUE, VERMILLION, GREEN), ("-", "--", "-."), strict=True
+):
     left.plot(scales, m**2 + 2 * scales**2, dash, color=colour, label=f"m = {m:.0f}")
     points = [(scale, float(measured[m, scale][1])) for m_, scale in cases if m_ == m]
     left.plot(*zip(*points, strict=True), "o", color=colour)
-left.set(xlabel=r"standard deviation $\varsigma$ of the posterior", ylabel=r"variance of the derivative by $\varsigma$")
-left.set(title="One dimension, by the draw\n(lines: derived; dots: measured)", yscale="log")
+left.set(
+    xlabel=r"standard deviation $\varsigma$ of the posterior",
+    ylabel=r"variance of the derivative by $\varsigma$",
+)
+left.set(
+    title="One dimension, by the draw\n(lines: derived; dots: measured)", yscale="log"
+)
 left.legend()
-for place, (encoder, colour, hatch) in enumerate((("audio", BLUE, ""), ("visual", VERMILLION, "//"))):
+for place, (encoder, colour, hatch) in enumerate(
+    (("audio", BLUE, ""), ("visual", VERMILLION, "//"))
+):
     heights = [ratios[state][encoder] for state in ratios]
     positions = [row + 0.4 * place - 0.2 for row in range(len(ratios))]
     bars = right.barh(
-        positions, heights, 0.36, color=colour, hatch=hatch, edgecolor="white", label=f"{encoder} encoder"
+        positions,
+        heights,
+        0.36,
+        color=colour,
+        hatch=hatch,
+        edgecolor="white",
+        label=f"{encoder} encoder",
     )
     right.bar_label(bars, fmt="%.1f", padding=3)
 names = [
-    state.replace(", ", ",\n").replace("from the", "from the\n").replace("decoder ", "decoder\n") for state in ratios
+    state.replace(", ", ",\n")
+    .replace("from the", "from the\n")
+    .replace("decoder ", "decoder\n")
+    for state in ratios
 ]
 right.set_yticks(range(len(ratios)), names)
 right.invert_yaxis()
 right.axvline(1, color=GREY, linewidth=0.8)
-right.set(xlabel="by the draw / in closed form", xlim=(0, 1.15 * max(max(r.values()) for r in ratios.values())))
+right.set(
+    xlabel="by the draw / in closed form",
+    xlim=(0, 1.15 * max(max(r.values()) for r in ratios.values())),
+)
 right.set_title("Variance of the encoders' gradients")
 right.legend(loc="lower right")
 show(figure, "04_analytic_kl")
@@ -304,5 +359,7 @@ assert torch.allclose(quiet, torch.tensor([1.0, 2.0], dtype=torch.float64), rtol
 eps = torch.randn(COPIES, 32, dtype=torch.float64)
 k = (0.5 * (m + scale * eps).square() - math.log(scale) - 0.5 * eps.square()).sum(1)
 predicted = 32 * (m**2 * scale**2 + (scale**2 - 1) ** 2 / 2)
-print(f"solution 5: variance of k in 32 dimensions {float(k.var()):.2f}, predicted {predicted:.2f}")
+print(
+    f"solution 5: variance of k in 32 dimensions {float(k.var()):.2f}, predicted {predicted:.2f}"
+)
 assert math.isclose(float(k.var()), predicted, rel_tol=0.1)

@@ -79,16 +79,24 @@ special: dict[str, tuple[SpeechPrior, PyroModule]] = {
 # switch, the mouth's first; so the A-VAE on its own has to skip as many random numbers.
 
 
-def bound_and_gradient(prior: SpeechPrior, guide: PyroModule, skip: int = 0) -> tuple[float, Tensor, Tensor]:
+def bound_and_gradient(
+    prior: SpeechPrior, guide: PyroModule, skip: int = 0
+) -> tuple[float, Tensor, Tensor]:
     """ELBO in nats, and its gradients by the weights of the audio and of the visual encoder (zero where unused)."""
-    encoders = [list(guide_part.parameters()) for guide_part in (audio_encoder, visual_encoder)]
+    encoders = [
+        list(guide_part.parameters()) for guide_part in (audio_encoder, visual_encoder)
+    ]
     pyro.set_rng_seed(1)
     torch.randn(skip, dtype=torch.float64)
     with local_parameters(prior, guide):
-        bound = -AnalyticTraceEnum_ELBO(max_plate_nesting=2).differentiable_loss(prior, guide, sentence)
+        bound = -AnalyticTraceEnum_ELBO(max_plate_nesting=2).differentiable_loss(
+            prior, guide, sentence
+        )
     parts = []
     for weights in encoders:
-        found = torch.autograd.grad(bound, weights, retain_graph=True, allow_unused=True, materialize_grads=True)
+        found = torch.autograd.grad(
+            bound, weights, retain_graph=True, allow_unused=True, materialize_grads=True
+        )
         parts.append(torch.cat([gradient.flatten() for gradient in found]))
     return float(bound.detach()), parts[0], parts[1]
 
@@ -100,11 +108,18 @@ for name, alpha in (("A-VAE", 1), ("V-VAE", 0)):
     alone = bound_and_gradient(*special[name], skip=alpha * codes)
     with condition_alpha(alpha):
         conditioned = bound_and_gradient(prior, guide)
-    for label, (bound, audio, visual) in ((name, alone), (f"MIN-VAE given alpha = {alpha}", conditioned)):
-        print(f"{label:28}{bound:20.7f}{float(audio.norm()):24.6g}{float(visual.norm()):16.6g}")
+    for label, (bound, audio, visual) in (
+        (name, alone),
+        (f"MIN-VAE given alpha = {alpha}", conditioned),
+    ):
+        print(
+            f"{label:28}{bound:20.7f}{float(audio.norm()):24.6g}{float(visual.norm()):16.6g}"
+        )
     assert abs(alone[0] - conditioned[0]) < 1e-11 * abs(alone[0])
     for own, same in zip(alone[1:], conditioned[1:], strict=True):
-        assert float((own - same).norm()) < 1e-9 * max(float(alone[1].norm()), float(alone[2].norm()))
+        assert float((own - same).norm()) < 1e-9 * max(
+            float(alone[1].norm()), float(alone[2].norm())
+        )
 
 # %%
 # The gradients agree as well: the encoder that the switch leaves out learns nothing.
@@ -127,15 +142,21 @@ for name, alpha in (("A-VAE", 1), ("V-VAE", 0)):
 with torch.no_grad():
     pyro.set_rng_seed(1)
     posterior = dist.Normal(*guide.posteriors(sentence))
-    _, audio, visual = (value for value in guide.bounds(sentence, posterior, guide.draw(posterior)))
+    _, audio, visual = (
+        value for value in guide.bounds(sentence, posterior, guide.draw(posterior))
+    )
 audio, visual = audio[0], visual[0]
 log_odds = torch.linspace(-3000, 3000, 241, dtype=torch.float64)[:, None]
-mixture = torch.logsumexp(torch.stack([logsigmoid(log_odds) + audio, logsigmoid(-log_odds) + visual]), 0)
+mixture = torch.logsumexp(
+    torch.stack([logsigmoid(log_odds) + audio, logsigmoid(-log_odds) + visual]), 0
+)
 even = mixture[120]
 for name, value in (("A-VAE", audio), ("V-VAE", visual), ("MIN-VAE, pi = 1/2", even)):
     print(f"{name:18}: {float(value.mean()):8.1f} nats a frame")
 shortfall = float((torch.maximum(audio, visual) - even).max())
-print(f"MIN-VAE below the better of the two, worst frame: {shortfall:.3f} nats (log 2 = {math.log(2):.3f})")
+print(
+    f"MIN-VAE below the better of the two, worst frame: {shortfall:.3f} nats (log 2 = {math.log(2):.3f})"
+)
 assert shortfall <= math.log(2) + 1e-9
 assert float(even.mean()) > max(float(audio.mean()), float(visual.mean()))
 
@@ -154,15 +175,23 @@ gains = {}
 for name in ("a-vae-s1", "min-vae-s1"):
     checkpoint = load_checkpoint(name)
     spectrum = checkpoint.stft(mixed / mixed.square().mean().sqrt())
-    mouth = torch.rand(len(spectrum), 67, 67, generator=torch.Generator().manual_seed(0))
+    mouth = torch.rand(
+        len(spectrum), 67, 67, generator=torch.Generator().manual_seed(0)
+    )
     noisy = Utterances.from_spectrum(spectrum, mouth)
-    settings: dict[str, Any] = {"engine": StochasticVariational(iterations=20), "start": "audio", "noise": "NMFNoise"}
+    settings: dict[str, Any] = {
+        "engine": StochasticVariational(iterations=20),
+        "start": "audio",
+        "noise": "NMFNoise",
+    }
     with condition_alpha(1):
         gains[name] = infer(checkpoint, noisy, **settings).gain
     if name == "min-vae-s1":
         gains["min-vae-s1, free"] = infer(checkpoint, noisy, **settings).gain
 for name in ("min-vae-s1", "min-vae-s1, free"):
-    print(f"gain of {name} minus that of a-vae-s1: largest {float((gains[name] - gains['a-vae-s1']).abs().max()):.1e}")
+    print(
+        f"gain of {name} minus that of a-vae-s1: largest {float((gains[name] - gains['a-vae-s1']).abs().max()):.1e}"
+    )
 assert torch.equal(gains["min-vae-s1"], gains["a-vae-s1"])
 assert not torch.allclose(gains["min-vae-s1, free"], gains["a-vae-s1"], atol=1e-2)
 
@@ -174,9 +203,20 @@ assert not torch.allclose(gains["min-vae-s1, free"], gains["a-vae-s1"], atol=1e-
 figure = Figure(figsize=(9, 3.9), layout="constrained")
 left, right = figure.subplots(1, 2)
 left.plot(log_odds[:, 0], mixture.mean(1), color=GREEN, label="MIN-VAE")
-left.axhline(float(audio.mean()), color=BLUE, linestyle="--", label=r"A-VAE ($\alpha = 1$)")
-left.axhline(float(visual.mean()), color=VERMILLION, linestyle="-.", label=r"V-VAE ($\alpha = 0$)")
-left.set(xlabel=r"log-odds of $\pi$ (nats)", ylabel="bound (nats per frame)", title="Between the special cases")
+left.axhline(
+    float(audio.mean()), color=BLUE, linestyle="--", label=r"A-VAE ($\alpha = 1$)"
+)
+left.axhline(
+    float(visual.mean()),
+    color=VERMILLION,
+    linestyle="-.",
+    label=r"V-VAE ($\alpha = 0$)",
+)
+left.set(
+    xlabel=r"log-odds of $\pi$ (nats)",
+    ylabel="bound (nats per frame)",
+    title="Between the special cases",
+)
 left.legend(loc=(0.42, 0.14))
 
 times = torch.arange(sentence.frames) * (533 / 16000)
@@ -185,10 +225,14 @@ right.fill_between(
     times, 0, 1, where=noisy_frames.numpy(), transform=right.get_xaxis_transform(),
     color=GREY, alpha=0.3, linewidth=0, label="noise in the audio encoder",
 )  # fmt: skip
-right.plot(times, even, color=GREEN, linewidth=4, alpha=0.6, label=r"MIN-VAE, $\pi = 1/2$")
+right.plot(
+    times, even, color=GREEN, linewidth=4, alpha=0.6, label=r"MIN-VAE, $\pi = 1/2$"
+)
 right.plot(times, audio, "--", color=BLUE, label="A-VAE")
 right.plot(times, visual, "-.", color=VERMILLION, label="V-VAE")
-right.set(xlabel="time (s)", ylabel="bound (nats)", ylim=(-6500, 4000), title="Frame by frame")
+right.set(
+    xlabel="time (s)", ylabel="bound (nats)", ylim=(-6500, 4000), title="Frame by frame"
+)
 right.legend(loc="lower right", fontsize="small")
 show(figure, "05_special_cases")
 
@@ -210,7 +254,9 @@ play({"noisy": mixed, "enhanced": estimate, "clean": speech})
 # log 10 where the mouth is the better one, log(10 / 9) where the sound is
 bold = torch.logaddexp(audio + math.log(0.9), visual + math.log(0.1))
 below = torch.maximum(audio, visual) - bold
-print(f"solution 1: at most {float(below.max()):.3f} nats (log 10 = {math.log(10):.3f})")
+print(
+    f"solution 1: at most {float(below.max()):.3f} nats (log 10 = {math.log(10):.3f})"
+)
 assert float(below.max()) <= math.log(10) + 1e-9
 assert float(below[audio > visual].max()) <= math.log(10 / 9) + 1e-9
 
@@ -220,7 +266,9 @@ assert float(below[audio > visual].max()) <= math.log(10 / 9) + 1e-9
 # Solution 2
 # log 2: a sum of two is at most twice the larger one
 hard = torch.maximum(audio, visual) - math.log(2)
-print(f"solution 2: at most {float((even - hard).max()):.3f} nats of log 2 = {math.log(2):.3f}")
+print(
+    f"solution 2: at most {float((even - hard).max()):.3f} nats of log 2 = {math.log(2):.3f}"
+)
 assert ((even >= hard) & (even - hard <= math.log(2) + 1e-9)).all()
 
 # %%
@@ -229,7 +277,9 @@ assert ((even >= hard) & (even - hard <= math.log(2) + 1e-9)).all()
 # Solution 3
 # no: two of three bring the sound 2/3 of the prior, and the mouth pays for it
 three = torch.logsumexp(torch.stack([audio, audio, visual]), 0) - math.log(3)
-print(f"solution 3: {float((three - even).max()):+.3f} nats at best, {float((three - even).min()):+.3f} at worst")
+print(
+    f"solution 3: {float((three - even).max()):+.3f} nats at best, {float((three - even).min()):+.3f} at worst"
+)
 assert float((three - even).max()) <= math.log(4 / 3) + 1e-9
 assert float((three - even).min()) >= math.log(2 / 3) - 1e-9
 
@@ -254,5 +304,7 @@ assert nested == inner
 black = Utterances.from_spectrum(spectrum, torch.zeros_like(mouth))
 with condition_alpha(1):
     again = infer(checkpoint, black, **settings).gain
-print(f"solution 5: the gain changes by {float((again - gains['min-vae-s1']).abs().max()):.1e}")
+print(
+    f"solution 5: the gain changes by {float((again - gains['min-vae-s1']).abs().max()):.1e}"
+)
 assert torch.equal(again, gains["min-vae-s1"])

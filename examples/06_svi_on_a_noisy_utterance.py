@@ -49,10 +49,14 @@ speech = speak(3.0, seed=3)
 noisy, clean = mix_at_snr(speech, synthetic_noise("hum", len(speech), seed=4), 0.0)
 level = noisy.square().mean().sqrt()
 x = stft(noisy / level)  # (N, F) complex
-true_noise = stft((noisy - clean) / level).abs().square().mean(0)  # (F,), its mean spectrum
+true_noise = (
+    stft((noisy - clean) / level).abs().square().mean(0)
+)  # (F,), its mean spectrum
 utterances = Utterances.from_spectrum(x)
 before = float(si_sdr(clean, noisy))
-print(f"{len(x)} frames of {x.shape[1]} frequencies; SI-SDR of what is heard {before:.2f} dB")
+print(
+    f"{len(x)} frames of {x.shape[1]} frequencies; SI-SDR of what is heard {before:.2f} dB"
+)
 
 # %%
 # The model
@@ -74,7 +78,9 @@ print(f"{len(x)} frames of {x.shape[1]} frequencies; SI-SDR of what is heard {be
 
 noise = NMFNoise(rank=4).start(utterances)
 mixture = NoisyMixture(prior, noise, gain=torch.ones(1, 1, 1))
-at_the_start = noise(utterances)[0].mean(0)  # what the noise is taken for, averaged over time
+at_the_start = noise(utterances)[0].mean(
+    0
+)  # what the noise is taken for, averaged over time
 
 # %%
 # The bound
@@ -94,7 +100,9 @@ at_the_start = noise(utterances)[0].mean(0)  # what the noise is taken for, aver
 # which takes the divergence in closed form, will do; the engine of the package uses a bound that enumerates as well,
 # and without anything to enumerate they agree.
 
-guide = MeanFieldGuide().start(prior, utterances, checkpoint.guide.encode_audio(utterances))
+guide = MeanFieldGuide().start(
+    prior, utterances, checkpoint.guide.encode_audio(utterances)
+)
 prior.requires_grad_(False)  # what training has made of it is not touched
 
 values = []
@@ -102,7 +110,9 @@ for bound in (TraceMeanField_ELBO(), AnalyticTraceEnum_ELBO(max_plate_nesting=2)
     pyro.set_rng_seed(1)  # the same draw of z
     with local_parameters(mixture, guide):
         values.append(-float(bound.loss(mixture, guide, utterances)) / len(x))
-print(f"bound at the start: {values[0]:.4f} by Pyro's own ELBO, {values[1]:.4f} by the package's, nats a frame")
+print(
+    f"bound at the start: {values[0]:.4f} by Pyro's own ELBO, {values[1]:.4f} by the package's, nats a frame"
+)
 assert abs(values[0] - values[1]) < 1e-3
 
 # %%
@@ -132,7 +142,9 @@ assert abs(values[0] - values[1]) < 1e-3
 # likelihood cannot fall. Six lines:
 
 
-def step_of_the_noise(W: Tensor, H: Tensor, g: Tensor, variance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def step_of_the_noise(
+    W: Tensor, H: Tensor, g: Tensor, variance: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """W (F, K), H (K, N) and g moved in turn, V worked out anew before each; variance of speech (N, F)."""
     power = x.abs().square()
     V = g * variance + (W @ H).T
@@ -159,9 +171,15 @@ with torch.no_grad():
 factors = noise.spectra[0], noise.activations[0], mixture.gain[0, 0, 0]
 by_hand = step_of_the_noise(*factors, variance)
 mixture.m_step(Latent(z), utterances)
-difference = (by_hand[0] @ by_hand[1] / (noise.spectra[0] @ noise.activations[0]) - 1).abs().max()
+difference = (
+    (by_hand[0] @ by_hand[1] / (noise.spectra[0] @ noise.activations[0]) - 1)
+    .abs()
+    .max()
+)
 rise = log_likelihood(*by_hand, variance) - log_likelihood(*factors, variance)
-print(f"noise by hand against the package: largest relative difference {float(difference):.1e}")
+print(
+    f"noise by hand against the package: largest relative difference {float(difference):.1e}"
+)
 print(f"one step of the noise raises log p(x | z) by {rise:.1f} nats a frame")
 assert difference < 1e-3
 assert rise > 0
@@ -198,16 +216,22 @@ with pyro.validation_enabled(False), local_parameters(mixture, guide):
         for _ in range(2):
             loss = svi.step(utterances)
         mixture.m_step(Latent(guide.draw(1)["z"]), utterances)
-        filtered = mixture.wiener_gain(Latent(guide.draw(8)["z"]), utterances).mean(0)[0] * x
+        filtered = (
+            mixture.wiener_gain(Latent(guide.draw(8)["z"]), utterances).mean(0)[0] * x
+        )
         objective.append(-loss / len(x))
         quality.append(float(si_sdr(clean, stft.inverse(filtered, len(noisy)))))
         distances.append(distance(noise(utterances)[0].mean(0)))
         if iteration in (1, 2, 5, 10, 20, 40, 60):
-            row = f"ELBO {objective[-1]:8.1f} nats a frame, SI-SDR {quality[-1]:5.2f} dB"
+            row = (
+                f"ELBO {objective[-1]:8.1f} nats a frame, SI-SDR {quality[-1]:5.2f} dB"
+            )
             print(f"iteration {iteration:2}: {row}, noise {distances[-1]:4.1f} dB off")
 print(f"noise spectrum: {distances[0]:.1f} dB off before, {distances[-1]:.1f} dB after")
 best = max(range(60), key=quality.__getitem__)
-print(f"highest SI-SDR: {quality[best]:.2f} dB after {best + 1} iterations; the objective rises on")
+print(
+    f"highest SI-SDR: {quality[best]:.2f} dB after {best + 1} iterations; the objective rises on"
+)
 assert objective[-1] > objective[best] > objective[0] + 100
 assert quality[-1] > before + 6
 assert distances[-1] < 0.25 * distances[0]
@@ -221,14 +245,22 @@ assert distances[-1] < 0.25 * distances[0]
 #
 # The engine ``svi`` of the package is this loop, for any prior, guide and noise.
 
-fresh = NoisyMixture(prior, NMFNoise(rank=4).start(utterances, torch.Generator().manual_seed(0)), torch.ones(1, 1, 1))
-again = MeanFieldGuide().start(prior, utterances, checkpoint.guide.encode_audio(utterances))
+fresh = NoisyMixture(
+    prior,
+    NMFNoise(rank=4).start(utterances, torch.Generator().manual_seed(0)),
+    torch.ones(1, 1, 1),
+)
+again = MeanFieldGuide().start(
+    prior, utterances, checkpoint.guide.encode_audio(utterances)
+)
 torch.manual_seed(0)
 engine = StochasticVariational(iterations=60, steps=2, learning_rate=0.05)
 trace = engine(fresh, again, utterances)
 filtered = engine.gain(fresh, again, utterances, samples=8)[0] * x
 by_engine = float(si_sdr(clean, stft.inverse(filtered, len(noisy))))
-print(f"engine svi: ELBO {trace[-1]:.1f} nats a frame, SI-SDR {by_engine:.2f} dB; this loop: {quality[-1]:.2f} dB")
+print(
+    f"engine svi: ELBO {trace[-1]:.1f} nats a frame, SI-SDR {by_engine:.2f} dB; this loop: {quality[-1]:.2f} dB"
+)
 assert abs(by_engine - quality[-1]) < 0.5
 
 # %%
@@ -254,8 +286,20 @@ for axes in (left, right):
         ("learnt", noise(utterances)[0].mean(0), VERMILLION, "--"),
     ):
         decibels = 10 * spectrum.log10().numpy()
-        axes.plot(kilohertz, decibels, color=colour, linestyle=dash, linewidth=1, label=f"noise {name}")
-left.set(xlim=(0, 0.6), xlabel="frequency (kHz)", ylabel="mean power (dB)", title="the noise below 0.6 kHz")
+        axes.plot(
+            kilohertz,
+            decibels,
+            color=colour,
+            linestyle=dash,
+            linewidth=1,
+            label=f"noise {name}",
+        )
+left.set(
+    xlim=(0, 0.6),
+    xlabel="frequency (kHz)",
+    ylabel="mean power (dB)",
+    title="the noise below 0.6 kHz",
+)
 right.set(xlim=(0, 8), xlabel="frequency (kHz)", title="all of the noise")
 right.legend(fontsize="small")
 for axes in (upper, middle, left, right):
@@ -294,7 +338,9 @@ bin_of_3_khz = round(3000 * 1024 / stft.sample_rate)
 quiet = W.clone()
 quiet[bin_of_3_khz] = 0
 moved = step_of_the_noise(quiet, H, g, variance)[0]
-print(f"solution 2: noise at 3 kHz {float(moved[bin_of_3_khz].max()):.0f}, elsewhere up to {float(moved.max()):.2f}")
+print(
+    f"solution 2: noise at 3 kHz {float(moved[bin_of_3_khz].max()):.0f}, elsewhere up to {float(moved.max()):.2f}"
+)
 assert not moved[bin_of_3_khz].any()
 assert moved.max() > 0
 
@@ -309,7 +355,9 @@ for _ in range(20):
     heights.append(log_likelihood(*parts, variance))
     parts = step_of_the_noise(*parts, variance)
 falls = min(b - a for a, b in pairwise(heights))
-print(f"solution 3: log p(x | z) {heights[0]:.2f} -> {heights[-1]:.2f}, smallest rise {falls:.1e} nats a frame")
+print(
+    f"solution 3: log p(x | z) {heights[0]:.2f} -> {heights[-1]:.2f}, smallest rise {falls:.1e} nats a frame"
+)
 assert falls > -1e-2
 
 # %%
@@ -321,7 +369,9 @@ assert falls > -1e-2
 parts_heard = [stft(part / level).abs().square() for part in (clean, noisy - clean)]
 oracle = parts_heard[0] / (parts_heard[0] + parts_heard[1]) * x
 best_possible = float(si_sdr(clean, stft.inverse(oracle, len(noisy))))
-print(f"solution 4: {best_possible:.1f} dB with the truth, {quality[-1]:.1f} dB without")
+print(
+    f"solution 4: {best_possible:.1f} dB with the truth, {quality[-1]:.1f} dB without"
+)
 assert best_possible > max(quality)
 
 # %%
@@ -330,5 +380,7 @@ assert best_possible > max(quality)
 # Solution 5
 # nothing: the measure fits the level first
 estimate = stft.inverse(filtered, len(noisy))
-print(f"solution 5: {float(si_sdr(clean, estimate)):.3f} dB, twice as loud {float(si_sdr(clean, 2 * estimate)):.3f} dB")
+print(
+    f"solution 5: {float(si_sdr(clean, estimate)):.3f} dB, twice as loud {float(si_sdr(clean, 2 * estimate)):.3f} dB"
+)
 assert abs(float(si_sdr(clean, estimate)) - float(si_sdr(clean, 2 * estimate))) < 1e-3

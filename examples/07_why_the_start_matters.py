@@ -55,7 +55,9 @@ LOOK = {
 # taken for speech before the first step is taken for speech after the last one.
 
 y = 4.0
-begin = torch.tensor([[3.2, 0.5], [1.5, 1.0], [0.4, 1.9]], dtype=torch.float64)  # three starts (a, b)
+begin = torch.tensor(
+    [[3.2, 0.5], [1.5, 1.0], [0.4, 1.9]], dtype=torch.float64
+)  # three starts (a, b)
 toy = [begin]
 for _ in range(30):
     toy.append(toy[-1] * (y / toy[-1].sum(1, keepdim=True)).sqrt())
@@ -92,10 +94,15 @@ recording = record([9003], "babble")
 utterances = recording.utterances
 prior = checkpoint.prior.condition_on(utterances)
 audio_start, visual_start = (
-    encoder(utterances)[0].detach() for encoder in (checkpoint.guide.encode_audio, checkpoint.guide.encode_visual)
+    encoder(utterances)[0].detach()
+    for encoder in (checkpoint.guide.encode_audio, checkpoint.guide.encode_visual)
 )
 torch.manual_seed(0)
-starts = {"visual": visual_start, "audio": audio_start, "random": torch.randn_like(audio_start)}  # (1, N, L) each
+starts = {
+    "visual": visual_start,
+    "audio": audio_start,
+    "random": torch.randn_like(audio_start),
+}  # (1, N, L) each
 
 
 def fresh_noise() -> NMFNoise:
@@ -118,10 +125,20 @@ def climb(start: Tensor) -> tuple[Tensor, list[float], float]:
     """Where z was after every iteration, (101, N, L), the objective after each, and the change of SI-SDR in dB."""
     mixture = NoisyMixture(prior, fresh_noise(), torch.ones(1, 1, 1))
     engine = PointEM(iterations=100)
-    guide = engine.posterior(MeanFieldGuide().start(prior, utterances, (start, torch.ones_like(start))))
+    guide = engine.posterior(
+        MeanFieldGuide().start(prior, utterances, (start, torch.ones_like(start)))
+    )
     path = [start[0]]
-    trace = engine(mixture, guide, utterances, callback=lambda *_: path.append(guide.heads[0, 0].clone()))
-    quality = recording.quality(engine.gain(mixture, guide, utterances, samples=1)) - recording.before
+    trace = engine(
+        mixture,
+        guide,
+        utterances,
+        callback=lambda *_: path.append(guide.heads[0, 0].clone()),
+    )
+    quality = (
+        recording.quality(engine.gain(mixture, guide, utterances, samples=1))
+        - recording.before
+    )
     return torch.stack(path), trace, float(quality)
 
 
@@ -146,13 +163,18 @@ def landscape(points: Tensor) -> tuple[Tensor, Tensor]:
     count = len(points)
     copies = concatenate([utterances] * count)
     one = fresh_noise()
-    noise = one.at(spectra=one.spectra.expand(count, -1, -1), activations=one.activations.expand(count, -1, -1))
+    noise = one.at(
+        spectra=one.spectra.expand(count, -1, -1),
+        activations=one.activations.expand(count, -1, -1),
+    )
     mixture = NoisyMixture(prior, noise, torch.ones(count, 1, 1))
     with torch.no_grad(), pyro.validation_enabled(False):
         for _ in range(30):
             mixture.m_step(Latent(points[None]), copies)
         height = log_joint(mixture, points[None], copies).total()[0] / utterances.frames
-        filtered = mixture.wiener_gain(Latent(points[None]), copies)[0] * utterances.spectrum
+        filtered = (
+            mixture.wiener_gain(Latent(points[None]), copies)[0] * utterances.spectrum
+        )
     estimate = recording.stft.inverse(filtered, recording.noisy.shape[-1])
     return height, si_sdr(recording.clean, estimate) - recording.before
 
@@ -164,7 +186,9 @@ for one, other in (("visual", "audio"), ("visual", "random"), ("audio", "random"
     line = landscape(torch.lerp(ends[one], ends[other], way[:, None, None]))
     lines[f"{one} to {other}"] = line
     depth = float(torch.minimum(line[0][0], line[0][-1]) - line[0].min())
-    print(f"from {one:6} to {other:6}: the valley lies {depth:.1f} nats a frame below the lower end")
+    print(
+        f"from {one:6} to {other:6}: the valley lies {depth:.1f} nats a frame below the lower end"
+    )
     assert depth > 3
 
 # %%
@@ -182,16 +206,25 @@ second = rest / rest.norm()
 
 def on_the_plane(z: Tensor) -> np.ndarray:
     """Coordinates of codes (..., N, L) projected on the plane, (..., 2)."""
-    return torch.stack([((z - origin) * axis).sum((-2, -1)) for axis in (first, second)], -1).numpy()
+    return torch.stack(
+        [((z - origin) * axis).sum((-2, -1)) for axis in (first, second)], -1
+    ).numpy()
 
 
 corners = np.stack([on_the_plane(end) for end in ends.values()])
 margin = 0.3 * np.ptp(corners, axis=0)
 horizontal, vertical = (
-    torch.linspace(float(corners[:, axis].min() - margin[axis]), float(corners[:, axis].max() + margin[axis]), 10)
+    torch.linspace(
+        float(corners[:, axis].min() - margin[axis]),
+        float(corners[:, axis].max() + margin[axis]),
+        10,
+    )
     for axis in (0, 1)
 )
-rows = [landscape(origin + horizontal[:, None, None] * first + up * second) for up in vertical]
+rows = [
+    landscape(origin + horizontal[:, None, None] * first + up * second)
+    for up in vertical
+]
 heights, scores = (torch.stack([row[part] for row in rows]).numpy() for part in (0, 1))
 
 # %%
@@ -209,9 +242,15 @@ for name in STARTS:
     assert result.audio_responsibility is not None
     gained[name] = table.quality(result.gain) - table.before
     traces[name], heard[name] = result.objective, table.estimate(result.gain)[0]
-    ranking[name] = result.objective[-1], float(gained[name].mean()), float(result.audio_responsibility.mean())
+    ranking[name] = (
+        result.objective[-1],
+        float(gained[name].mean()),
+        float(result.audio_responsibility.mean()),
+    )
     objective, gain, trust = ranking[name]
-    print(f"{name:6}: objective {objective:8.1f} nats a frame, SI-SDR {gain:+5.2f} dB, responsibility {trust:.2f}")
+    print(
+        f"{name:6}: objective {objective:8.1f} nats a frame, SI-SDR {gain:+5.2f} dB, responsibility {trust:.2f}"
+    )
 
 # %%
 # Three things to take home.
@@ -237,21 +276,32 @@ axes = panels[0, 0]
 side = torch.linspace(0.02, 4.2, 200)
 total = side[None, :] + side[:, None]
 likelihood = -total.log() - y / total
-axes.contourf(side, side, likelihood.clamp_min(-4).numpy(), levels=20, cmap="Greys_r", alpha=0.8)
+axes.contourf(
+    side, side, likelihood.clamp_min(-4).numpy(), levels=20, cmap="Greys_r", alpha=0.8
+)
 axes.plot([0, y], [y, 0], color=BLACK, linewidth=1, label="$a + b = |x|^2$")
 for place, look in enumerate((LOOK["audio"], LOOK["visual"], LOOK["random"])):
     steps = torch.stack(toy)[:, place]
     axes.plot(steps[:, 0], steps[:, 1], markevery=[0], **look)
     axes.plot(*steps[-1], color=look["color"], marker="*", markersize=11)
-axes.set(xlabel="variance of speech a", ylabel="variance of noise b", xlim=(0, 4.2), ylim=(0, 4.2))
+axes.set(
+    xlabel="variance of speech a",
+    ylabel="variance of noise b",
+    xlim=(0, 4.2),
+    ylim=(0, 4.2),
+)
 axes.set_title("One coefficient: a ridge, and three climbs")
 axes.legend(loc="upper right", fontsize="small")
 
 axes = panels[0, 1]
-for (name, line), (colour, dash) in zip(lines.items(), ((BLUE, "-"), (VERMILLION, "--"), (GREEN, "-.")), strict=True):
+for (name, line), (colour, dash) in zip(
+    lines.items(), ((BLUE, "-"), (VERMILLION, "--"), (GREEN, "-.")), strict=True
+):
     axes.plot(way, line[0], color=colour, linestyle=dash, label=name)
 axes.set(
-    xlabel="way from one end to the other", ylabel="log p(x, z) (nats per frame)", title="Between the ends: valleys"
+    xlabel="way from one end to the other",
+    ylabel="log p(x, z) (nats per frame)",
+    title="Between the ends: valleys",
 )
 axes.legend(fontsize="small")
 
@@ -265,14 +315,32 @@ for axes, values, title in (
         track = on_the_plane(path)
         axes.plot(track[:, 0], track[:, 1], color="#FFFFFF", linewidth=1)
         look = {"color": LOOK[name]["color"], "marker": LOOK[name]["marker"]}
-        axes.plot(*track[-1], markersize=10, markeredgecolor="#FFFFFF", linestyle="", label=f"{name} start", **look)
-    axes.set(xlim=tuple(horizontal[[0, -1]].tolist()), ylim=tuple(vertical[[0, -1]].tolist()), title=title)
+        axes.plot(
+            *track[-1],
+            markersize=10,
+            markeredgecolor="#FFFFFF",
+            linestyle="",
+            label=f"{name} start",
+            **look,
+        )
+    axes.set(
+        xlim=tuple(horizontal[[0, -1]].tolist()),
+        ylim=tuple(vertical[[0, -1]].tolist()),
+        title=title,
+    )
     axes.set(xlabel="visual to audio end", ylabel="towards the random end")
 panels[1, 0].legend(fontsize="small", loc="upper left")
 
 axes = panels[2, 0]
 for name, trace in traces.items():
-    axes.plot(range(1, len(trace) + 1), trace, label=name, markevery=4, markersize=4, **LOOK[name])
+    axes.plot(
+        range(1, len(trace) + 1),
+        trace,
+        label=name,
+        markevery=4,
+        markersize=4,
+        **LOOK[name],
+    )
 top = max(trace[-1] for trace in traces.values())
 axes.set(xlabel="iteration", ylabel="ELBO (nats per frame)", ylim=(top - 300, top + 15))
 axes.set_title("Six recordings: the climbs")
@@ -281,12 +349,23 @@ axes.legend(fontsize="small")
 axes = panels[2, 1]
 for place, name in enumerate(gained):
     axes.plot(
-        [place] * 6, gained[name], linestyle="", marker=LOOK[name]["marker"], color=LOOK[name]["color"], alpha=0.5
+        [place] * 6,
+        gained[name],
+        linestyle="",
+        marker=LOOK[name]["marker"],
+        color=LOOK[name]["color"],
+        alpha=0.5,
     )
-    axes.plot([place - 0.25, place + 0.25], [ranking[name][1]] * 2, color=LOOK[name]["color"])
+    axes.plot(
+        [place - 0.25, place + 0.25], [ranking[name][1]] * 2, color=LOOK[name]["color"]
+    )
 axes.axhline(0, color=GREY, linestyle=":")
 axes.set_xticks(range(len(gained)), list(gained))
-axes.set(xlabel="start", ylabel="change of SI-SDR (dB)", title="What they are worth (bar: mean)")
+axes.set(
+    xlabel="start",
+    ylabel="change of SI-SDR (dB)",
+    title="What they are worth (bar: mean)",
+)
 for axes in (panels[0, 1], *panels[2]):
     axes.grid(alpha=0.3)
 show(figure, "07_why_the_start_matters")
@@ -294,7 +373,12 @@ show(figure, "07_why_the_start_matters")
 # %%
 # In a notebook: the first of the six recordings, as it was heard, from either start, and as it was said.
 
-play({"noisy": table.noisy[0], **{f"enhanced from {name}": heard[name] for name in ("visual", "audio")}})
+play(
+    {
+        "noisy": table.noisy[0],
+        **{f"enhanced from {name}": heard[name] for name in ("visual", "audio")},
+    }
+)
 play({"clean": table.clean[0]})
 
 # %%
@@ -311,7 +395,9 @@ pair = begin.clone()
 for _ in range(3000):
     total_power = pair.sum(1, keepdim=True)
     pair = pair + 0.05 * (y / total_power.square() - 1 / total_power)
-print(f"solution 1: a - b before {(begin[:, 0] - begin[:, 1]).tolist()}, a + b after {pair.sum(1).tolist()}")
+print(
+    f"solution 1: a - b before {(begin[:, 0] - begin[:, 1]).tolist()}, a + b after {pair.sum(1).tolist()}"
+)
 assert torch.allclose(pair[:, 0] - pair[:, 1], begin[:, 0] - begin[:, 1])
 assert torch.allclose(pair.sum(1), torch.tensor(y, dtype=torch.float64), atol=1e-2)
 
@@ -323,7 +409,9 @@ assert torch.allclose(pair.sum(1), torch.tensor(y, dtype=torch.float64), atol=1e
 louder = toy[-1]
 for _ in range(40):
     louder = louder * (16 / louder.sum(1, keepdim=True)).sqrt()
-print(f"solution 2: a + b {louder.sum(1).tolist()}, gains {(louder[:, 0] / 16).tolist()}")
+print(
+    f"solution 2: a + b {louder.sum(1).tolist()}, gains {(louder[:, 0] / 16).tolist()}"
+)
 assert torch.allclose(louder, 4 * toy[-1], rtol=1e-6)
 
 # %%
@@ -344,7 +432,9 @@ assert sure[1] == 0
 # Solution 4
 # lower: the climb has moved the codes too
 start_and_end = landscape(torch.stack([visual_start[0], ends["visual"]]))[0]
-print(f"solution 4: log p(x, z) {float(start_and_end[0]):.1f} at the start, {float(start_and_end[1]):.1f} at the end")
+print(
+    f"solution 4: log p(x, z) {float(start_and_end[0]):.1f} at the start, {float(start_and_end[1]):.1f} at the end"
+)
 assert start_and_end[0] < start_and_end[1]
 
 # %%
@@ -354,6 +444,13 @@ assert start_and_end[0] < start_and_end[1]
 # Solution 5
 # the sound: a wrong mouth leads to the hill of a sentence that was not said
 others = table.utterances.replace(mouth=table.utterances.mouth.roll(1, 0))
-foreign = float((table.quality(infer(checkpoint, others, engine="fast", start="visual").gain) - table.before).mean())
-print(f"solution 5: by the mouth of others {foreign:+.2f} dB; by the sound {ranking['audio'][1]:+.2f} dB")
+foreign = float(
+    (
+        table.quality(infer(checkpoint, others, engine="fast", start="visual").gain)
+        - table.before
+    ).mean()
+)
+print(
+    f"solution 5: by the mouth of others {foreign:+.2f} dB; by the sound {ranking['audio'][1]:+.2f} dB"
+)
 assert foreign < ranking["audio"][1]

@@ -31,7 +31,14 @@ from minvae_pyro.inference import (
 )
 from minvae_pyro.lessons import play, show
 from minvae_pyro.lessons.talker import record
-from minvae_pyro.models import BayesianNMFNoise, NMFNoise, NoiseModel, NoisyMixture, SpeechPrior, StationaryNoise
+from minvae_pyro.models import (
+    BayesianNMFNoise,
+    NMFNoise,
+    NoiseModel,
+    NoisyMixture,
+    SpeechPrior,
+    StationaryNoise,
+)
 from minvae_pyro.models.speech_prior import Latent
 from minvae_pyro.plots.style import BLACK, BLUE, GREEN, ORANGE, PURPLE, VERMILLION
 from minvae_pyro.utterances import Plates, Utterances
@@ -62,12 +69,20 @@ def enhanced(
 ) -> float:
     """SI-SDR (dB) that four parts reach."""
     torch.manual_seed(0)
-    noise, guide, engine = noise or NMFNoise(rank=4), guide or MeanFieldGuide(), engine or FastVariational()
+    noise, guide, engine = (
+        noise or NMFNoise(rank=4),
+        guide or MeanFieldGuide(),
+        engine or FastVariational(),
+    )
     mixture = NoisyMixture(prior, noise.start(utterances), torch.ones(1, 1, 1))
     new = (
         prior.latent_dim - mean.shape[-1]
     )  # coordinates that the encoder knows nothing of start at the standard normal
-    fitted = engine.posterior(guide.start(prior, utterances, (pad(mean, (0, new)), pad(scale, (0, new), value=1.0))))
+    fitted = engine.posterior(
+        guide.start(
+            prior, utterances, (pad(mean, (0, new)), pad(scale, (0, new), value=1.0))
+        )
+    )
     engine(mixture, fitted, utterances)
     return float(recording.quality(engine.gain(mixture, fitted, utterances, samples=8)))
 
@@ -125,9 +140,17 @@ report("guide", {name: enhanced(guide=guide) for name, guide in guides.items()})
 # decoder and all.
 
 names = ("a-vae-s1", "min-vae-s1", "sw-vae", "vae-mm", "a-dkf")
-settings: dict[str, Any] = {"engine": "fast", "noise": NMFNoise(rank=4), "guide": "MeanFieldGuide", "start": "audio"}
+settings: dict[str, Any] = {
+    "engine": "fast",
+    "noise": NMFNoise(rank=4),
+    "guide": "MeanFieldGuide",
+    "start": "audio",
+}
 results = {name: infer(load_checkpoint(name), utterances, **settings) for name in names}
-report("prior", {name: float(recording.quality(result.gain)) for name, result in results.items()})
+report(
+    "prior",
+    {name: float(recording.quality(result.gain)) for name, result in results.items()},
+)
 assert abs(table["prior"]["min-vae-s1"] - table["prior"]["a-vae-s1"]) < 0.1
 
 # %%
@@ -162,14 +185,18 @@ class LevelledPrior(SpeechPrior):
 
     def latent(self, utterances: Utterances, plates: Plates) -> Latent:
         """Sample z, (B, N, L + 1); its last coordinate is the level."""
-        standard = dist.Normal(utterances.noisy_power.new_zeros(self.latent_dim), 1.0).to_event(1)
+        standard = dist.Normal(
+            utterances.noisy_power.new_zeros(self.latent_dim), 1.0
+        ).to_event(1)
         with plates.every_frame():
             return Latent(pyro.sample("z", standard))
 
     def speech_variance(self, latent: Latent, utterances: Utterances) -> Tensor:
         """Variance of speech, (..., B, N, F)."""
         level = (self.spread * latent.z[..., -1:]).exp()
-        return level * self.prior.speech_variance(Latent(latent.z[..., :-1]), utterances)
+        return level * self.prior.speech_variance(
+            Latent(latent.z[..., :-1]), utterances
+        )
 
 
 # %%
@@ -181,7 +208,9 @@ z = pad(mean, (0, 1))
 with torch.no_grad():
     trace = poutine.trace(poutine.condition(own, data={"z": z})).get_trace(utterances)
     by_pyro = float(trace.log_prob_sum())
-    variance = (0.5 * z[..., -1:]).exp() * a_vae.prior.speech_variance(Latent(z[..., :-1]), utterances)
+    variance = (0.5 * z[..., -1:]).exp() * a_vae.prior.speech_variance(
+        Latent(z[..., :-1]), utterances
+    )
     likelihood = -(torch.pi * variance).log() - utterances.power / variance
     by_hand = float(dist.Normal(0.0, 1.0).log_prob(z).sum() + likelihood.sum())
 print(trace.format_shapes())
@@ -208,8 +237,17 @@ engines: dict[str, InferenceEngine] = {
     "mcem": MetropolisHastingsEM(iterations=30),
     "langevin": LangevinEM(iterations=30),
 }
-report("own", {f"LevelledPrior, {name}": enhanced(own, engine=engine) for name, engine in engines.items()})
-report("plain", {f"AudioVAE, {name}": enhanced(engine=engine) for name, engine in engines.items()})
+report(
+    "own",
+    {
+        f"LevelledPrior, {name}": enhanced(own, engine=engine)
+        for name, engine in engines.items()
+    },
+)
+report(
+    "plain",
+    {f"AudioVAE, {name}": enhanced(engine=engine) for name, engine in engines.items()},
+)
 assert min(table["own"].values()) > before + 1
 
 # %%
@@ -217,7 +255,10 @@ assert min(table["own"].values()) > before + 1
 # To train it, name it: ``minvae train --config a-vae --prior my_priors.LevelledPrior``; docs/add-your-own-prior.md
 # goes on from here.
 
-better = sum(table["own"][f"LevelledPrior, {name}"] > table["plain"][f"AudioVAE, {name}"] for name in engines)
+better = sum(
+    table["own"][f"LevelledPrior, {name}"] > table["plain"][f"AudioVAE, {name}"]
+    for name in engines
+)
 print(f"the level helps under {better} of {len(engines)} engines")
 
 groups = ("noise", "guide", "prior", "own prior, engine", "A-VAE, engine")
@@ -227,14 +268,26 @@ labels: list[str] = []
 colours = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE)
 for group, name, colour in zip(table.values(), groups, colours, strict=True):
     rows = range(len(labels), len(labels) + len(group))
-    axes.barh(rows, [value - before for value in group.values()], left=before, color=colour, height=0.7, label=name)
+    axes.barh(
+        rows,
+        [value - before for value in group.values()],
+        left=before,
+        color=colour,
+        height=0.7,
+        label=name,
+    )
     for row, value in zip(rows, group.values(), strict=True):
-        axes.text(max(value, before) + 0.1, row, f"{value:.1f}", va="center", fontsize="small")
+        axes.text(
+            max(value, before) + 0.1, row, f"{value:.1f}", va="center", fontsize="small"
+        )
     labels += list(group)
 axes.set_yticks(range(len(labels)), labels)
 axes.invert_yaxis()
 axes.axvline(before, color=BLACK, linewidth=0.8)
-axes.set(xlabel="SI-SDR (dB); bars begin at what is heard", title="One recording, one part exchanged at a time")
+axes.set(
+    xlabel="SI-SDR (dB); bars begin at what is heard",
+    title="One recording, one part exchanged at a time",
+)
 figure.legend(loc="outside lower center", ncols=5, frameon=False)
 axes.grid(axis="x", alpha=0.3)
 axes.margins(x=0.1)
@@ -243,7 +296,12 @@ show(figure, "08_swap_anything")
 # %%
 # In a notebook: the recording, what the A-VAE makes of it under ``fast``, and what was said.
 
-play({"noisy": recording.noisy[0], "enhanced": recording.estimate(results["a-vae-s1"].gain)[0]})
+play(
+    {
+        "noisy": recording.noisy[0],
+        "enhanced": recording.estimate(results["a-vae-s1"].gain)[0],
+    }
+)
 play({"clean": recording.clean[0]})
 
 # %%

@@ -74,16 +74,23 @@ occlusions = {
 def levels_agree(batch: Utterances) -> float:
     """Correlation over time of the level that the mouth suggests with that of what is heard."""
     with torch.no_grad():
-        suggested = checkpoint.prior.speech_variance(Latent(checkpoint.guide.encode_visual(batch)[0]), batch)
+        suggested = checkpoint.prior.speech_variance(
+            Latent(checkpoint.guide.encode_visual(batch)[0]), batch
+        )
     pair = torch.stack([suggested.mean(-1).log(), batch.noisy_power.mean(-1).log()])
-    rows = [torch.corrcoef(pair[:, row, batch.mouth_seen[row]])[0, 1] for row in range(len(batch))]
+    rows = [
+        torch.corrcoef(pair[:, row, batch.mouth_seen[row]])[0, 1]
+        for row in range(len(batch))
+    ]
     return float(torch.stack(rows).mean())
 
 
 agreement = {name: levels_agree(how(utterances)) for name, how in occlusions.items()}
 for name, value in agreement.items():
     print(f"{name:11}: levels seen and heard correlate by {value:+.2f}")
-assert min(agreement["right"], agreement["masked"]) > 0.1 + max(agreement[name] for name in ("shuffled", "late 400 ms"))
+assert min(agreement["right"], agreement["masked"]) > 0.1 + max(
+    agreement[name] for name in ("shuffled", "late 400 ms")
+)
 
 # %%
 # Two rules
@@ -145,12 +152,17 @@ for rule, (responsibility, settings) in rules.items():
     checkpoint.guide.responsibility = responsibility
     for name, how in occlusions.items():
         result = occlude(infer, how)(checkpoint, utterances, engine="fast", **settings)
-        score[rule][name] = float((recording.quality(result.gain) - recording.before).mean())
+        score[rule][name] = float(
+            (recording.quality(result.gain) - recording.before).mean()
+        )
         assert result.audio_responsibility is not None
         trust[rule][name] = result.audio_responsibility
         heard[name] = recording.estimate(result.gain)[0]
 for name in occlusions:
-    cells = (f"{rule} {score[rule][name]:+.2f} dB (r {float(trust[rule][name].mean()):.2f})" for rule in rules)
+    cells = (
+        f"{rule} {score[rule][name]:+.2f} dB (r {float(trust[rule][name].mean()):.2f})"
+        for rule in rules
+    )
     print(f"{name:11}: " + ", ".join(cells))
 
 # %%
@@ -169,8 +181,12 @@ assert min(careful[name] for name in wrong) > floor - 1
 # Where no mouth is seen, :math:`r = 1` by definition, whatever the rule. In a video that freezes the responsibility
 # rises where it does, but the frames before are doubted as well: the gate looks at the recording as a whole, too.
 
-after = {name: float(trust["gate, pi 0.95"][name][:, middle:].mean()) for name in occlusions}
-before = {name: float(trust["gate, pi 0.95"][name][:, :middle].mean()) for name in occlusions}
+after = {
+    name: float(trust["gate, pi 0.95"][name][:, middle:].mean()) for name in occlusions
+}
+before = {
+    name: float(trust["gate, pi 0.95"][name][:, :middle].mean()) for name in occlusions
+}
 print(f"masked: r {before['masked']:.2f} before, {after['masked']:.2f} after; ", end="")
 print(f"frozen: r {before['frozen']:.2f} before, {after['frozen']:.2f} after")
 assert after["masked"] > 0.999
@@ -186,7 +202,9 @@ assert all(float(trust["gate, pi 0.95"][name].mean()) > calm + 0.1 for name in w
 times = recording.stft.frame_times(frames)
 figure = Figure(figsize=(9, 12), layout="constrained")
 shown = ("right", "masked", "frozen", "shuffled", "late 400 ms")
-grid = figure.add_gridspec(2 * len(shown) + 1, 1, height_ratios=[0.8, 1.1] * len(shown) + [2.6])
+grid = figure.add_gridspec(
+    2 * len(shown) + 1, 1, height_ratios=[0.8, 1.1] * len(shown) + [2.6]
+)
 for place, name in enumerate(shown):
     strip, curve = (figure.add_subplot(grid[2 * place + part]) for part in range(2))
     spoilt = occlusions[name](utterances)
@@ -194,7 +212,9 @@ for place, name in enumerate(shown):
     track = MouthTrack(crops, times, spoilt.mouth_seen[0])
     draw_strip(strip, track, float(times[-1]))
     lines = trust["gate, pi 0.95"][name]
-    draw_responsibility(curve, {"this sentence": lines[0], "mean of six": lines.mean(0)}, times, track)
+    draw_responsibility(
+        curve, {"this sentence": lines[0], "mean of six": lines.mean(0)}, times, track
+    )
     strip.set_xlim(0, float(times[-1]))
     strip.set_ylabel(name, fontsize="small")
     strip.tick_params(labelbottom=False)
@@ -207,7 +227,15 @@ axes = figure.add_subplot(grid[-1])
 looks = ((VERMILLION, "//"), (SKY, ""), (BLUE, ".."))
 for place, (rule, (colour, hatch)) in enumerate(zip(rules, looks, strict=True)):
     where = [number + 0.27 * (place - 1) for number in range(len(occlusions))]
-    axes.bar(where, list(score[rule].values()), 0.25, color=colour, hatch=hatch, edgecolor="#FFFFFF", label=rule)
+    axes.bar(
+        where,
+        list(score[rule].values()),
+        0.25,
+        color=colour,
+        hatch=hatch,
+        edgecolor="#FFFFFF",
+        label=rule,
+    )
 axes.axhline(floor, color=BLACK, linestyle=":", label="by ear alone")
 axes.axhline(0, color=GREY, linewidth=0.8)
 axes.set_xticks(range(len(occlusions)), list(occlusions))
@@ -219,7 +247,12 @@ show(figure, "09_occlude_the_mouth")
 # In a notebook: the first sentence as it was heard, enhanced by ear alone, with the right video and with one that came
 # late, each by the gate, and as it was said.
 
-play({"noisy": recording.noisy[0], "enhanced by ear alone": recording.estimate(blind.gain)[0]})
+play(
+    {
+        "noisy": recording.noisy[0],
+        "enhanced by ear alone": recording.estimate(blind.gain)[0],
+    }
+)
 play({f"enhanced, video {name}": heard[name] for name in ("right", "late 400 ms")})
 play({"clean": recording.clean[0]})
 
@@ -238,8 +271,12 @@ checkpoint.guide.responsibility = gate
 with torch.no_grad():
     odds = checkpoint.guide.gate_logits(utterances)
 assert odds is not None
-sides = [int((odds + torch.tensor(weight).logit() > 0).sum()) for weight in (0.5, 0.8, 0.95)]
-print(f"solution 1: frames left to the sound with pi 0.5, 0.8 and 0.95: {sides} of {odds.numel()}")
+sides = [
+    int((odds + torch.tensor(weight).logit() > 0).sum()) for weight in (0.5, 0.8, 0.95)
+]
+print(
+    f"solution 1: frames left to the sound with pi 0.5, 0.8 and 0.95: {sides} of {odds.numel()}"
+)
 assert sides[0] <= sides[1] <= sides[2]
 
 # %%
@@ -248,7 +285,9 @@ assert sides[0] <= sides[1] <= sides[2]
 # Solution 2
 # the same: it looks at logarithms, centred over the recording
 with torch.no_grad():
-    louder = checkpoint.guide.gate_logits(utterances.replace(noisy_power=4 * utterances.noisy_power))
+    louder = checkpoint.guide.gate_logits(
+        utterances.replace(noisy_power=4 * utterances.noisy_power)
+    )
 assert louder is not None
 print(f"solution 2: the log-odds change by {float((louder - odds).abs().max()):.1e}")
 assert float((louder - odds).abs().max()) < 0.05
@@ -270,7 +309,10 @@ assert abs(alone - floor) < 0.2
 # Solution 4
 # the later the worse, and one frame can hardly be told
 by_delay = {delay: levels_agree(late(delay)(utterances)) for delay in (1, 3, 12)}
-print("solution 4: " + ", ".join(f"{delay} frames {value:+.2f}" for delay, value in by_delay.items()))
+print(
+    "solution 4: "
+    + ", ".join(f"{delay} frames {value:+.2f}" for delay, value in by_delay.items())
+)
 assert by_delay[1] > by_delay[12]
 assert agreement["right"] - by_delay[1] < agreement["right"] - by_delay[12]
 
@@ -282,6 +324,8 @@ assert agreement["right"] - by_delay[1] < agreement["right"] - by_delay[12]
 # not from the pictures: their mean is the same to rounding; what is lost is their agreement with the sound
 other_order = shuffled(seed=2)(utterances)
 difference = float((other_order.mouth.mean(1) - utterances.mouth.mean(1)).abs().max())
-print(f"solution 5: mean pictures differ by {difference:.1e}; agreement {levels_agree(other_order):+.2f}")
+print(
+    f"solution 5: mean pictures differ by {difference:.1e}; agreement {levels_agree(other_order):+.2f}"
+)
 assert difference < 1e-4
 assert levels_agree(other_order) < agreement["right"]

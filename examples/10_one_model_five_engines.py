@@ -121,18 +121,24 @@ class Run:
         self.engine = engine
         noise = NMFNoise(rank=4).start(utterances, torch.Generator().manual_seed(0))
         self.mixture = NoisyMixture(checkpoint.prior, noise, torch.ones(1, 1, 1))
-        self.guide: UtteranceGuide = engine.posterior(MeanFieldGuide().start(checkpoint.prior, utterances, begin))
+        self.guide: UtteranceGuide = engine.posterior(
+            MeanFieldGuide().start(checkpoint.prior, utterances, begin)
+        )
         self.seconds: list[float] = []
         self.quality: list[float] = []
         torch.manual_seed(0)
         self.since = time.process_time()
-        self.objective = engine(self.mixture, self.guide, utterances, callback=self.look)
+        self.objective = engine(
+            self.mixture, self.guide, utterances, callback=self.look
+        )
 
     def look(self, *_: object) -> None:
         """Stop the clock and score."""
         spent = time.process_time() - self.since
         self.seconds.append(spent + (self.seconds[-1] if self.seconds else 0.0))
-        with torch.random.fork_rng():  # the engine's own draws go on as if nobody had looked
+        with (
+            torch.random.fork_rng()
+        ):  # the engine's own draws go on as if nobody had looked
             self.quality.append(float(recording.quality(self.gain())))
         self.since = time.process_time()
 
@@ -147,7 +153,9 @@ runs: dict[str, Run] = {}
 for name, engine in engines.items():
     runs[name] = run = Run(engine)
     cost = f"{run.seconds[-1]:5.2f} s for {len(run.objective):3} iterations"
-    print(f"{name:8}: {cost}, own objective {run.objective[-1]:8.1f} nats a frame, SI-SDR {run.quality[-1]:5.2f} dB")
+    print(
+        f"{name:8}: {cost}, own objective {run.objective[-1]:8.1f} nats a frame, SI-SDR {run.quality[-1]:5.2f} dB"
+    )
 assert min(run.quality[-1] for run in runs.values()) > before + 4
 
 # %%
@@ -164,13 +172,22 @@ assert min(run.quality[-1] for run in runs.values()) > before + 4
 def elbo(run: Run, draws: int = 20) -> float:
     """The bound with the speech integrated out, nats per frame, at where an engine stands."""
     bound = AnalyticTraceEnum_ELBO(max_plate_nesting=2)
-    with torch.no_grad(), pyro.validation_enabled(False), local_parameters(run.mixture, run.guide):
-        losses = [float(bound.loss(run.mixture, run.guide, utterances)) for _ in range(draws)]
+    with (
+        torch.no_grad(),
+        pyro.validation_enabled(False),
+        local_parameters(run.mixture, run.guide),
+    ):
+        losses = [
+            float(bound.loss(run.mixture, run.guide, utterances)) for _ in range(draws)
+        ]
     return -float(np.mean(losses)) / frames
 
 
 integrated = {name: elbo(runs[name]) for name in ("svi", "fast", "vem")}
-print("bound with the speech integrated out: " + ", ".join(f"{name} {value:.1f}" for name, value in integrated.items()))
+print(
+    "bound with the speech integrated out: "
+    + ", ".join(f"{name} {value:.1f}" for name, value in integrated.items())
+)
 gap = integrated["vem"] - runs["vem"].objective[-1]
 print(f"vem: its own bound lies {gap:.1f} nats a frame below that")
 assert gap > 0
@@ -186,9 +203,13 @@ assert gap > 0
 
 summit = runs["map"].objective[-1]
 samplers = {name: runs[name].objective[-1] for name in ("mcem", "langevin")}
-samplers["langevin, a third of the step"] = Run(LangevinEM(step_size=0.01 / 3)).objective[-1]
+samplers["langevin, a third of the step"] = Run(
+    LangevinEM(step_size=0.01 / 3)
+).objective[-1]
 for name, value in samplers.items():
-    print(f"{name}: log p(x, z) {summit - value:.1f} nats a frame below that of map (L / 2 = 16)")
+    print(
+        f"{name}: log p(x, z) {summit - value:.1f} nats a frame below that of map (L / 2 = 16)"
+    )
 walked, coarse, fine = samplers.values()
 assert max(samplers.values()) < summit - 16
 assert abs(fine - walked) < 0.5 * abs(coarse - walked)
@@ -203,7 +224,9 @@ filters = torch.stack([run.gain().flatten() for run in runs.values()])
 likeness = torch.corrcoef(filters)
 lowest = float(likeness.min())
 print(f"correlation of the filters of any two engines: at least {lowest:.2f}")
-print(f"fast takes {runs['svi'].seconds[-1] / runs['fast'].seconds[-1]:.1f} times less than svi")
+print(
+    f"fast takes {runs['svi'].seconds[-1] / runs['fast'].seconds[-1]:.1f} times less than svi"
+)
 assert lowest > 0.6
 assert runs["fast"].seconds[-1] < 0.7 * runs["svi"].seconds[-1]
 
@@ -221,9 +244,21 @@ looks = (
 upper = figure.add_subplot(grid[0, :])
 lower = figure.add_subplot(grid[1, 0])
 for (name, run), (colour, dash, marker) in zip(runs.items(), looks, strict=True):
-    look: dict[str, Any] = {"color": colour, "linestyle": dash, "marker": marker, "markersize": 4}
-    upper.semilogx(run.seconds, run.quality, label=name, markevery=len(run.seconds) // 6, **look)
-    lower.plot(range(1, len(run.objective) + 1), run.objective, markevery=len(run.objective) // 6, **look)
+    look: dict[str, Any] = {
+        "color": colour,
+        "linestyle": dash,
+        "marker": marker,
+        "markersize": 4,
+    }
+    upper.semilogx(
+        run.seconds, run.quality, label=name, markevery=len(run.seconds) // 6, **look
+    )
+    lower.plot(
+        range(1, len(run.objective) + 1),
+        run.objective,
+        markevery=len(run.objective) // 6,
+        **look,
+    )
 upper.axhline(before, color=GREY, linestyle=":")
 upper.set(
     xlabel="processor time (s)",
@@ -244,7 +279,15 @@ for one in range(len(runs)):
     for other in range(len(runs)):
         value = float(likeness[one, other])
         shade = BLACK if value > (lowest + 1) / 2 else "#FFFFFF"
-        right.text(one, other, f"{value:.2f}", ha="center", va="center", color=shade, fontsize="small")
+        right.text(
+            one,
+            other,
+            f"{value:.2f}",
+            ha="center",
+            va="center",
+            color=shade,
+            fontsize="small",
+        )
 right.set_xticks(range(len(runs)), list(runs), rotation=45)
 right.set_yticks(range(len(runs)), list(runs))
 right.set_title("Correlation of their filters")
@@ -258,7 +301,10 @@ show(figure, "10_one_model_five_engines")
 play(
     {
         "noisy": recording.noisy[0],
-        **{f"enhanced by {name}": recording.estimate(runs[name].gain())[0] for name in ("fast", "vem")},
+        **{
+            f"enhanced by {name}": recording.estimate(runs[name].gain())[0]
+            for name in ("fast", "vem")
+        },
     }
 )
 play({"clean": recording.clean[0]})
@@ -274,7 +320,9 @@ play({"clean": recording.clean[0]})
 # Solution 1
 # on its way: the noise is hardly learnt
 hurried = Run(StochasticVariational(iterations=5))
-print(f"solution 1: {hurried.quality[-1]:.2f} dB after 5 iterations, {runs['svi'].quality[-1]:.2f} dB in the end")
+print(
+    f"solution 1: {hurried.quality[-1]:.2f} dB after 5 iterations, {runs['svi'].quality[-1]:.2f} dB in the end"
+)
 assert hurried.quality[-1] < runs["svi"].quality[-1]
 
 # %%
@@ -282,7 +330,10 @@ assert hurried.quality[-1] < runs["svi"].quality[-1]
 
 # Solution 2
 # the point: the other one is averaged over eight draws
-repeats = {name: bool(torch.equal(runs[name].gain(), runs[name].gain())) for name in ("map", "svi")}
+repeats = {
+    name: bool(torch.equal(runs[name].gain(), runs[name].gain()))
+    for name in ("map", "svi")
+}
 print(f"solution 2: the same twice: {repeats}")
 assert repeats == {"map": True, "svi": False}
 
@@ -314,6 +365,10 @@ assert abs(whole - halved) < 1e-2
 # Solution 5
 # yes, as a mean does: what each errs in by itself cancels
 committee = filters.mean(0)
-with_each = [float(torch.corrcoef(torch.stack([committee, one]))[0, 1]) for one in filters]
-print(f"solution 5: at least {min(with_each):.2f} with the mean, {lowest:.2f} among themselves")
+with_each = [
+    float(torch.corrcoef(torch.stack([committee, one]))[0, 1]) for one in filters
+]
+print(
+    f"solution 5: at least {min(with_each):.2f} with the mean, {lowest:.2f} among themselves"
+)
 assert min(with_each) > lowest

@@ -33,7 +33,10 @@ recording = read_recording(grid_clip())
 mouth, rate = recording.mouth, recording.sound.sample_rate
 assert mouth is not None
 speech = recording.sound.mono()
-print(f"{recording.sound.seconds:.2f} s of sound at {rate} Hz, {len(mouth.times)} pictures, ", end="")
+print(
+    f"{recording.sound.seconds:.2f} s of sound at {rate} Hz, {len(mouth.times)} pictures, ",
+    end="",
+)
 print(f"a mouth in {int(mouth.found.sum())} of them")
 assert mouth.found.all()
 
@@ -50,7 +53,9 @@ checkpoint = minvae_pyro.load_checkpoint("min-vae")
 
 def enhanced(video: MouthTrack | None) -> minvae_pyro.Enhancement:
     """What the model makes of the recording beside a video, or without one."""
-    return minvae_pyro.enhance(noisy, sample_rate=rate, video=video, checkpoint=checkpoint)
+    return minvae_pyro.enhance(
+        noisy, sample_rate=rate, video=video, checkpoint=checkpoint
+    )
 
 
 def quality(of: minvae_pyro.Enhancement) -> float:
@@ -59,7 +64,10 @@ def quality(of: minvae_pyro.Enhancement) -> float:
 
 
 result, by_ear = enhanced(mouth), enhanced(None)
-print(f"SI-SDR: {float(si_sdr(clean, noisy)):.2f} dB heard, {quality(by_ear):.2f} by ear alone, ", end="")
+print(
+    f"SI-SDR: {float(si_sdr(clean, noisy)):.2f} dB heard, {quality(by_ear):.2f} by ear alone, ",
+    end="",
+)
 print(f"{quality(result):.2f} with the mouth")
 assert quality(result) > max(quality(by_ear), float(si_sdr(clean, noisy))) + 5
 
@@ -67,7 +75,15 @@ assert quality(result) > max(quality(by_ear), float(si_sdr(clean, noisy))) + 5
 # By ear alone the model cannot know which of seven voices is meant, and does hardly anything. The mouth tells. Numbers
 # are one thing; these are what they stand for.
 
-play({"noisy": noisy, "enhanced by ear alone": by_ear.speech[0], "enhanced": result.speech[0], "clean": clean}, rate)
+play(
+    {
+        "noisy": noisy,
+        "enhanced by ear alone": by_ear.speech[0],
+        "enhanced": result.speech[0],
+        "clean": clean,
+    },
+    rate,
+)
 
 # %%
 # When the eyes err
@@ -79,7 +95,9 @@ play({"noisy": noisy, "enhanced by ear alone": by_ear.speech[0], "enhanced": res
 # seen does not go with what is heard (lesson 9).
 
 spans = {"covered": (0.6, 1.2), "frozen": (1.6, 2.2)}
-covered, frozen = ((mouth.times >= start) & (mouth.times < stop) for start, stop in spans.values())
+covered, frozen = (
+    (mouth.times >= start) & (mouth.times < stop) for start, stop in spans.values()
+)
 crops = mouth.crops.clone()
 crops[covered] = 0
 crops[frozen] = crops[frozen][:1].clone()
@@ -89,11 +107,15 @@ spoilt = enhanced(MouthTrack(crops, mouth.times, mouth.found & ~covered))
 def responsibility(of: minvae_pyro.Enhancement, start: float, stop: float) -> Tensor:
     """Mean responsibility of the sound from one second to another."""
     assert of.audio_responsibility is not None
-    return of.audio_responsibility[(of.frame_times >= start) & (of.frame_times < stop)].mean()
+    return of.audio_responsibility[
+        (of.frame_times >= start) & (of.frame_times < stop)
+    ].mean()
 
 
 for name, span in spans.items():
-    print(f"{name}: r {responsibility(result, *span):.2f} with the right video, {responsibility(spoilt, *span):.2f} so")
+    print(
+        f"{name}: r {responsibility(result, *span):.2f} with the right video, {responsibility(spoilt, *span):.2f} so"
+    )
 print(f"SI-SDR: {quality(spoilt):.2f} dB with the video that errs")
 assert responsibility(spoilt, 0.65, 1.15) > 0.999
 assert responsibility(spoilt, 1.6, 2.2) > responsibility(result, 1.6, 2.2) + 0.15
@@ -144,7 +166,9 @@ assert doubt > trust
 # Solution 2
 # that of the ear alone: r = 1 by definition
 lost = enhanced(video=replace(mouth, found=torch.zeros_like(mouth.found)))
-print(f"solution 2: SI-SDR {quality(lost):.2f} dB, by ear alone {quality(by_ear):.2f} dB")
+print(
+    f"solution 2: SI-SDR {quality(lost):.2f} dB, by ear alone {quality(by_ear):.2f} dB"
+)
 assert abs(quality(lost) - quality(by_ear)) < 0.05
 
 # %%
@@ -161,8 +185,12 @@ assert error < 1e-5
 
 # Solution 4
 # it is half as loud as well: inference works at a level of one
-softer = minvae_pyro.enhance(0.5 * noisy, sample_rate=rate, video=mouth, checkpoint=checkpoint)
-difference = float((softer.speech - 0.5 * result.speech).abs().max() / result.speech.abs().max())
+softer = minvae_pyro.enhance(
+    0.5 * noisy, sample_rate=rate, video=mouth, checkpoint=checkpoint
+)
+difference = float(
+    (softer.speech - 0.5 * result.speech).abs().max() / result.speech.abs().max()
+)
 print(f"solution 4: deviation from half of the estimate {difference:.1e} of its peak")
 assert difference < 1e-2
 
@@ -171,7 +199,9 @@ assert difference < 1e-2
 
 # Solution 5
 # nearly all, and not all: what the prior cannot say is taken for noise
-untouched = minvae_pyro.enhance(clean, sample_rate=rate, video=mouth, checkpoint=checkpoint)
+untouched = minvae_pyro.enhance(
+    clean, sample_rate=rate, video=mouth, checkpoint=checkpoint
+)
 kept = float(si_sdr(clean, untouched.speech[0]))
 print(f"solution 5: SI-SDR {kept:.1f} dB from a recording without noise")
 assert kept > quality(result)
