@@ -147,10 +147,13 @@ def write_sound(path: FilePath, sound: Sound, *, overwrite: bool = False) -> Non
     if file_format is None:
         raise UserError(f"cannot write {path}: the name must end in .wav or .flac.")
     waveform = sound.waveform.detach().to("cpu", torch.float32)
-    if not torch.isfinite(waveform).all():
-        raise ValueError("the sound to write has NaN or infinite samples")
-    if waveform.numel() and (peak := torch.stack([-waveform.min(), waveform.max()]).max()) > 1:
-        waveform = waveform / peak
+    if waveform.numel():
+        # a NaN is both lowest and highest
+        peak = torch.stack(waveform.aminmax()).abs().max()
+        if not torch.isfinite(peak):
+            raise ValueError("the sound to write has NaN or infinite samples")
+        if peak > 1:
+            waveform = waveform / peak
     with replacing(path, overwrite=overwrite) as part, part.open("wb") as file:
         watched = _Watched(file)
         try:
