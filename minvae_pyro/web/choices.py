@@ -62,7 +62,7 @@ class Choices:
 
 
 def choices(own: Sequence[str] = ()) -> Choices:
-    """All there is; ``own`` are checkpoint files of whoever serves the page.
+    """All there is; ``own`` are checkpoint files of whoever serves the page, which come first.
 
     Raises:
         UserError: one of them cannot be read.
@@ -75,7 +75,7 @@ def choices(own: Sequence[str] = ()) -> Choices:
             description = describe(file)
             files[Path(file).name] = file
             shipped[Path(file).name] = " with ".join(name_of(description[key]) for key in ("prior", "guide")) + "."
-    names = [DEFAULT_CHECKPOINT, *files, *(name for name in shipped if name not in (DEFAULT_CHECKPOINT, *files))]
+    names = dict.fromkeys([*files, DEFAULT_CHECKPOINT, *shipped])
     parts = {}
     for key, kind in _KINDS.items():
         found = [entry for entry in entries(known[kind][2]) if entry.name not in _NOT_OFFERED]

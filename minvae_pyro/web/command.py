@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="FILE",
-        help="a checkpoint of your own that is offered beside the shipped ones; may be given several times",
+        help="a checkpoint of your own that is offered before the shipped ones; may be given several times",
     )
     return parser
 
