@@ -20,7 +20,7 @@ $(INSTALLED): setup.cfg pyproject.toml
 	  || { echo "minvae_pyro needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing into .venv (the first time a few minutes, mostly PyTorch)"
-	@$(BIN)/python -m pip install --quiet --editable '.[test,docs,dev]'
+	@$(BIN)/python -m pip install --quiet --editable '.[web,test,docs,dev]'
 	@touch $@
 
 demo: $(INSTALLED)  ## train on a synthetic talking mouth, enhance it, write sound and figure into demo/

@@ -24,14 +24,14 @@ def parser() -> argparse.ArgumentParser:
         prog="minvae web",
         description="Open a page in the browser that enhances recordings: drop or record a video or a sound, compare "
         "before and after, download. One recording is enhanced at a time, further visitors wait and see their place. "
-        "What visitors upload is deleted after an hour at the latest, and everything when the page is closed by Ctrl-C.",
+        "What visitors upload is deleted after about an hour, and everything when the command ends (Ctrl-C).",
         epilog="It needs Gradio: pip install 'minvae_pyro[web]'.",
     )
     parser.add_argument(
         "--host",
         default="127.0.0.1",
         metavar="ADDRESS",
-        help="where to listen: 127.0.0.1 is this machine alone, 0.0.0.0 everybody who reaches it (default: %(default)s)",
+        help="where to listen: 127.0.0.1 is for this machine alone, 0.0.0.0 for all networks (default: %(default)s)",
     )
     parser.add_argument("--port", type=int, default=7860, metavar="N", help="of that address (default: %(default)s)")
     parser.add_argument("--no-browser", action="store_true", help="only serve the page, do not open a browser")

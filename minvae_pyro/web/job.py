@@ -20,6 +20,8 @@ from minvae_pyro.web.limits import Limits
 MOST_DRAWS = 20
 """Posterior draws that a visitor may ask for: each is as large as the sound."""
 
+_OF_AN_EXAMPLE = "film and mouths of this example are drawn by minvae_pyro.web.examples.draw_example"
+
 
 @dataclass(frozen=True)
 class Job:
@@ -96,10 +98,11 @@ def _run(
     if not 0 <= job.draws <= MOST_DRAWS:
         raise UserError(f"there are 0 to {MOST_DRAWS} draws of the speech here, not {job.draws}.")
     progress("reading", 0, 0)
+    mouths = mouths_of(job.recording)
     limits.check(job.recording)
     result = enhance(
         job.recording,
-        video=mouths_of(job.recording),
+        video=mouths,
         checkpoint=checkpoint,
         **parts,
         draws=job.draws,
@@ -114,7 +117,7 @@ def _run(
         after=_written(folder / f"{stem}-enhanced.wav", Sound(result.speech, result.sample_rate), job.recording),
         figures=draw(result, folder),
         summary=_in_words(result),
-        notes=result.notes,
+        notes=result.notes if mouths is None else [*result.notes, _OF_AN_EXAMPLE],
         command=command(job),
     )
 

@@ -37,7 +37,7 @@ class Limits:
         size = recording.stat().st_size / 1e6
         if size > self.megabytes:
             raise UserError(
-                f"the recording has {size:.0f} MB, and at most {self.megabytes:g} MB are taken here: cut or compress it."
+                f"the recording has {size:.0f} MB, and at most {self.megabytes:g} MB are taken here: cut it."
             )
         with open_media(recording) as container:
             announced = (container.duration or 0) / _MICROSECONDS

@@ -9,13 +9,14 @@ from urllib.parse import quote
 
 from minvae_pyro.web.job import Outcome
 
-CSS = """
+_CSS = """
 .minvae-players { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(15rem, 100%), 1fr)); gap: 1rem; }
 .minvae figure { margin: 0 0 1rem; min-width: 0; }
+.minvae .minvae-players figure { margin: 0; }
 .minvae figcaption { font-weight: 600; margin-bottom: .3rem; }
 .minvae video { display: block; width: 100%; max-height: 22rem; background: #000; border-radius: 6px; }
 .minvae audio { display: block; width: 100%; margin-top: .3rem; }
-.minvae-downloads { display: flex; flex-wrap: wrap; gap: .5rem; margin: 0 0 1rem; }
+.minvae-downloads { display: flex; flex-wrap: wrap; gap: .5rem; margin: 1rem 0; }
 .minvae-downloads a { padding: .35rem .8rem; border: 1px solid var(--border-color-primary); border-radius: 6px;
   color: var(--body-text-color); text-decoration: none; }
 .minvae-downloads a:hover { background: var(--background-fill-secondary); }
@@ -27,14 +28,17 @@ CSS = """
 .minvae-error { border-left: 4px solid #d55e00; padding: .6rem .9rem; background: var(--background-fill-secondary);
   color: var(--body-text-color); overflow-wrap: anywhere; }
 .minvae p, .minvae li { color: var(--body-text-color); overflow-wrap: anywhere; }
-.minvae .only-dark, .dark .minvae .only-light { display: none; }
-.dark .minvae .only-dark { display: block; }
+.minvae img.only-dark, .dark .minvae img.only-light { display: none; }
+.dark .minvae img.only-dark { display: block; }
 #minvae-result { min-height: 9rem; }
+#minvae-video video { max-height: 16rem; }
 footer { display: none !important; }
 """
-"""Of the page."""
 
-HEAD = """
+# as a whole: Gradio would put a prefix before each rule
+HEAD = (
+    f"<style>{_CSS}</style>"
+    + """
 <script>
 // Before and after are heard by turns at the same place: who starts one takes over from the other.
 document.addEventListener("play", (event) => {
@@ -49,6 +53,7 @@ document.addEventListener("play", (event) => {
 }, true);
 </script>
 """
+)
 """For the head of the page."""
 
 

@@ -20,8 +20,8 @@ _ONE_AT_A_TIME: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "inf
 _AT_ONCE: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 _TITLES = {"engine": "Inference engine", "noise": "Noise model", "guide": "Guide (posterior that is fitted)"}
 _INTRODUCTION = """# Hear somebody in noise
-Drop or record a video of a person who talks, or a sound alone, {limits}. The mouth helps where it can be seen. What is
-uploaded stays on this machine and is deleted after use, after an hour at the latest."""
+Drop or record a video of a person who talks, or a sound alone, {limits}. The mouth helps where it can be seen. What you
+upload is deleted after about an hour, what is made of it when you close the page."""
 _NOTHING = '<div class="minvae"><p>The result will be here.</p></div>'
 
 
@@ -37,7 +37,6 @@ def build(desk: Desk) -> gr.Blocks:
                             sources=["upload", "webcam"],
                             include_audio=True,
                             label="Recording",
-                            height=280,
                             elem_id="minvae-video",
                         )
                     with gr.Tab("Sound alone", id="sound"):

@@ -99,7 +99,6 @@ def opened(
                 pwa=False,
                 mcp_server=False,
                 theme=gr.themes.Default(font=("system-ui", "sans-serif"), font_mono=("ui-monospace", "monospace")),
-                css=markup.CSS,
                 head=markup.HEAD,
             )
         except OSError as error:

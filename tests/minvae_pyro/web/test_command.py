@@ -48,9 +48,7 @@ def test_a_port_that_is_taken_is_named(capsys: pytest.CaptureFixture[str]) -> No
         (("--max-seconds", "nan"), "--max-seconds nan"),
     ],
 )
-def test_what_cannot_be_is_refused(
-    arguments: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_cannot_be_is_refused(arguments: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert said in complaint(capsys, *arguments)
 
 
