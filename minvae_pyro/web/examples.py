@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -52,7 +53,7 @@ def draw_example(film: Path, kind: str, snr_db: float, seed: int, seconds: float
     np.save(film.with_suffix(".npy"), talk.crops.numpy())
     silent = film.with_suffix(".silent.mp4")
     with av.open(str(silent), "w") as container:
-        stream = container.add_stream(_codec(), rate=_PICTURES)
+        stream: Any = container.add_stream(_codec(), rate=_PICTURES)
         stream.width = stream.height = _SIDE
         stream.pix_fmt = "yuv420p"
         for number, crop in enumerate(talk.crops.numpy()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -15,7 +16,8 @@ from minvae_pyro.plots import enhancement_figure, responsibility_figure
 from minvae_pyro.plots.style import drawn
 
 _INKS = {"light": "#222222", "dark": "#d4d4d8"}
-_INKED = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+_INKED: tuple[Any, ...] = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+_CLEAR: tuple[Any, ...] = ("axes.facecolor", "figure.facecolor", "legend.facecolor")
 _DPI = 110
 
 
@@ -56,8 +58,8 @@ def draw(result: Enhancement, folder: Path) -> Figures:
 def _both(path: Path, figure: Callable[[], Figure]) -> dict[str, Path]:
     written = {}
     for name, ink in _INKS.items():
-        clear = {"axes.facecolor": "none", "figure.facecolor": "none", "legend.facecolor": "none", "font.size": 11}
-        with matplotlib.rc_context({**dict.fromkeys(_INKED, ink), **clear}):
+        look: Any = {**dict.fromkeys(_INKED, ink), **dict.fromkeys(_CLEAR, "none"), "font.size": 11}
+        with matplotlib.rc_context(look):
             content = drawn(figure(), "png", dpi=_DPI)
         written[name] = write_atomic(path.with_stem(f"{path.stem}-{name}"), content)
     return written

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from minvae_pyro.audio.files import Sound, write_sound
 from minvae_pyro.enhancement.enhance import Enhancement, enhance, percent
@@ -93,7 +94,7 @@ def run(
 def _run(
     job: Job, folder: Path, offered: Choices, limits: Limits, progress: Callable[[str, int, int], None]
 ) -> Outcome:
-    parts = {key: offered.check(key, getattr(job, key)) for key in ("engine", "noise", "guide")}
+    parts: dict[str, Any] = {key: offered.check(key, getattr(job, key)) for key in ("engine", "noise", "guide")}
     checkpoint = offered.check("checkpoint", job.checkpoint) or ""
     if not 0 <= job.draws <= MOST_DRAWS:
         raise UserError(f"there are 0 to {MOST_DRAWS} draws of the speech here, not {job.draws}.")
