@@ -98,6 +98,8 @@ def _run(
     checkpoint = offered.check("checkpoint", job.checkpoint) or ""
     if not 0 <= job.draws <= MOST_DRAWS:
         raise UserError(f"there are 0 to {MOST_DRAWS} draws of the speech here, not {job.draws}.")
+    if not job.recording.is_file():  # it waited for too long
+        raise UserError(f"{job.recording} is not here any more: give it again.")
     progress("reading", 0, 0)
     mouths = mouths_of(job.recording)
     limits.check(job.recording)
@@ -119,12 +121,16 @@ def _run(
         figures=draw(result, folder),
         summary=_in_words(result),
         notes=result.notes if mouths is None else [*result.notes, _OF_AN_EXAMPLE],
-        command=command(job),
+        command=command(job, mouths),
     )
 
 
-def command(job: Job) -> str:
+def command(job: Job, mouths: Path | None = None) -> str:
     """The command line that enhances the recording in the same way, quoted for a shell.
+
+    Args:
+        job: what was asked for.
+        mouths: the crops of the mouth, of an example.
 
     Example:
         >>> command(Job(Path("my talk.mp4"), "a-vae", engine="svi"))
@@ -132,7 +138,7 @@ def command(job: Job) -> str:
     """
     name = job.recording.name
     words = ["minvae", "enhance", f"./{name}" if name.startswith("-") else name]
-    if mouths := mouths_of(job.recording):
+    if mouths is not None:
         words += ["--video", mouths.name]
     words += ["--checkpoint", job.checkpoint]
     for key in ("engine", "noise", "guide"):

@@ -17,9 +17,9 @@ _CSS = """
 .minvae video { display: block; width: 100%; max-height: 22rem; background: #000; border-radius: 6px; }
 .minvae audio { display: block; width: 100%; margin-top: .3rem; }
 .minvae-downloads { display: flex; flex-wrap: wrap; gap: .5rem; margin: 1rem 0; }
-.minvae-downloads a { padding: .35rem .8rem; border: 1px solid var(--border-color-primary); border-radius: 6px;
+.minvae .minvae-downloads a { padding: .35rem .8rem; border: 1px solid var(--border-color-primary); border-radius: 6px;
   color: var(--body-text-color); text-decoration: none; }
-.minvae-downloads a:hover { background: var(--background-fill-secondary); }
+.minvae .minvae-downloads a:hover { background: var(--background-fill-secondary); }
 .minvae-wide { overflow-x: auto; }
 .minvae-wide img { display: block; width: 100%; min-width: 34rem; }
 .minvae pre { overflow-x: auto; padding: .7rem; border-radius: 6px; margin: .3rem 0 1rem; user-select: all;

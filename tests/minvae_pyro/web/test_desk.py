@@ -72,13 +72,3 @@ def test_each_box_says_what_is_chosen(desk: Any) -> None:
     assert said[1].startswith("Alternates pyro.infer.SVI")
     assert said[2].startswith("Low-rank noise")
     assert "Gauss-Markov" in said[3]
-
-
-def test_the_page_can_be_put_together(desk: Any) -> None:
-    from minvae_pyro.web.page import build
-
-    page = build(desk)
-    assert not page.analytics_enabled
-    functions = [one for one in page.fns.values() if one.fn == desk.enhance]
-    assert len(functions) == 4  # the button, and three examples
-    assert {(one.concurrency_limit, one.concurrency_id) for one in functions} == {(1, "inference")}

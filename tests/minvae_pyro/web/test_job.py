@@ -94,6 +94,11 @@ def test_what_is_not_offered_is_refused(
         run(Job(**{"recording": clip, "checkpoint": "quick", **change}), tmp_path, offered, LIMITS)  # type: ignore[arg-type]
 
 
+def test_a_recording_that_was_deleted_meanwhile_is_asked_for_again(tmp_path: Path, offered: Choices) -> None:
+    with pytest.raises(UserError, match=r"^gone\.mp4 is not here any more: give it again"):
+        run(Job(tmp_path / "gone.mp4", "quick"), tmp_path, offered, LIMITS)
+
+
 def test_a_visitor_reads_the_name_of_a_bad_file_not_its_path(tmp_path: Path, offered: Choices) -> None:
     bad = tmp_path / "notes.mp4"
     bad.write_text("no film at all")
