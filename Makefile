@@ -37,7 +37,7 @@ $(DEMO): setup.cfg pyproject.toml .venv/.torch-$(TORCH)
 	@touch $@
 
 $(INSTALLED): setup.cfg pyproject.toml .venv/.torch-$(TORCH)
-	@$(BIN)/python -m pip install --quiet --editable '.[test,docs,notebooks,dev]'
+	@$(BIN)/python -m pip install --quiet --editable '.[web,test,docs,notebooks,dev]'
 	@touch $(DEMO) $@
 
 demo: $(DEMO)  ## a minute: train on a synthetic talking mouth, enhance it, write sound and figure into demo/

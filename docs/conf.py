@@ -2,6 +2,7 @@
 
 import sys
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
@@ -61,6 +62,8 @@ numfig = False
 bibtex_bibfiles = ["references.bib"]
 bibtex_default_style = "plain"
 
+# an extra, which the page in the browser alone needs
+autodoc_mock_imports = [] if find_spec("gradio") else ["gradio"]
 autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
@@ -75,7 +78,7 @@ napoleon_use_rtype = False
 nitpick_ignore_regex = [
     (
         r"py:.*",
-        r"(torch|pyro|numpy|np|pandas|pd|matplotlib|lightning|scipy|av|cv2|jsonargparse|rich|jinja2)(\..*)?",
+        r"(torch|pyro|numpy|np|pandas|pd|matplotlib|lightning|scipy|av|cv2|gradio|gr|jsonargparse|rich|jinja2)(\..*)?",
     ),
     (
         r"py:.*",

@@ -16,7 +16,7 @@ PACKAGES = {"minvae_pyro": "minvae_pyro", "models": "minvae_pyro.models", "guide
 ORDER = (
     *("errors", "version", "utterances", "probability", "files", "media", "nn", "audio", "models", "guides", "video"),
     *("corpora", "plots", "registry", "synthetic", "checkpoints", "training", "inference", "enhancement", "evaluation"),
-    *("adaptation", "ablation", "lessons", "cli"),
+    *("adaptation", "ablation", "lessons", "cli", "web"),
 )
 LOOSE = {"__init__.py", "errors.py", "files.py", "utterances.py", "version.py"}
 # What finds a command, or a public name, when it is asked for.

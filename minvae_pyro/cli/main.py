@@ -25,6 +25,7 @@ COMMANDS = {
     "list": ("minvae_pyro.cli.list", "show the priors, guides, noise models, ... that can be named"),
     "prepare": ("minvae_pyro.cli.prepare", "turn a folder of recordings into features for training"),
     "train": ("minvae_pyro.cli.train", "train a model from a configuration"),
+    "web": ("minvae_pyro.web.command", "open a page in the browser that enhances recordings"),
 }
 
 

@@ -12,7 +12,10 @@ HEAVY = ("lightning", "pandas", "matplotlib", "IPython", "scipy.signal", "scipy.
     ("arguments", "code", "absent"),
     [
         (["--help"], 0, ("torch", "jsonargparse", *HEAVY)),
-        *(([command, "--help"], 0, ("torch", *HEAVY)) for command in ("enhance", "prepare", "demo", "list", "import")),
+        *(
+            ([command, "--help"], 0, ("torch", *HEAVY))
+            for command in ("enhance", "prepare", "demo", "list", "import", "web")
+        ),
         (["enhance", "missing.wav", "--noise", "Foo"], 2, ("torch", *HEAVY)),
         (["enhance", sys.executable, "--noise", "Foo"], 2, HEAVY),
         (["enhance", "--engine.help", "fast"], 0, HEAVY),

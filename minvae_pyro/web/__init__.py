@@ -1,0 +1,1 @@
+"""A page in the browser that enhances recordings: ``minvae web``."""
