@@ -120,13 +120,14 @@ def test_a_current_folder_that_is_gone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", [".", "..", "/", "folder"])
-def test_a_folder_is_no_recording(
+def test_a_folder_needs_one_to_write_into(
     folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "folder").mkdir()
     monkeypatch.chdir(tmp_path)
     assert main(["enhance", folder]) == 2
-    assert capsys.readouterr().err == f"minvae enhance: {folder} is a folder: give a sound or video file.\n"
+    expected = f"minvae enhance: {folder} is a folder: give --output FOLDER, where a file of each is written.\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_what_the_system_refuses_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

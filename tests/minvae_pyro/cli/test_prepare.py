@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import soundfile
-from rich.progress import Progress
 
 from minvae_pyro.cli.main import main
+from minvae_pyro.cli.progress import _Lines
 from minvae_pyro.corpora.manifest import read_manifest, read_stft
 
 
@@ -90,15 +90,15 @@ def test_ctrl_c_keeps_finished_clips(recordings, tmp_path, capsys, monkeypatch):
     (recordings / "b.wav").write_bytes((recordings / "a.wav").read_bytes())
     out = tmp_path / "out"
     arguments = ["prepare", "folder", str(recordings), str(out), "--workers", "1"]
-    original = Progress.update
+    original = _Lines.__call__
 
     def interrupted(self, *args, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Progress, "update", interrupted)
+    monkeypatch.setattr(_Lines, "__call__", interrupted)
     assert main(arguments) == 130
     assert capsys.readouterr().err == "minvae prepare: interrupted; the same command continues where it stopped\n"
-    monkeypatch.setattr(Progress, "update", original)
+    monkeypatch.setattr(_Lines, "__call__", original)
     assert main(arguments) == 0
     assert "2 clips" in (text := capsys.readouterr().out)
     assert "1 were there before" in text
