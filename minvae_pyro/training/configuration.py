@@ -216,7 +216,9 @@ def _leave_behind(settings: jsonargparse.Namespace, own: Mapping[str, Any], argu
         return
     if settings.credits == own.get("credits", "") and not _typed(arguments, "credits"):
         settings.credits = ""
-    voices = ((own["data"].get("noise") or {}).get("init_args") or {}).get("voices")
+    noise = own["data"].get("noise")
+    # by its name alone it has no arguments
+    voices = (noise.get("init_args") or {}).get("voices") if isinstance(noise, Mapping) else None
     typed = any(_typed(arguments, f"data.noise.{key}voices") for key in ("", "init_args."))
     if voices and not typed and settings.get("data.noise.init_args.voices") == voices:
         settings["data.noise.init_args.voices"] = []

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from minvae_pyro.audio.files import Sound, write_sound
-from minvae_pyro.enhancement.enhance import Enhancement, enhance, percent
+from minvae_pyro.enhancement.enhance import Enhancement, enhance
+from minvae_pyro.enhancement.ready import percent
 from minvae_pyro.errors import UserError
 from minvae_pyro.web.choices import USUAL, Choices
 from minvae_pyro.web.examples import mouths_of
