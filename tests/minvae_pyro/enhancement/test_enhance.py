@@ -185,7 +185,8 @@ def test_draws_are_speech_around_the_estimate(tiny_checkpoint: Path, utterance: 
     torch.testing.assert_close(drawn.draws[:, 1], 0.5 * drawn.draws[:, 0], rtol=0, atol=1e-5)
     lower, upper = drawn.interval(0.8)
     inside = (drawn.draws >= lower) & (drawn.draws <= upper)
-    assert float(inside.float().mean()) == pytest.approx(8 / 12, abs=1e-4)  # the ends lie between draws, but for a few that are equal
+    # the ends lie between draws, but for a few that are equal
+    assert float(inside.float().mean()) == pytest.approx(8 / 12, abs=1e-4)
     assert torch.equal(enhance(sound, draws=2, **given).draws[1], drawn.draws[1])  # type: ignore[index]
 
 
