@@ -306,15 +306,15 @@ def test_a_late_estimate_is_told(mixtures: list[Mixture], tmp_path: Path, capsys
 def test_a_full_disk_ends_an_evaluation_which_goes_on_later(
     mixtures: list[Mixture], system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: list[str]
 ) -> None:
-    write = Path.write_bytes
+    usual = Path.open
 
-    def full(path: Path, content: bytes) -> int:
+    def full(path: Path, mode: str = "r", *rest: Any, **more: Any) -> Any:
         if ".part" in path.name and "quick" in str(path):
             raise OSError(errno.ENOSPC, "No space left on device")
-        return write(path, content)
+        return usual(path, mode, *rest, **more)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "write_bytes", full)
+        patched.setattr(Path, "open", full)
         with pytest.raises(WriteError, match="No space left on device"):
             evaluate(mixtures, [system], tmp_path / "results")
     assert runs == ["input", "quick"]
