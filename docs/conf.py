@@ -82,7 +82,7 @@ nitpick_ignore_regex = [
     ),
     (
         r"py:.*",
-        r"(collections|typing|pathlib|argparse|dataclasses|abc|fractions|inspect|random|subprocess|os)(\..*)?",
+        r"(collections|typing|pathlib|argparse|dataclasses|abc|fractions|inspect|random|subprocess|os|types|concurrent)(\..*)?",
     ),
     (
         r"py:.*",

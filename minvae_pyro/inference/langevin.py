@@ -29,7 +29,7 @@ class LangevinEM(ParticleEM):
         energy = log p(x, z) - total_variation * sum over n of |z[n] - z[n - 1]|
         z <- z + step_size / 2 * scale^2 * gradient of energy + scale * N(0, step_size I)
 
-    ``scale`` is the room that the prior leaves z where the E-step begins (:func:`room`), one for a standard normal.
+    ``scale`` is the room that the prior leaves z where the E-step begins (``room``), one for a standard normal.
     alpha is summed out. The steps are not corrected: draws approach the posterior as ``step_size`` becomes small.
 
     Attributes:
