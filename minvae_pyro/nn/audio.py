@@ -153,8 +153,8 @@ class ContextDecoder(SpectrumDecoder):
     """Decoder whose frames also depend on z of their neighbours: overlapping frames sound much alike.
 
     ``z[n] + sum over k of W[k] z[n + k]`` takes the place of ``z[n]`` in a :class:`SpectrumDecoder`, as which it
-    begins. Guides that hold a z for each alpha need frames that do not depend on each other's:
-    :func:`minvae_pyro.models.speech_prior.require_own_frames`.
+    begins: equation :eq:`context-decoder`. Guides that hold a z for each alpha need frames that do not depend on each
+    other's: :func:`minvae_pyro.models.speech_prior.require_own_frames`.
 
     Args:
         latent_dim: L.

@@ -67,7 +67,7 @@ class Optimisation:
 
 @dataclass
 class TrainerSettings:
-    """Lightning's trainer. What the run itself decides, such as epochs and clipping, has options of its own.
+    """Lightning's trainer. What a run itself decides, such as epochs, has options of its own.
 
     Attributes:
         accelerator: cpu, gpu, mps, ...; as ``--device`` says when omitted.
