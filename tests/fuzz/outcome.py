@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from minvae_pyro.corpora.workers import one_thread
 from minvae_pyro.errors import UserError
 
 OK, REFUSED, FAULT = "ok", "refused", "fault"
@@ -43,11 +44,12 @@ def judge(use: Callable[[Path], Any], path: Path, seconds: float) -> Outcome:
         seconds: longer is a fault.
     """
     reading, writing = os.pipe()
-    with warnings.catch_warnings():
+    # a fork has none of the threads that OpenCV's pool waits for: they end before it
+    with one_thread(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*multi-threaded.*fork", category=DeprecationWarning)
         process = os.fork()
-    if process == 0:
-        _child(use, path, writing)
+        if process == 0:
+            _child(use, path, writing)
     os.close(writing)
     content = _read(reading, seconds)
     if content is None:

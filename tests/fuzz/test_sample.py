@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from minvae_pyro.errors import UserError
-from tests.fuzz import checkpoints, folders
+from tests.fuzz import checkpoints, folders, kept
 from tests.fuzz.outcome import FAULT, OK, REFUSED, count, judge
 
 
@@ -16,6 +16,11 @@ def test_a_sample_of_damaged_checkpoints_is_borne(tmp_path: Path) -> None:
 
 def test_a_sample_of_damaged_folders_is_borne(tmp_path: Path) -> None:
     _, faults = count(folders.damaged(12, tmp_path, 12), folders.use, 60.0)
+    assert faults == []
+
+
+def test_a_sample_of_damaged_results_is_borne(tmp_path: Path) -> None:
+    _, faults = count(kept.damaged(12, tmp_path, 12), kept.use, 60.0)
     assert faults == []
 
 
