@@ -70,7 +70,7 @@ class Settings:
         stft: the numbers of the transform.
         audio_track: of the recordings, counted from 1; None for the default track.
         video_track: the same of the video.
-        part: of the recordings; "" for all.
+        part: of the recordings; None for all.
     """
 
     format: int
@@ -79,7 +79,7 @@ class Settings:
     source: str = ""
     audio_track: int | None = None
     video_track: int | None = None
-    part: str = ""
+    part: str | None = None
 
 
 def entry_from(given: Any, where: str) -> Entry:

@@ -130,12 +130,11 @@ def _claim(destination: Path, kind: str, source: Path, stft: STFT, tracks: Track
         "kind": kind,
         "source": str(source.resolve()),
         "stft": stft_settings(stft),
-        "part": "" if part is None else str(part),
+        "part": None if part is None else str(part),
         **asdict(tracks),
     }
     before = read_settings(destination)
     if before is not None:
-        before.setdefault("part", "")
         changed = [f"another {name} ({before.get(name)})" for name in settings if before.get(name) != settings[name]]
         if changed:
             raise UserError(f"{destination} was prepared with {' and '.join(changed)}: choose another destination.")

@@ -90,8 +90,8 @@ def write_pictured(
     left_out = write_film(
         path,
         picture,
-        _track(path, speech, "enhanced"),
-        original=None if original is None else _track(path, Sound(original, speech.sample_rate), "original"),
+        sound_track_for(path, speech, "enhanced"),
+        original=None if original is None else sound_track_for(path, Sound(original, speech.sample_rate), "original"),
         copy_original=its_own,
         retime=None if speech.clock is None else speech.clock.to_sound,
         video_track=video_track,
@@ -101,7 +101,8 @@ def write_pictured(
     return list(left_out)
 
 
-def _track(path: Path, sound: Sound, title: str) -> SoundTrack:
+def sound_track_for(path: Path, sound: Sound, title: str) -> SoundTrack:
+    """A sound as the track of a film of that suffix: at a rate that its codec knows, not louder than full scale."""
     sound = sound.resample(film_rate(path, sound.sample_rate))
     peak = float(sound.waveform.abs().max()) if sound.waveform.numel() else 0.0
     waveform = sound.waveform / max(1.0, peak)  # louder would clip

@@ -26,8 +26,10 @@ from minvae_pyro.media.survey import Survey, survey
 FILMS = {".mp4": ("mp4", "aac"), ".m4v": ("mp4", "aac"), ".mov": ("mov", "aac"), ".mkv": ("matroska", "flac")}
 """Suffixes of films that can be written: container, and codec of the sound."""
 
+_CONTAINERS = {**FILMS, ".webm": ("webm", "libopus")}  # what players in browsers take for some pictures, too
 _LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")  # by the number of channels
-_BIT_RATE = 128_000  # of AAC for a channel
+_SAMPLES = {"aac": "fltp", "libopus": "flt", "flac": "s32"}  # what each codec of sound is given
+_BIT_RATE = 128_000  # of AAC and Opus for a channel
 _BITS = 4  # a sample, which AAC can hold at low rates
 _BLOCK = 16384  # samples that are encoded at a time
 _FAR = 1.0  # seconds, further than from one packet to the next
@@ -54,9 +56,7 @@ class SoundTrack:
 
 def film_rate(path: str | os.PathLike[str], rate: int) -> int:
     """The sample rate for a film of that suffix: as it is, or the next that its codec knows."""
-    if FILMS[Path(path).suffix.lower()][1] != "aac":
-        return rate
-    known = sorted(av.Codec("aac", "w").audio_rates or [rate])
+    known = sorted(av.Codec(_CONTAINERS[Path(path).suffix.lower()][1], "w").audio_rates or [rate])
     return rate if rate in known else next((one for one in known if one > rate), 48000)
 
 
@@ -72,7 +72,7 @@ def check_film(path: str | os.PathLike[str], picture: str | os.PathLike[str], vi
         raise UserError(f"{path} needs pictures, and {picture} has no video track: write .wav or .flac.")
     if not len(file.shown):
         raise UserError(f"the pictures of {picture} do not say when they are shown: convert it to MP4 first.")
-    with open_media(picture) as source, av.open(os.devnull, "w", format=FILMS[suffix][0]) as film:
+    with open_media(picture) as source, av.open(os.devnull, "w", format=_CONTAINERS[suffix][0]) as film:
         stream: Any = source.streams[file.video]
         codec = _codec(stream)
         if codec not in film.supported_codecs:
@@ -98,7 +98,7 @@ def write_film(
     read: where clocks leap the leap is closed, and where the sound runs by another clock the pictures follow it.
 
     Args:
-        path: what to write; the suffix is one of :data:`FILMS`.
+        path: what to write; the suffix is one of :data:`FILMS`, or ``.webm``.
         picture: the file with the pictures.
         sound: the first sound track.
         original: the sound as it was, as the second track.
@@ -116,9 +116,9 @@ def write_film(
     """
     path = Path(path)
     check_film(path, picture, video_track)
-    container, codec = FILMS[path.suffix.lower()]
+    container, codec = _CONTAINERS[path.suffix.lower()]
     file = survey(picture, sound_track, video_track)
-    options = {} if container == "matroska" else {"movflags": "faststart"}
+    options = {} if container in ("matroska", "webm") else {"movflags": "faststart"}
     with open_media(picture) as source, replacing(path, overwrite=overwrite) as part:
         try:
             with av.open(f"file:{part}", "w", format=container, options=options) as film:
@@ -208,9 +208,9 @@ def _sound_stream(film: OutputContainer, sound: SoundTrack, codec: str, like: An
     same = known is not None and known.nb_channels == channels and " " not in known.name
     layout = known.name if same else _LAYOUTS[channels - 1]
     stream: Any = film.add_stream(codec, rate=sound.rate, layout=layout)
-    stream.format = "fltp" if codec == "aac" else "s32"
+    stream.format = _SAMPLES[codec]
     stream.time_base = Fraction(1, sound.rate)
-    if codec == "aac":
+    if codec != "flac":
         stream.bit_rate = channels * min(_BIT_RATE, _BITS * sound.rate)
     stream.metadata.update({**tags, "title": sound.title})
     return stream

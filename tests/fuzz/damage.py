@@ -2,7 +2,9 @@
 
 import copy
 import math
+import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -24,6 +26,18 @@ TEXTS = (
     "ﬁ",
 )
 DEEP = 100_000
+
+
+def damaged_copies(
+    what: str, original: Path, damage: Callable[[Path, Random], str], seed: int, number: int
+) -> Iterator[tuple[str, Path]]:
+    """Copies of a folder beside it, each with what was done to it; one lasts until the next one is asked for."""
+    for case in range(number):
+        random = Random(f"{what} {seed} {case}")
+        path = original.parent / f"case-{case}"
+        shutil.copytree(original, path)
+        yield f"{seed}/{case}: {damage(path, random)}", path
+        shutil.rmtree(path)
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

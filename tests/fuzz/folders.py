@@ -20,7 +20,7 @@ from minvae_pyro.corpora.loader import CorpusData
 from minvae_pyro.corpora.prepare import prepare
 from minvae_pyro.registry.build import build
 from minvae_pyro.training.plan import TrainingPlan
-from tests.fuzz.damage import TEXTS, bytes_mutated, mutated
+from tests.fuzz.damage import TEXTS, bytes_mutated, damaged_copies, mutated
 from tests.fuzz.outcome import report
 
 SECONDS = 60.0
@@ -59,12 +59,7 @@ def damaged(seed: int, folder: Path, number: int) -> Iterator[tuple[str, Path]]:
     """
     original = whole(folder)
     use(original)  # what is imported and compiled now need not be in every process
-    for case in range(number):
-        random = Random(f"folder {seed} {case}")
-        path = folder / f"case-{case}"
-        shutil.copytree(original, path)
-        yield f"{seed}/{case}: {_damage(path, random)}", path
-        shutil.rmtree(path)
+    yield from damaged_copies("folder", original, _damage, seed, number)
 
 
 def _damage(folder: Path, random: Random) -> str:

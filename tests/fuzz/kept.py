@@ -1,7 +1,6 @@
 """Damaged folders of an evaluation: kept rows and mouths changed; results are as before, or refused in one line."""
 
 import json
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from minvae_pyro.evaluation.mixtures import Mixture
 from minvae_pyro.evaluation.videos import read_once
 from minvae_pyro.synthetic.talker import speak
 from minvae_pyro.video.track import MouthTrack
-from tests.fuzz.damage import TEXTS, bytes_mutated, mutated
+from tests.fuzz.damage import TEXTS, bytes_mutated, damaged_copies, mutated
 from tests.fuzz.outcome import report
 
 SECONDS = 60.0
@@ -82,12 +81,7 @@ def damaged(seed: int, folder: Path, number: int) -> Iterator[tuple[str, Path]]:
     """
     original = whole(folder)
     use(original)  # what is imported and compiled now need not be in every process
-    for case in range(number):
-        random = Random(f"kept {seed} {case}")
-        path = folder / f"case-{case}"
-        shutil.copytree(original, path)
-        yield f"{seed}/{case}: {_damage(path, random)}", path
-        shutil.rmtree(path)
+    yield from damaged_copies("kept", original, _damage, seed, number)
 
 
 def _damage(folder: Path, random: Random) -> str:
